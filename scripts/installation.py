@@ -1,0 +1,167 @@
+"""Runs pip and tells how it goes: one rewritten line on a terminal, a line every ten seconds elsewhere.
+
+It knows pip's words and nothing of what is installed or where. Standard library and Python 3.8 syntax only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+TERMINAL_PERIOD_S, PLAIN_PERIOD_S = 0.2, 10.0
+SHOWN_LOG_LINES = 30
+NOISE = ("Requirement already satisfied", "Ignoring ")
+# The caller's settings that would send packages elsewhere, or count some that are elsewhere as installed.
+UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+SETTINGS = {
+    "PIP_USER": "0",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+PHASES = (
+    (re.compile(r"Collecting ([\w.-]+)"), "looking up {}"),
+    (re.compile(r"Downloading (?:\S*/)?([\w.]+)-"), "downloading {}"),
+    (re.compile(r"Using cached ([\w.]+)-"), "taking {} from the cache"),
+    (re.compile(r"Preparing editable metadata"), "preparing the project"),
+)
+INSTALLING = "Installing collected packages: "
+
+
+class InstallationFailed(Exception):  # noqa: N818
+    """A command failed. The message ends with its last output and says where all of it is."""
+
+
+class Installation:
+    """A series of commands with one log and one display.
+
+    Use it as a context manager: the display runs inside. One thread uses it.
+
+    Attributes:
+        has_touched_packages: Whether pip got as far as changing what is installed. Until then it only looks
+            and downloads, and a failure leaves the environment as it was.
+    """
+
+    def __init__(self, log: Path, kept_descriptors: Sequence[int] = ()) -> None:
+        """Starts a new log.
+
+        Args:
+            log: Where all output goes.
+            kept_descriptors: Open files that the commands inherit.
+        """
+        self.has_touched_packages = False
+        self._log = log.open("w", errors="replace")
+        self._kept_descriptors = tuple(kept_descriptors)
+        self._started_s = time.monotonic()
+        self._phase = "starting"
+        self._is_terminal = sys.stderr.isatty()
+        self._over = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
+
+    def __enter__(self) -> Installation:  # noqa: PYI034  (Python 3.8 has no Self)
+        self._ticker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._ticker.join()
+        self._log.close()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started_s
+
+    def say(self, sentence: str) -> None:
+        """Prints a line that stays."""
+        print(f"{self._clear_line()}{sentence}", file=sys.stderr, flush=True)
+
+    def run(self, command: Sequence[str]) -> None:
+        """Runs a command to its end.
+
+        Raises:
+            InstallationFailed: It does not start, or its exit status is not 0.
+        """
+        self._log.write(f"$ {' '.join(command)}\n")
+        environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+        try:
+            process = subprocess.Popen(
+                command,
+                env={**environment, **SETTINGS},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                pass_fds=self._kept_descriptors,
+            )
+        except OSError as problem:
+            raise InstallationFailed(f"{command[0]} does not start: {problem}") from problem
+        self._follow(process)
+        if process.returncode:
+            raise InstallationFailed(self._describe_failure(command, process.returncode))
+
+    def _follow(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                self._note(line)
+            process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+            process.stdout.close()
+
+    def _note(self, line: str) -> None:
+        text = line.strip()
+        progress = PROGRESS.match(text)
+        if progress:
+            done, total = (int(number) / 1e6 for number in progress.groups())
+            self._phase = f"{self._phase.split(',')[0]}, {done:.0f} of {total:.0f} MB"
+            return
+        self._log.write(line)
+        self._log.flush()
+        if text.startswith(INSTALLING):
+            self.has_touched_packages = True
+            count = text.count(",") + 1
+            self._phase = (
+                "installing one package" if count == 1 else f"unpacking and compiling {count} packages"
+            )
+        for pattern, phase in PHASES:
+            found = pattern.match(text)
+            if found:
+                self._phase = phase.format(*found.groups())
+
+    def _tick(self) -> None:
+        while not self._over.wait(TERMINAL_PERIOD_S if self._is_terminal else PLAIN_PERIOD_S):
+            line = f"{self.elapsed_s:4.0f} s: {self._phase}"
+            if self._is_terminal:
+                width = shutil.get_terminal_size().columns
+                print(f"{self._clear_line()}{line[: width - 1]}", end="", file=sys.stderr, flush=True)
+            else:
+                print(line, file=sys.stderr, flush=True)
+        print(self._clear_line(), end="", file=sys.stderr, flush=True)
+
+    def _clear_line(self) -> str:
+        return "\r\x1b[K" if self._is_terminal else ""
+
+    def _describe_failure(self, command: Sequence[str], status: int) -> str:
+        self._log.flush()
+        lines = Path(self._log.name).read_text(errors="replace").splitlines()
+        last = [line for line in lines if not line.startswith(NOISE)][-SHOWN_LOG_LINES:]
+        return "\n".join(
+            [
+                *last,
+                "",
+                f"'{' '.join(command[:4])} ...' failed with status {status}. Its output: {self._log.name}",
+            ]
+        )

@@ -1,0 +1,109 @@
+"""The command line: `servable serve`, `inspect`, `health`.
+
+Verbs are thin: each reads its arguments, calls one function and prints. Nothing here imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from servable import __version__, options
+from servable.errors import ServingError
+
+# What the original returns from main as -1.
+EXIT_FAILURE = 255
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        The exit status: 0, or 255 as the original's where a server cannot start.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["serve"]:
+        # Not argparse's: the flags follow the original's syntax.
+        return serve(arguments[1:])
+    parsed = _parser().parse_args(arguments)
+    status: int = parsed.run(parsed)
+    return status
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Serve until a signal, with the flags of tensorflow_model_server."""
+    parsed = options.parse(arguments)
+    if parsed.options is None or parsed.help_requested:
+        print(parsed.failure + "\n" if parsed.failure else "", options.usage(), sep="")
+        return EXIT_FAILURE
+    if parsed.options.version:
+        print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {metadata.version('tensorflow')}")
+        return 0
+    if parsed.unknown:
+        print(f"unknown argument: {parsed.unknown[0]}", options.usage(), sep="\n", flush=True)
+    return _serve(parsed.options, options.notices(parsed))
+
+
+def _serve(server_options: options.ServerOptions, notices: Sequence[str]) -> int:
+    import logging
+
+    from servable import process
+    from servable.observability import logs
+
+    logs.configure()
+    for notice in notices:
+        logging.getLogger(__name__).warning(notice)
+    try:
+        return process.serve(server_options)
+    except ServingError as error:
+        print(f"Failed to start server. Error: {error}", flush=True)
+        return EXIT_FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("servable", description="Serve TensorFlow SavedModels over gRPC.")
+    parser.add_argument("--version", action="version", version=f"servable {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs.add_parser("serve", help="serve models; `servable serve --help` lists the flags", add_help=False)
+    _add_health(verbs.add_parser("health", help="ask a server whether it serves; exit status 0 if it does"))
+    _add_inspect(verbs.add_parser("inspect", help="print what is in a SavedModel and which calls can use it"))
+    return parser
+
+
+def _add_health(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("address", nargs="?", default="127.0.0.1:8500", help="host:port or unix:PATH")
+    parser.add_argument("--service", default="", help="a service or a model; empty asks for the whole server")
+    parser.add_argument("--timeout_s", type=float, default=5.0, help="how long to wait for the answer")
+    parser.add_argument("--ca_file", help="PEM certificates to trust; TLS is used if any of these three is given")
+    parser.add_argument("--cert_file", help="PEM certificate to show")
+    parser.add_argument("--key_file", help="PEM key of that certificate")
+    parser.set_defaults(run=_health)
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    from servable.transport import probe
+
+    tls = probe.TlsFiles(arguments.ca_file, arguments.cert_file, arguments.key_file)
+    answer = probe.ask(arguments.address, arguments.service, arguments.timeout_s, tls)
+    print(answer)
+    return 0 if answer == probe.SERVING else 1
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", help="a version directory, or a base path with version directories")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.set_defaults(run=_inspect)
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from servable import inspection
+
+    try:
+        report = inspection.inspect(arguments.directory)
+    except ServingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(inspection.to_json(report) if arguments.json else inspection.to_text(report))
+    return 0

@@ -1,0 +1,139 @@
+"""TensorProto to ndarray, by the rules of the original and within bounds of memory.
+
+The rules are those of TensorFlow's Tensor::FromProto (tensor.cc), which TensorFlow Serving calls:
+`tensor_content` wins and must have the exact length; of `*_val` the last value fills what is missing, surplus
+is dropped, and none at all means zeros. One rule is ours: a tensor that is larger than what was sent for it
+may take FILL_LIMIT_BYTES at most, since a few bytes could otherwise claim all memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from servable import wire
+from servable.codec import dtypes
+from servable.codec.dtypes import Dtype
+
+# NumPy holds 64 dimensions from 2.0 on and 32 before; TensorFlow holds 254. No kernel takes more than 8.
+MAX_DIMENSIONS = 32
+FILL_LIMIT_BYTES = 64 << 20
+# TensorFlow keeps a string of up to 22 bytes in a cell of 24.
+STRING_CELL_BYTES = 24
+_INT64_MAX = (1 << 63) - 1
+
+
+class MalformedTensor(ValueError):
+    """A TensorProto that is no tensor; the text says why, for the caller."""
+
+
+def decode(tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
+    """The array that a TensorProto means.
+
+    Args:
+        tensor: In any encoding. An array made from `tensor_content` may be a read-only view of its bytes.
+
+    Returns:
+        An array of the proto's shape and of the NumPy dtype in the dtype table; strings as objects (bytes).
+
+    Raises:
+        MalformedTensor: for an unknown dtype, a bad shape, values that do not fit it, or an array that is
+            larger than what was sent for it by more than the limit.
+    """
+    dtype = dtypes.BY_NUMBER.get(tensor.dtype)
+    if dtype is None:
+        raise MalformedTensor(f"dtype {dtypes.name_of(tensor.dtype)} cannot be sent as a tensor")
+    shape, count = _read_shape(tensor.tensor_shape)
+    if count == 0:
+        return np.empty(shape, dtype.numpy)
+    content = tensor.tensor_content
+    flat = _read_content(content, dtype, count) if content else _read_values(tensor, dtype, count)
+    return flat.reshape(shape)
+
+
+def _read_shape(proto: wire.TensorShapeProto) -> tuple[tuple[int, ...], int]:
+    """The sizes and their product, checked in TensorFlow's order: an overflow counts even before a zero."""
+    if len(proto.dim) > MAX_DIMENSIONS:
+        raise MalformedTensor(f"{len(proto.dim)} dimensions; at most {MAX_DIMENSIONS} are supported")
+    shape = tuple(dim.size for dim in proto.dim)
+    count = 1
+    for size in shape:
+        count *= size
+        if size < 0 or count > _INT64_MAX:
+            raise MalformedTensor(f"shape {list(shape)} has a negative size or too many elements")
+    if count == 0 and math.prod(size for size in shape if size) * STRING_CELL_BYTES > _INT64_MAX:
+        raise MalformedTensor(f"shape {list(shape)} is too large even without elements")
+    return shape, count
+
+
+def _read_content(content: bytes, dtype: Dtype, count: int) -> np.ndarray[Any, Any]:
+    if dtype.is_string:
+        return _split_strings(content, count)
+    if len(content) != count * dtype.numpy.itemsize:
+        raise MalformedTensor(
+            f"tensor_content has {len(content)} bytes; {count} values of {dtype.name} "
+            f"take {count * dtype.numpy.itemsize}"
+        )
+    stored = np.frombuffer(content, dtype.stored.newbyteorder("<"))
+    if dtype.number == wire.DT_BOOL and stored.view(np.uint8).max() > 1:
+        raise MalformedTensor("tensor_content of a bool tensor may hold the bytes 0 and 1 only")
+    return stored.view(dtype.numpy)
+
+
+def _split_strings(content: bytes, count: int) -> np.ndarray[Any, Any]:
+    """TensorFlow's EncodeStringList: the length of each string as a varint, then all bytes in a row."""
+    lengths, start = [], 0
+    for _ in range(min(count, len(content) + 1)):
+        length, start = _read_varint32(content, start)
+        lengths.append(length)
+    if start + sum(lengths) != len(content):
+        raise MalformedTensor("tensor_content of a string tensor does not match the lengths that it starts with")
+    strings = np.empty(count, object)
+    for index, length in enumerate(lengths):
+        strings[index] = content[start : start + length]
+        start += length
+    return strings
+
+
+def _read_varint32(content: bytes, start: int) -> tuple[int, int]:
+    value = 0
+    for index, byte in enumerate(content[start : start + 5]):
+        value |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return value & 0xFFFFFFFF, start + index + 1
+    raise MalformedTensor("tensor_content of a string tensor ends inside its lengths")
+
+
+def _read_values(tensor: wire.TensorProto, dtype: Dtype, count: int) -> np.ndarray[Any, Any]:
+    values = _field_array(getattr(tensor, dtype.field), dtype)
+    if len(values) >= count:
+        return values[:count]
+    size_bytes = count * (STRING_CELL_BYTES if dtype.is_string else dtype.numpy.itemsize)
+    if size_bytes > FILL_LIMIT_BYTES:
+        raise MalformedTensor(
+            f"{len(values)} values were sent for {count} elements; filling up is limited to {FILL_LIMIT_BYTES} bytes"
+        )
+    filled = np.full(count, values[-1] if len(values) else _zero(dtype), dtype.numpy)
+    filled[: len(values)] = values
+    return filled
+
+
+def _zero(dtype: Dtype) -> Any:
+    return b"" if dtype.is_string else np.zeros((), dtype.numpy)[()]
+
+
+def _field_array(values: Any, dtype: Dtype) -> np.ndarray[Any, Any]:
+    if dtype.is_string:
+        return np.array(list(values), object)
+    if dtype.field == "float8_val":
+        return np.frombuffer(values, np.uint8).view(dtype.numpy)
+    if dtype.field in {"scomplex_val", "dcomplex_val"}:
+        part = np.float32 if dtype.field == "scomplex_val" else np.float64
+        parts = np.fromiter(values, part, len(values))
+        return parts[: len(parts) // 2 * 2].view(dtype.numpy)
+    if dtype.field in {"int_val", "half_val"}:
+        # Out-of-range values wrap around, as the C++ cast does.
+        return np.fromiter(values, np.int32, len(values)).astype(dtype.stored).view(dtype.numpy)
+    return np.fromiter(values, dtype.numpy, len(values))

@@ -1,0 +1,108 @@
+"""Files that hold one protobuf message in text format, with the original's errors.
+
+Knows nothing of what any message means.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+from servable.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ServingError,
+    Unknown,
+)
+
+_M = TypeVar("_M", bound=Message)
+
+# The codes that absl::ErrnoToStatusCode gives; what it does not know is UNKNOWN.
+_ERRORS: Final[Mapping[int, type[ServingError]]] = {
+    errno.ENOENT: NotFound,
+    errno.EACCES: PermissionDenied,
+    errno.EPERM: PermissionDenied,
+    errno.EISDIR: FailedPrecondition,
+    errno.ENOTDIR: FailedPrecondition,
+    errno.ENAMETOOLONG: InvalidArgument,
+    errno.EINVAL: InvalidArgument,
+}
+
+
+def read(path: str, message_class: type[_M], *, secret: bool = False) -> _M:
+    """Read a text-format message (TensorFlow Serving: ParseProtoTextFile in server.cc).
+
+    What is wrong with the text goes to stderr in one line, as protobuf's own parser writes it.
+
+    Args:
+        path: The file.
+        message_class: The message that the file should hold.
+        secret: Whether to keep the file's text out of that line.
+
+    Raises:
+        NotFound: If there is no such file.
+        InvalidArgument: If the file is empty or its text is not this message.
+        ServingError: With the code of the system's error, if the file cannot be read.
+    """
+    try:
+        return _parse(_content(path), message_class)
+    except _UnparsableError as error:
+        what = "the text is not valid here (it is not shown, as it may hold a secret)" if secret else error.what
+        name = message_class.DESCRIPTOR.full_name
+        sys.stderr.write(f"Error parsing text-format {name}: {error.where}{what}\n")
+        raise InvalidArgument(f"Invalid protobuf file: '{path}'") from None
+
+
+def _content(path: str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise _system_error(path, error.errno or 0) from error
+    if not content:
+        # The original maps the file into memory, which the system refuses for no bytes.
+        raise _system_error(path, errno.EINVAL)
+    return content
+
+
+def _system_error(path: str, number: int) -> ServingError:
+    return _ERRORS.get(number, Unknown)(f"{path}; {os.strerror(number)}")
+
+
+class _UnparsableError(Exception):
+    """Where a text is wrong (`line:column: `, from 1, or nothing if protobuf does not say), and what."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(where + what)
+        self.where = where
+        self.what = what
+
+
+def _parse(content: bytes, message_class: type[_M]) -> _M:
+    pool: Any = message_class.DESCRIPTOR.file.pool  # of either runtime's type; the stubs differ on it
+    try:
+        text = content.decode()
+        return text_format.Parse(text, message_class(), descriptor_pool=pool)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].split(b"\n")
+        raise _UnparsableError(f"{len(before)}:{len(before[-1]) + 1}: ", "The text is not UTF-8.") from None
+    except text_format.ParseError as error:
+        raise _unparsable(error, text) from None
+
+
+def _unparsable(error: text_format.ParseError, text: str) -> _UnparsableError:
+    """Protobuf's error without the line of the source that it quotes."""
+    line, column = error.GetLine(), error.GetColumn()
+    if line is None or column is None:
+        return _UnparsableError("", str(error))
+    what = str(error).removeprefix(f"{line}:{column} : ")
+    source = text.split("\n")[line - 1]
+    return _UnparsableError(f"{line}:{column}: ", what.removeprefix(f"'{source}': ").removeprefix("'': "))

@@ -1,0 +1,136 @@
+"""The one tree of errors that a caller can be told of, each class with its canonical code.
+
+    ServingError
+    ├── Cancelled            ├── AlreadyExists        ├── OutOfRange
+    ├── Unknown              ├── PermissionDenied     ├── Unimplemented
+    ├── InvalidArgument      ├── ResourceExhausted    ├── Internal
+    ├── DeadlineExceeded     ├── FailedPrecondition   ├── Unavailable
+    ├── NotFound             ├── Aborted              ├── DataLoss
+    └── Unauthenticated
+
+Rooms raise these; the transport alone turns them into statuses. This module must not know gRPC or TensorFlow.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+
+class Code(enum.IntEnum):
+    """The canonical codes, numbered as in google.rpc.Code, absl::StatusCode and gRPC."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+_NO_HINTS: Mapping[str, str] = MappingProxyType({})
+
+
+class ServingError(Exception):
+    """A failure with a canonical code and a message meant for the caller.
+
+    Attributes:
+        message: The text of the status. Where the original has one, its first words are the original's.
+        hints: What would help, by short key (`loaded_models`, `did_you_mean`). It travels beside the message,
+            as an error detail, so that nothing that matches messages breaks.
+    """
+
+    code: ClassVar[Code]
+
+    def __init__(self, message: str, hints: Mapping[str, str] = _NO_HINTS) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hints = hints
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"
+
+
+class Cancelled(ServingError):
+    code = Code.CANCELLED
+
+
+class Unknown(ServingError):
+    code = Code.UNKNOWN
+
+
+class InvalidArgument(ServingError):
+    code = Code.INVALID_ARGUMENT
+
+
+class DeadlineExceeded(ServingError):
+    code = Code.DEADLINE_EXCEEDED
+
+
+class NotFound(ServingError):
+    code = Code.NOT_FOUND
+
+
+class AlreadyExists(ServingError):
+    code = Code.ALREADY_EXISTS
+
+
+class PermissionDenied(ServingError):
+    code = Code.PERMISSION_DENIED
+
+
+class ResourceExhausted(ServingError):
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class FailedPrecondition(ServingError):
+    code = Code.FAILED_PRECONDITION
+
+
+class Aborted(ServingError):
+    code = Code.ABORTED
+
+
+class OutOfRange(ServingError):
+    code = Code.OUT_OF_RANGE
+
+
+class Unimplemented(ServingError):
+    code = Code.UNIMPLEMENTED
+
+
+class Internal(ServingError):
+    code = Code.INTERNAL
+
+
+class Unavailable(ServingError):
+    code = Code.UNAVAILABLE
+
+
+class DataLoss(ServingError):
+    code = Code.DATA_LOSS
+
+
+class Unauthenticated(ServingError):
+    code = Code.UNAUTHENTICATED
+
+
+_BY_CODE: Mapping[int, type[ServingError]] = {kind.code: kind for kind in ServingError.__subclasses__()}
+
+
+def of_code(code: int, message: str) -> ServingError:
+    """The error of a canonical code; a number that names none is UNKNOWN."""
+    return _BY_CODE.get(code, Unknown)(message)

@@ -1,0 +1,91 @@
+"""One graph in one TensorFlow session: import it, initialise it, prepare runs of it, translate what it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from servable.errors import InvalidArgument, ServingError, of_code
+from servable.execution.runs import Run, Runs, TimedRun
+
+
+class GraphSession:
+    """A graph and its variables. Runs are thread-safe; closing is for the last who holds it."""
+
+    def __init__(self, graph_def: Any, producer_ops: Any, config: Any, runs: Runs) -> None:
+        """Import the graph.
+
+        Args:
+            graph_def: A tensorflow GraphDef; it may be changed.
+            producer_ops: The OpList of the TensorFlow that wrote it, whose defaults the nodes leave out; or
+                None.
+            config: A tensorflow ConfigProto.
+            runs: How the graph is run.
+
+        Raises:
+            ServingError: if this TensorFlow cannot run the graph.
+        """
+        if runs.checks_shapes:
+            _forget_placeholder_shapes(graph_def)
+        self._runs = runs
+        graph = tf.Graph()
+        try:
+            with graph.as_default():
+                tf.graph_util.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
+            self._session = tf.compat.v1.Session(graph=graph, config=config)
+        except (tf.errors.OpError, ValueError) as error:
+            raise translate(error) from error
+
+    def dtype_of(self, tensor_name: str) -> int | None:
+        """The tensorflow.DataType of a tensor of the graph; None if there is none of that name."""
+        try:
+            return int(self._session.graph.get_tensor_by_name(tensor_name).dtype.base_dtype.as_datatype_enum)
+        except (KeyError, ValueError):
+            return None
+
+    def prepare(self, feeds: Sequence[str], fetches: Sequence[str]) -> Run:
+        """A run of these tensor names; it raises what `translate` takes.
+
+        Raises:
+            ServingError: if the graph has no such tensors.
+        """
+        try:
+            return self._runs.prepare(self._session, feeds, fetches)
+        except tf.errors.OpError as error:
+            raise translate(error) from error
+
+    def prepare_timed(self, feeds: Sequence[str], fetches: Sequence[str]) -> TimedRun:
+        """As prepare, for tensors that are known to be there, with a time limit."""
+        return self._runs.prepare_timed(self._session, feeds, fetches)
+
+    def run_once(self, operation: str, feeds: Mapping[str, str]) -> None:
+        """Run an operation for its effect (restore, initialise), with strings fed to scalar tensors.
+
+        Raises:
+            ServingError: as TensorFlow raises it, or if the graph has no such operation.
+        """
+        try:
+            self._session.run(self._session.graph.get_operation_by_name(operation), dict(feeds))
+        except (tf.errors.OpError, KeyError, ValueError) as error:
+            raise translate(error) from error
+
+    def close(self) -> None:
+        """Free the graph's variables and resources."""
+        self._session.close()
+
+
+def translate(error: Exception) -> ServingError:
+    """The canonical error of what TensorFlow raised, in the words of its C++."""
+    # Session.run decorates the text and leaves the plain error behind as the context.
+    plain = error.__context__ if isinstance(error.__context__, tf.errors.OpError) else error
+    if isinstance(plain, tf.errors.OpError):
+        return of_code(plain.error_code, plain.message)
+    return InvalidArgument(str(error.args[0] if error.args else error))
+
+
+def _forget_placeholder_shapes(graph_def: Any) -> None:
+    for node in graph_def.node:
+        if node.op == "Placeholder" and "shape" in node.attr:
+            del node.attr["shape"]

@@ -1,0 +1,106 @@
+"""MultiInference: several classify and regress signatures of one model, over the same examples, in one run.
+
+Source of the behaviour: TensorFlow Serving, servables/tensorflow/multi_inference.cc. The first task chooses
+the version for all; what a task is, is said by the task's method name and not by the signature's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from servable import requests, wire
+from servable.errors import InvalidArgument, Unimplemented
+from servable.inference import classification, examples, regression
+from servable.inference.outputs import Output
+from servable.routing import Handle, Router
+from servable.signatures import CLASSIFY_METHOD, REGRESS_METHOD
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One task: what it needs of the common run, and how it writes its share of what came out."""
+
+    key: str
+    feed: str
+    fetches: Sequence[str]
+    write: Callable[[wire.InferenceResult, Mapping[str, Output], int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MultiInference:
+    """The MultiInference API. Safe to call from many threads.
+
+    Attributes:
+        router: Finds the version.
+        check_method_name: Refuse signatures of another kind of method.
+    """
+
+    router: Router
+    check_method_name: bool = False
+
+    def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
+        """Answer a MultiInferenceRequest with a MultiInferenceResponse; see requests.Method."""
+        message = requests.parse(wire.MultiInferenceRequest, request)
+        first = message.tasks[0].model_spec if message.tasks else wire.ModelSpec()
+        handle = self.router.resolve(first)
+        tasks = self._plan(handle, message.tasks)
+        # Unions in order of first mention.
+        feeds = list(dict.fromkeys(task.feed for task in tasks))
+        fetches = list(dict.fromkeys(name for task in tasks for name in task.fetches))
+        fetched, count = examples.run(handle, feeds, fetches, message.input, time_left_s)
+
+        response = wire.MultiInferenceResponse()
+        for task in tasks:
+            result = response.results.add()
+            requests.name_version(result.model_spec, handle, task.key)
+            task.write(result, fetched, count)
+        return response.SerializeToString()
+
+    def _plan(self, handle: Handle, tasks: Sequence[wire.InferenceTask]) -> list[_Task]:
+        plans: list[_Task] = []
+        for task in tasks:
+            if not task.model_spec.name:
+                raise InvalidArgument("Found ModelSpec with an empty model name.")
+            if task.model_spec.name != handle.name:
+                raise InvalidArgument(
+                    "All ModelSpecs in a MultiInferenceRequest must access the same model name.",
+                    {"first": handle.name, "other": task.model_spec.name},
+                )
+            key = requests.signature_key(task.model_spec)
+            if any(key == plan.key for plan in plans):
+                raise InvalidArgument(f"Duplicate evaluation of signature: {key}")
+            plans.append(self._plan_task(handle, key, task.method_name))
+        return plans
+
+    def _plan_task(self, handle: Handle, key: str, method: str) -> _Task:
+        signature = examples.find_signature(handle, key, "Requested signature not found in model graph: ")
+        if method == CLASSIFY_METHOD:
+            classifier = classification.require(signature, check_method_name=self.check_method_name)
+            return _Task(key, classifier.feed, list(classifier.fetches.values()), _write_classes(classifier))
+        if method == REGRESS_METHOD:
+            regressor = regression.require(signature, check_method_name=self.check_method_name)
+            return _Task(key, regressor.feed, [regressor.fetch], _write_values(regressor))
+        raise Unimplemented(
+            f"Unsupported signature method_name: {method}",
+            {"supported": f"{CLASSIFY_METHOD}, {REGRESS_METHOD}"},
+        )
+
+
+def _write_classes(
+    head: classification.Classification,
+) -> Callable[[wire.InferenceResult, Mapping[str, Output], int], None]:
+    def write(result: wire.InferenceResult, fetched: Mapping[str, Output], count: int) -> None:
+        outputs = {role: fetched[name] for role, name in head.fetches.items()}
+        result.classification_result.CopyFrom(classification.read_result(outputs, count))
+
+    return write
+
+
+def _write_values(
+    head: regression.Regression,
+) -> Callable[[wire.InferenceResult, Mapping[str, Output], int], None]:
+    def write(result: wire.InferenceResult, fetched: Mapping[str, Output], count: int) -> None:
+        result.regression_result.CopyFrom(regression.read_result(fetched[head.fetch], count))
+
+    return write

@@ -1,0 +1,140 @@
+"""Predict: named tensors in, named tensors out.
+
+Source of the behaviour: TensorFlow Serving, servables/tensorflow/predict_util.cc and TensorFlow,
+cc/saved_model/util.cc. The order of the checks is theirs, since only the first failure is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from servable import requests, wire
+from servable.codec import decoding, encoding
+from servable.errors import FailedPrecondition, Internal, InvalidArgument
+from servable.routing import Handle, Router, suggest
+from servable.signatures import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
+
+_METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
+
+
+@dataclass(frozen=True, slots=True)
+class Predict:
+    """The Predict API. Safe to call from many threads.
+
+    Attributes:
+        router: Finds the version.
+        as_content: Reply with `tensor_content` in place of typed fields.
+        check_method_name: Refuse signatures of another kind of method.
+    """
+
+    router: Router
+    as_content: bool = False
+    check_method_name: bool = False
+
+    def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
+        """Answer a PredictRequest with a PredictResponse; see requests.Method."""
+        message = requests.parse(wire.PredictRequest, request)
+        requests.require_model_spec(message.HasField("model_spec"))
+        handle = self.router.resolve(message.model_spec)
+        signature = self._find_signature(handle, requests.signature_key(message.model_spec))
+        feeds, arrays = _read_inputs(signature, message)
+        aliases = _select_outputs(signature, message.output_filter)
+        fetches = tuple(signature.outputs[alias] for alias in aliases)
+        runner = handle.servable.runner(feeds, fetches)
+        results = runner.run(arrays, time_left_s)
+
+        response = wire.PredictResponse()
+        requests.name_version(response.model_spec, handle, signature.key)
+        for alias, array, dtype in zip(aliases, results, runner.fetch_dtypes, strict=True):
+            encoding.encode(array, dtype, response.outputs[alias], as_content=self.as_content)
+        return response.SerializeToString()
+
+    def _find_signature(self, handle: Handle, key: str) -> Signature:
+        signatures = handle.servable.signatures
+        signature = signatures.get(key)
+        if signature is None:
+            raise FailedPrecondition(
+                f'Serving signature key "{key}" not found.', suggest(key, signatures, "known_signatures")
+            )
+        method = signature.definition.method_name
+        if self.check_method_name and method not in _METHODS:
+            raise Internal(
+                f"Expected prediction signature method_name to be one of {{{', '.join(_METHODS)}}}. Was: {method}"
+            )
+        return signature
+
+
+def _read_inputs(
+    signature: Signature, message: wire.PredictRequest
+) -> tuple[tuple[str, ...], Sequence[np.ndarray[Any, Any]]]:
+    sent = message.inputs
+    _check_count(signature, sent)
+    feeds, arrays = [], []
+    for alias, name in signature.inputs.items():
+        if alias in sent:
+            arrays.append(_decode(alias, sent[alias]))
+        elif alias in signature.defaults:
+            arrays.append(signature.defaults[alias])
+        else:
+            raise InvalidArgument(
+                f"Signature input alias: {alias}(feed name: {name}) not found in request and no default value provided. "
+                f"Inputs expected to be in the request {{{_join(sent)}}}, or default input alias set: "
+                f"{_join(signature.defaults)}",
+                {"signature_inputs": _join(signature.inputs)},
+            )
+        feeds.append(name)
+    _check_unused(signature, sent)
+    return tuple(feeds), arrays
+
+
+def _check_count(signature: Signature, sent: Iterable[str]) -> None:
+    names = set(sent)
+    expected = set(signature.inputs)
+    if len(names) > len(expected) or (len(names) < len(expected) and not signature.defaults):
+        raise InvalidArgument(
+            f"input size does not match signature: {len(names)}!={len(expected)} "
+            f"len({{{_join(names)}}}) != len({{{_join(expected)}}}). "
+            f"Sent extra: {{{_join(names - expected)}}}. Missing but required: {{{_join(expected - names)}}}."
+        )
+
+
+def _check_unused(signature: Signature, sent: Iterable[str]) -> None:
+    """With defaults the count may fit although a name does not."""
+    names = set(sent)
+    used = names & set(signature.inputs)
+    if used != names:
+        raise InvalidArgument(
+            f"Inputs contains invalid name. Used request inputs: {_join(used)}, request input: {_join(names)}",
+            {"signature_inputs": _join(signature.inputs)},
+        )
+
+
+def _decode(alias: str, tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
+    try:
+        return decoding.decode(tensor)
+    except decoding.MalformedTensor as error:
+        raise InvalidArgument(f"tensor parsing error: {alias}", {"reason": str(error)}) from error
+
+
+def _select_outputs(signature: Signature, wanted: Sequence[str]) -> Sequence[str]:
+    if not wanted:
+        return tuple(signature.outputs)
+    seen: set[str] = set()
+    for alias in wanted:
+        if alias not in signature.outputs:
+            raise InvalidArgument(
+                f"output tensor alias not found in signature: {alias} "
+                f"Outputs expected to be in the set {{{_join(signature.outputs)}}}."
+            )
+        if alias in seen:
+            raise InvalidArgument(f"duplicate output tensor alias: {alias}")
+        seen.add(alias)
+    return wanted
+
+
+def _join(names: Iterable[str]) -> str:
+    return ",".join(sorted(names))

@@ -1,0 +1,1 @@
+"""What is in a SavedModel and what it means."""

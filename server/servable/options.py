@@ -1,0 +1,427 @@
+"""The command line: every flag of tensorflow_model_server and our own, in one table.
+
+A flag's name, type, default, meaning and present effect stand in its field of `ServerOptions` and nowhere
+else; the parser, the usage text, the README's table and the notices are read from there. This module prints
+nothing, ends no process and opens no file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import enum
+import functools
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NoReturn
+
+from servable.errors import InvalidArgument
+
+
+class Kind(enum.Enum):
+    """The type of a flag's value, by the name that the usage text gives it."""
+
+    BOOL = "bool"
+    INT32 = "int32"
+    INT64 = "int64"
+    FLOAT = "float"
+    STRING = "string"
+
+
+class Effect(enum.Enum):
+    """What a flag changes in this server."""
+
+    EFFECTIVE = "yes"
+    NOT_YET = "not yet"
+    NEVER = "never"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PerCpu:
+    """A default of `factor` for each schedulable CPU."""
+
+    factor: int
+
+    def count(self) -> int:
+        """The default on this machine now."""
+        return self.factor * schedulable_cpus()
+
+    def __str__(self) -> str:
+        return "schedulable CPUs" if self.factor == 1 else f"{self.factor} x schedulable CPUs"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Flag:
+    """What the table says about one flag, beside its name.
+
+    Attributes:
+        default: The default as shown: a computed one in words, so that no text depends on the machine.
+        reason: Why the flag has no effect; empty when it has one.
+    """
+
+    kind: Kind
+    default: str
+    meaning: str
+    effect: Effect
+    reason: str
+
+
+def schedulable_cpus() -> int:
+    """The number of CPUs that this process may run on; all CPUs where the platform cannot say."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def flag(
+    default: bool | float | str | PerCpu, kind: Kind, meaning: str, effect: Effect = Effect.EFFECTIVE, reason: str = ""
+) -> Any:
+    """A field of `ServerOptions` that is a flag; the annotation beside it is its type."""
+    about = {"flag": Flag(kind, _shown(default), meaning, effect, reason)}
+    if isinstance(default, PerCpu):
+        return dataclasses.field(default_factory=default.count, metadata=about)
+    return dataclasses.field(default=default, metadata=about)
+
+
+def _shown(default: bool | float | str | PerCpu) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, str):
+        return f'"{default}"'
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+_BOOL, _INT32, _INT64, _FLOAT, _STRING = Kind
+_NOT_YET, _NEVER = Effect.NOT_YET, Effect.NEVER
+
+_REST: Final = "there is no REST API yet"
+_BATCHING: Final = "requests are not batched yet"
+_LABELS: Final = "version labels are not served yet"
+_RELOADING: Final = "the configuration is read once, at start"
+_POLLING: Final = "base paths are read once, at start"
+_LOADING: Final = "versions are loaded once each, at start"
+_WARM_UP: Final = "models are not warmed up yet"
+_TFLITE: Final = "TensorFlow Lite models are not served yet"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """The values of all flags (TensorFlow Serving: main.cc, with the defaults of server.h)."""
+
+    port: int = flag(8500, _INT32, "TCP port of the gRPC API; 0 listens on no TCP port.")
+    grpc_socket_path: str = flag("", _STRING, "Unix socket on which the gRPC API listens as well.")
+    rest_api_port: int = flag(0, _INT32, "TCP port of the REST API; 0 is off.", _NOT_YET, _REST)
+    rest_api_num_threads: int = flag(PerCpu(4), _INT32, "Threads that answer REST requests.", _NOT_YET, _REST)
+    rest_api_timeout_in_ms: int = flag(
+        30000, _INT32, "Time limit of a REST request; 0 or less is none.", _NOT_YET, _REST
+    )
+    rest_api_enable_cors_support: bool = flag(False, _BOOL, "Send CORS headers in REST replies.", _NOT_YET, _REST)
+    enable_batching: bool = flag(False, _BOOL, "Run requests together in batches.", _NOT_YET, _BATCHING)
+    allow_version_labels_for_unavailable_models: bool = flag(
+        False, _BOOL, "Let a new label name an unavailable version.", _NOT_YET, _LABELS
+    )
+    batching_parameters_file: str = flag(
+        "", _STRING, "Text file with BatchingParameters; needs --enable_batching.", _NOT_YET, _BATCHING
+    )
+    enable_per_model_batching_parameters: bool = flag(
+        False, _BOOL, "Let a version's batching_params.pbtxt set its batching.", _NOT_YET, _BATCHING
+    )
+    model_config_file: str = flag(
+        "", _STRING, "Text file with ModelServerConfig; --model_name and --model_base_path are then ignored."
+    )
+    model_config_file_poll_wait_seconds: int = flag(
+        0, _INT32, "Seconds between readings of --model_config_file; 0 or less: once.", _NOT_YET, _RELOADING
+    )
+    model_name: str = flag("default", _STRING, "Name of the model at --model_base_path.")
+    model_base_path: str = flag("", _STRING, "Absolute path or URI of the folder that holds the version folders.")
+    num_load_threads: int = flag(0, _INT32, "Threads that load versions after the start.", _NOT_YET, _LOADING)
+    num_unload_threads: int = flag(0, _INT32, "Threads that unload versions.", _NOT_YET, _LOADING)
+    max_num_load_retries: int = flag(5, _INT32, "How often a failed load is tried again.", _NOT_YET, _LOADING)
+    load_retry_interval_micros: int = flag(
+        60000000, _INT64, "Microseconds between tries of a load; below 0: none.", _NOT_YET, _LOADING
+    )
+    file_system_poll_wait_seconds: int = flag(
+        1, _INT32, "Seconds between looks for new versions; 0: one look, below: none.", _NOT_YET, _POLLING
+    )
+    flush_filesystem_caches: bool = flag(
+        True, _BOOL, "Flush file system caches after loading.", _NOT_YET, "no cache is flushed yet"
+    )
+    tensorflow_session_parallelism: int = flag(
+        0, _INT64, "Threads within and between operations of a session; 0 lets TensorFlow choose."
+    )
+    tensorflow_session_config_file: str = flag(
+        "", _STRING, "Text file with tensorflow.ConfigProto; the flags on threads and GPU memory overrule it."
+    )
+    tensorflow_intra_op_parallelism: int = flag(0, _INT64, "Threads within one operation; 0 lets TensorFlow choose.")
+    tensorflow_inter_op_parallelism: int = flag(
+        0, _INT64, "Operations that run at the same time; 0 lets TensorFlow choose."
+    )
+    use_alts_credentials: bool = flag(False, _BOOL, "Secure the gRPC API with Google ALTS.")
+    ssl_config_file: str = flag("", _STRING, "Text file with SSLConfig; the gRPC API then speaks TLS only.")
+    platform_config_file: str = flag(
+        "", _STRING, "Text file with PlatformConfigMap.", _NOT_YET, "only the platform `tensorflow` is served"
+    )
+    per_process_gpu_memory_fraction: float = flag(
+        0.0, _FLOAT, "Share of the GPU's memory that this process takes, 0 to 1; 0 lets TensorFlow choose."
+    )
+    saved_model_tags: str = flag("serve", _STRING, "Tags of the meta graph to load, separated by commas.")
+    grpc_channel_arguments: str = flag("", _STRING, "gRPC server settings, as key=value separated by commas.")
+    grpc_max_threads: int = flag(PerCpu(4), _INT32, "Most threads that gRPC requests may hold.")
+    enable_model_warmup: bool = flag(
+        True, _BOOL, "Run a version's recorded requests before it serves.", _NOT_YET, _WARM_UP
+    )
+    num_request_iterations_for_warmup: int = flag(
+        0, _INT32, "Runs of each recorded request; 0 or less: once.", _NOT_YET, _WARM_UP
+    )
+    version: bool = flag(False, _BOOL, "Print the versions and end.")
+    monitoring_config_file: str = flag(
+        "", _STRING, "Text file with MonitoringConfig.", _NOT_YET, "metrics are not exported yet"
+    )
+    remove_unused_fields_from_bundle_metagraph: bool = flag(
+        True,
+        _BOOL,
+        "Keep only the signatures of a loaded meta graph in memory.",
+        _NEVER,
+        "it has no client-visible effect",
+    )
+    prefer_tflite_model: bool = flag(False, _BOOL, "Load model.tflite where a version has one.", _NOT_YET, _TFLITE)
+    num_tflite_pools: int = flag(PerCpu(1), _INT32, "Pools of TensorFlow Lite interpreters.", _NOT_YET, _TFLITE)
+    num_tflite_interpreters_per_pool: int = flag(
+        1, _INT32, "TensorFlow Lite interpreters in a pool.", _NOT_YET, _TFLITE
+    )
+    enable_signature_method_name_check: bool = flag(
+        False, _BOOL, "Refuse Classify and Regress on a signature whose method name is another's."
+    )
+    xla_cpu_compilation_enabled: bool = flag(False, _BOOL, "Let XLA compile for the CPU.")
+    xla_gpu_compilation_enabled: bool = flag(False, _BOOL, "Let XLA compile for the GPU.")
+    enable_profiler: bool = flag(True, _BOOL, "Offer tensorflow.ProfilerService on the gRPC port.")
+    thread_pool_factory_config_file: str = flag(
+        "", _STRING, "Text file with ThreadPoolFactoryConfig.", _NOT_YET, "sessions use TensorFlow's own thread pools"
+    )
+    mixed_precision: str = flag(
+        "", _STRING, "`bfloat16` rewrites graphs to that precision; any other value is ignored."
+    )
+    skip_initialize_tpu: bool = flag(False, _BOOL, "Leave TPUs alone at start.", _NEVER, "this server uses no TPU")
+    enable_grpc_healthcheck_service: bool = flag(
+        False, _BOOL, "Offer grpc.health.v1.Health; this server always does, so the flag may be left out."
+    )
+    enable_serialization_as_tensor_content: bool = flag(
+        False, _BOOL, "Send outputs as raw bytes in tensor_content rather than in typed fields."
+    )
+    drain_timeout_s: float = flag(
+        30.0, _FLOAT, "Ours: seconds that requests in flight are given after SIGTERM or SIGINT."
+    )
+    bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
+
+
+FLAGS: Final[Mapping[str, Flag]] = {field.name: field.metadata["flag"] for field in dataclasses.fields(ServerOptions)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a command line came to.
+
+    Attributes:
+        options: The values; None exactly when `failure` is set.
+        unknown: The arguments that are no flag of ours, in order. The original goes on after printing
+            `unknown argument: <first>` and the usage on stdout.
+        explicit: The names of the flags that the command line sets; empty after a failure.
+        failure: Why a value cannot be read. The original then prints the usage on stdout and exits with 255.
+    """
+
+    options: ServerOptions | None
+    unknown: tuple[str, ...]
+    explicit: frozenset[str]
+    failure: str | None
+
+    @property
+    def help_requested(self) -> bool:
+        """Whether `--help` is the first argument left over; the original then ends as after a failure.
+
+        Behind another unknown argument it is one more unknown argument (TensorFlow: command_line_flags.cc).
+        """
+        return self.unknown[:1] == ("--help",)
+
+
+def parse(argv: Sequence[str]) -> Parsed:
+    """Read a command line, without the program's name.
+
+    The syntax is the original's (TensorFlow: command_line_flags.cc): `--name=value`, a bare `--name` for a
+    bool, the last occurrence wins, and what follows `--` is left alone. Ours: `--name value` as well, where a
+    bool takes the next argument only if that is true or false, and another flag unless it begins with `--`.
+    """
+    known, unknown = _split(argv)
+    try:
+        given = vars(_parser().parse_args(known))
+    except _UnreadableValueError as error:
+        return Parsed(None, unknown, frozenset(), str(error))
+    return Parsed(ServerOptions(**given), unknown, frozenset(given), None)
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Our flags, each written as `--name=value`, and the other arguments."""
+    known: list[str] = []
+    unknown: list[str] = []
+    rest = deque(argv)
+    while rest:
+        argument = rest.popleft()
+        if argument == "--":
+            unknown += [argument, *rest]
+            break
+        complete = _complete(argument, rest)
+        if complete is None:
+            unknown.append(argument)
+        else:
+            known.append(complete)
+    return known, tuple(unknown)
+
+
+def _complete(argument: str, rest: deque[str]) -> str | None:
+    """The flag as `--name=value`, its value taken from `rest` if need be; None for no flag or no value."""
+    name, equals, _ = argument[2:].partition("=")
+    if not argument.startswith("--") or name not in FLAGS:
+        return None
+    if equals:
+        return argument
+    if FLAGS[name].kind is Kind.BOOL:
+        return f"{argument}={rest.popleft() if rest and rest[0].lower() in _TRUTH else 'true'}"
+    return f"{argument}={rest.popleft()}" if rest and not rest[0].startswith("--") else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for name, about in FLAGS.items():
+        # argparse before Python 3.13 drops a value that is `--`; nargs and const put it back.
+        parser.add_argument(f"--{name}", nargs="?", const="--", type=functools.partial(_value, name, about.kind))
+    return parser
+
+
+class _UnreadableValueError(Exception):
+    """Neither a ValueError nor a TypeError: argparse would word those itself, and exit."""
+
+
+def _value(name: str, kind: Kind, text: str) -> object:
+    read, right = _READERS[kind]
+    try:
+        return read(text)
+    except ValueError:
+        # The first sentence is what the original logs.
+        message = f"Couldn't interpret value {text} for flag {name}. It must be {right}."
+        raise _UnreadableValueError(message) from None
+
+
+_TRUTH: Final[Mapping[str, bool]] = {"true": True, "false": False}
+# absl::SimpleAtoi, with which the original reads integers, accepts white space around them.
+_INTEGER: Final = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in _TRUTH:
+        raise ValueError(text)
+    return _TRUTH[text.lower()]
+
+
+def _integer(bits: int, text: str) -> int:
+    if not _INTEGER.fullmatch(text) or not -(1 << bits - 1) <= int(text) < 1 << bits - 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
+
+
+_READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
+    Kind.BOOL: (_bool, "true or false"),
+    Kind.INT32: (functools.partial(_integer, 32), "a whole number from -2147483648 to 2147483647"),
+    Kind.INT64: (functools.partial(_integer, 64), "a whole number of at most 64 bits"),
+    Kind.FLOAT: (_float, "a number"),
+    Kind.STRING: (str, "text"),
+}
+
+
+def validate(options: ServerOptions) -> None:
+    """Refuse flags that contradict each other, in the order of the original (TensorFlow Serving: server.cc).
+
+    The original reads --model_config_file between the third check and the fourth; here all flags are checked
+    before any file is opened.
+
+    Raises:
+        InvalidArgument: With the original's text for its own combinations.
+    """
+    if options.port == 0 and not options.grpc_socket_path:
+        _refuse("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
+    if options.use_alts_credentials and options.ssl_config_file:
+        _refuse("Either use_alts_credentials must be false or ssl_config_file must be empty.")
+    if not options.model_base_path and not options.model_config_file:
+        _refuse("Both server_options.model_base_path and server_options.model_config_file are empty!")
+    if not options.platform_config_file:
+        _validate_tensorflow(options)
+    if not options.drain_timeout_s >= 0:
+        _refuse(f"drain_timeout_s must be a number of seconds from 0 up; was {options.drain_timeout_s:g}.")
+
+
+def _validate_tensorflow(options: ServerOptions) -> None:
+    """The combinations that the original checks only where it builds the platform from flags."""
+    if options.batching_parameters_file and not options.enable_batching:
+        _refuse(
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+        )
+    threads = (
+        options.tensorflow_session_parallelism,
+        options.tensorflow_intra_op_parallelism,
+        options.tensorflow_inter_op_parallelism,
+    )
+    if min(threads) > 0:
+        _refuse(
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, "
+            "server_options.tensorflow_inter_op_parallelism) separately. You cannot configure all."
+        )
+
+
+def _refuse(message: str) -> NoReturn:
+    raise InvalidArgument(message)
+
+
+def notices(parsed: Parsed) -> list[str]:
+    """One line for the log for each flag that was set and changes nothing, in the order of the table."""
+    words = {Effect.NOT_YET: "has no effect yet", Effect.NEVER: "has no meaning here"}
+    return [
+        f"--{name} {words[about.effect]}: {about.reason}."
+        for name, about in FLAGS.items()
+        if name in parsed.explicit and about.effect in words
+    ]
+
+
+def usage() -> str:
+    """The flags for people at a terminal, one line each: name, default, type, meaning, missing effect."""
+    shown = [(f"  --{name}={about.default}", about) for name, about in FLAGS.items()]
+    width = max(len(start) for start, _ in shown)
+    lines = [f"{start:{width}}  {about.kind.value:6}  {about.meaning}{_aside(about)}" for start, about in shown]
+    return "\n".join(["usage: servable serve [--flag=value ...]", "Flags:", *lines, ""])
+
+
+def _aside(about: Flag) -> str:
+    return "" if about.effect is Effect.EFFECTIVE else f" ({about.effect.value}: {about.reason})"
+
+
+def markdown_table() -> str:
+    """The same as a Markdown table for the README. No cell depends on the machine."""
+    rows = [
+        f"| `--{name}` | {about.kind.value} | {_cell(about.default)} | {about.meaning} | {_effect(about)} |"
+        for name, about in FLAGS.items()
+    ]
+    return "\n".join(["| Flag | Type | Default | Meaning | Effect |", "|---|---|---|---|---|", *rows, ""])
+
+
+def _cell(default: str) -> str:
+    return default if " " in default else f"`{default}`"
+
+
+def _effect(about: Flag) -> str:
+    return f"{about.effect.value}: {about.reason}" if about.reason else about.effect.value

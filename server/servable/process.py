@@ -1,0 +1,86 @@
+"""A server as a process: from the command line to the exit status, with signals in between.
+
+It must not know what a server is made of.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+
+from servable import app
+from servable.lifecycle.manager import Loader
+from servable.options import ServerOptions
+from servable.transport.handlers import Method
+
+_log = logging.getLogger(__name__)
+
+
+class Termination:
+    """SIGTERM and SIGINT: the first asks for an orderly end, the second ends the process at once."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+        self._serving = False
+
+    def install(self) -> None:
+        """Take the signals; as the first process of a container nothing else would end us."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def wait(self) -> None:
+        """Return when an orderly end is asked for."""
+        self._serving = True
+        self._requested.wait()
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self._requested.is_set():
+            # Threads may be deep in TensorFlow, and nobody wants to wait for them any more.
+            os._exit(128 + number)
+        self._requested.set()
+        if not self._serving:
+            # Nothing is in flight while models load.
+            raise SystemExit(0)
+
+
+def serve(options: ServerOptions) -> int:
+    """Serve until a signal, then drain.
+
+    Returns:
+        The exit status of the process.
+
+    Raises:
+        ServingError: if the server cannot start.
+    """
+    termination = Termination()
+    termination.install()
+    configuration = app.configure(options)
+    server = app.Server(configuration, _make_loader(options), _make_profiler(options))
+    server.start()
+    for address in configuration.settings.addresses:
+        _log.info("serving on %s%s", address, " (TLS)" if configuration.settings.credentials else "")
+    termination.wait()
+    _log.info("draining: calls in flight have %g s; a second signal ends them", options.drain_timeout_s)
+    server.drain(options.drain_timeout_s)
+    _log.info("stopped")
+    return 0
+
+
+def _make_loader(options: ServerOptions) -> Loader:
+    # TensorFlow takes seconds to import: a wrong flag is told before.
+    from servable.execution import session_config
+    from servable.execution.loader import SavedModelLoader
+
+    tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
+    return SavedModelLoader(tags, session_config.make(options))
+
+
+def _make_profiler(options: ServerOptions) -> dict[str, Method]:
+    if not options.enable_profiler:
+        return {}
+    from servable.execution import profiler
+
+    return {f"/{app.PROFILER_SERVICE}/{name}": method for name, method in profiler.methods().items()}

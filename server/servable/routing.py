@@ -1,0 +1,145 @@
+"""From a ModelSpec to the loaded version that answers it.
+
+Readers take one immutable map whole, without a lock; a change of versions makes a new map. This module must
+not know how a version is loaded or run, only what a request may ask of one. Source of the behaviour:
+TensorFlow Serving, server_core.cc (ServableRequestFromModelSpec) and basic_manager.cc.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from servable import wire
+from servable.errors import InvalidArgument, NotFound
+from servable.signatures import Signature
+
+# Hints travel in a header; a server with thousands of models names the first of them.
+_MOST_NAMES_IN_A_HINT = 20
+
+
+class Runner(Protocol):
+    """One set of feeds and fetches of a graph, ready to run. Safe to share between threads."""
+
+    @property
+    def fetch_dtypes(self) -> Sequence[int]:
+        """The tensorflow.DataType of each fetch."""
+
+    def run(self, feeds: Sequence[np.ndarray[Any, Any]], timeout_s: float | None) -> Sequence[np.ndarray[Any, Any]]:
+        """Run once.
+
+        Args:
+            feeds: One array for each feed, in the order that the runner was asked for.
+            timeout_s: Time until the caller stops waiting; None for no bound.
+
+        Returns:
+            One array for each fetch, in order.
+
+        Raises:
+            ServingError: with the code and text of TensorFlow.
+        """
+
+
+class Servable(Protocol):
+    """One loaded version of a model. Safe to share between threads; it lives as long as somebody holds it."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """All signatures by key."""
+
+    def runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Runner:
+        """A runner for these tensor names; the same names give the same runner.
+
+        Raises:
+            ServingError: if the graph has no such tensors.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A loaded version under its name and number."""
+
+    name: str
+    version: int
+    servable: Servable
+
+
+class Routes:
+    """An immutable map of what is loaded: name to version to handle, and name to label to version."""
+
+    __slots__ = ("_handles", "_labels", "_latest")
+
+    def __init__(self, handles: Iterable[Handle] = (), labels: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        self._handles: dict[str, dict[int, Handle]] = {}
+        for handle in handles:
+            self._handles.setdefault(handle.name, {})[handle.version] = handle
+        self._latest = {name: versions[max(versions)] for name, versions in self._handles.items()}
+        self._labels = {name: dict(by_label) for name, by_label in (labels or {}).items()}
+
+    def __iter__(self) -> Iterator[Handle]:
+        return (handle for versions in self._handles.values() for handle in versions.values())
+
+    def resolve(self, spec: wire.ModelSpec) -> Handle:
+        """The version that a spec asks for: by number, by label, or the highest that is loaded.
+
+        Raises:
+            InvalidArgument: for an empty name or an unknown label.
+            NotFound: if no such version is loaded.
+        """
+        name = spec.name
+        if not name:
+            raise InvalidArgument("ModelSpec has no name specified.")
+        choice = spec.WhichOneof("version_choice")
+        if choice is None:
+            handle = self._latest.get(name)
+            if handle is None:
+                raise NotFound(f"Servable not found for request: Latest({name})", self._name_hints(name))
+            return handle
+        version = spec.version.value if choice == "version" else self._labelled(name, spec.version_label)
+        handle = self._handles.get(name, {}).get(version)
+        if handle is None:
+            raise NotFound(
+                f"Servable not found for request: Specific({name}, {version})",
+                self._version_hints(name) or self._name_hints(name),
+            )
+        return handle
+
+    def _labelled(self, name: str, label: str) -> int:
+        labels = self._labels.get(name, {})
+        if label not in labels:
+            raise InvalidArgument(
+                f"Unrecognized servable version label: {label}", {"known_labels": ", ".join(sorted(labels))}
+            )
+        return labels[label]
+
+    def _name_hints(self, name: str) -> Mapping[str, str]:
+        return suggest(name, self._handles, "loaded_models")
+
+    def _version_hints(self, name: str) -> Mapping[str, str]:
+        versions = self._handles.get(name)
+        return {"loaded_versions": ", ".join(map(str, sorted(versions)))} if versions else {}
+
+
+class Router:
+    """Holds the current routes. One writer swaps them; readers take them whole."""
+
+    __slots__ = ("routes",)
+
+    def __init__(self, routes: Routes | None = None) -> None:
+        self.routes = routes or Routes()
+
+    def resolve(self, spec: wire.ModelSpec) -> Handle:
+        """As Routes.resolve, on the routes of this moment."""
+        return self.routes.resolve(spec)
+
+
+def suggest(name: str, known: Iterable[str], key: str) -> dict[str, str]:
+    """Hints for a name that is not known: what is, and the nearest to what was meant."""
+    names = sorted(known)
+    hints = {key: ", ".join(names[:_MOST_NAMES_IN_A_HINT])}
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return hints | {"did_you_mean": nearest[0]} if nearest else hints

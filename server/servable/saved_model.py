@@ -1,0 +1,146 @@
+"""What lies on disk in a SavedModel: its meta graphs, tags, signatures, init op and assets.
+
+Read without TensorFlow, so that a look at a model takes milliseconds. It must not know sessions or servers.
+Source of the behaviour: TensorFlow, cc/saved_model/reader.cc and loader_util.cc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from servable import wire
+from servable.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ServingError,
+    Unimplemented,
+)
+
+BINARY_NAME = "saved_model.pb"
+TEXT_NAME = "saved_model.pbtxt"
+VARIABLES_PREFIX = Path("variables", "variables")
+ASSETS_FOLDER = "assets"
+
+# The init op is stored under this key, as a signature (TensorFlow 2) or as a collection (TensorFlow 1).
+INIT_OP_SIGNATURE = "__saved_model_init_op"
+_INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+_ASSETS_COLLECTION = "saved_model_assets"
+
+
+def read(directory: Path) -> wire.SavedModel:
+    """Read the SavedModel of a version directory.
+
+    Raises:
+        NotFound: if the directory has no saved_model.pb (nor .pbtxt).
+        Unimplemented: if it holds a SessionBundle, the format before SavedModel.
+        FailedPrecondition: if the path is no directory.
+        DataLoss, InvalidArgument: if the file is no SavedModel.
+    """
+    binary, text = directory / BINARY_NAME, directory / TEXT_NAME
+    try:
+        if binary.exists():
+            return _parse_binary(binary)
+        if text.exists():
+            return _parse_text(text)
+    except OSError as error:
+        raise _unreadable(error) from error
+    raise _missing(directory)
+
+
+def _parse_binary(path: Path) -> wire.SavedModel:
+    data = path.read_bytes()
+    try:
+        saved_model = wire.SavedModel.FromString(data)
+    except DecodeError as error:
+        raise DataLoss(
+            f"Can't parse {path} as binary proto ({len(data)} bytes): the file is truncated or no SavedModel. "
+            "Copy the version directory again."
+        ) from error
+    if not saved_model.meta_graphs:
+        raise DataLoss(f"{path} holds no meta graph: the file is empty or no SavedModel. Copy it again.")
+    return saved_model
+
+
+def _parse_text(path: Path) -> wire.SavedModel:
+    try:
+        return text_format.Parse(path.read_bytes(), wire.SavedModel(), descriptor_pool=wire.POOL)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InvalidArgument(
+            f"Can't parse {path} as text proto: {error}. Store the model as {BINARY_NAME} if it is valid."
+        ) from error
+
+
+def _missing(directory: Path) -> ServingError:
+    if (directory / "export.meta").exists():
+        return Unimplemented("Session Bundle is deprecated and removed.")
+    if directory.exists() and not directory.is_dir():
+        return FailedPrecondition(f"{directory}; Not a directory")
+    return NotFound(
+        "Specified file path does not appear to contain a SavedModel bundle (should have a file called "
+        f"`{BINARY_NAME}`)\nSpecified file path: {directory}"
+    )
+
+
+def _unreadable(error: OSError) -> ServingError:
+    return FailedPrecondition(f"{error.filename}; {error.strerror}. The server must be allowed to read it.")
+
+
+def select_meta_graph(saved_model: wire.SavedModel, tags: Iterable[str]) -> wire.MetaGraphDef:
+    """The meta graph whose tags are exactly these.
+
+    Raises:
+        NotFound: if there is none.
+    """
+    wanted = set(tags)
+    for meta_graph in saved_model.meta_graphs:
+        if set(meta_graph.meta_info_def.tags) == wanted:
+            return meta_graph
+    known = "; ".join(" ".join(["{", *graph.meta_info_def.tags, "}"]) for graph in saved_model.meta_graphs)
+    raise NotFound(
+        f"Could not find meta graph def matching supplied tags: {' '.join(['{', *sorted(wanted), '}'])}. "
+        "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`",
+        hints={"tag_sets": known},
+    )
+
+
+def signatures(meta_graph: wire.MetaGraphDef) -> dict[str, wire.SignatureDef]:
+    """All signatures by key, as stored."""
+    return dict(meta_graph.signature_def.items())
+
+
+def init_op_name(meta_graph: wire.MetaGraphDef) -> str | None:
+    """The node to run once after the variables are restored, if the model has one.
+
+    Raises:
+        FailedPrecondition: if a collection names more than one.
+    """
+    signature = meta_graph.signature_def.get(INIT_OP_SIGNATURE)
+    if signature is not None and INIT_OP_SIGNATURE in signature.outputs:
+        return signature.outputs[INIT_OP_SIGNATURE].name
+    for key in _INIT_OP_COLLECTIONS:
+        if key in meta_graph.collection_def:
+            names: Sequence[str] = meta_graph.collection_def[key].node_list.value
+            if len(names) != 1:
+                raise FailedPrecondition(f"Expected exactly one main op in : {key}; found {len(names)}.")
+            return names[0]
+    return None
+
+
+def asset_feeds(meta_graph: wire.MetaGraphDef, directory: Path) -> dict[str, str]:
+    """The path of each asset file, by the name of the tensor that takes it."""
+    folder = directory / ASSETS_FOLDER
+    return {asset.tensor_info.name: str(folder / asset.filename) for asset in _asset_files(meta_graph)}
+
+
+def _asset_files(meta_graph: wire.MetaGraphDef) -> Iterable[wire.AssetFileDef]:
+    if meta_graph.asset_file_def:
+        return meta_graph.asset_file_def
+    # TensorFlow 1 wrote them as Any messages into a collection.
+    stored = meta_graph.collection_def[_ASSETS_COLLECTION] if _ASSETS_COLLECTION in meta_graph.collection_def else None
+    return [wire.AssetFileDef.FromString(any_.value) for any_ in stored.any_list.value] if stored else []

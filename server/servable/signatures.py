@@ -1,0 +1,63 @@
+"""What a loaded signature is: aliases on the outside, tensor names of the graph on the inside.
+
+Prepared once at load, read by every request. It must not know how a graph is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from servable import wire
+from servable.codec import decoding
+from servable.errors import InvalidArgument
+
+DEFAULT_KEY = "serving_default"
+
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+PREDICT_METHOD = "tensorflow/serving/predict"
+REGRESS_METHOD = "tensorflow/serving/regress"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature of a model.
+
+    Attributes:
+        key: The name that requests use.
+        definition: The SignatureDef as stored.
+        inputs: Tensor name by input alias.
+        outputs: Tensor name by output alias.
+        defaults: Value by input alias, for inputs that a request may leave out.
+    """
+
+    key: str
+    definition: wire.SignatureDef
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    defaults: Mapping[str, np.ndarray[Any, Any]]
+
+
+def prepare(key: str, definition: wire.SignatureDef) -> Signature:
+    """Take a stored signature apart.
+
+    Raises:
+        InvalidArgument: if a default value is no tensor.
+    """
+    return Signature(
+        key,
+        definition,
+        {alias: info.name for alias, info in definition.inputs.items()},
+        {alias: info.name for alias, info in definition.outputs.items()},
+        {alias: _decode_default(key, alias, value) for alias, value in definition.defaults.items()},
+    )
+
+
+def _decode_default(key: str, alias: str, value: wire.TensorProto) -> np.ndarray[Any, Any]:
+    try:
+        return decoding.decode(value)
+    except decoding.MalformedTensor as error:
+        raise InvalidArgument(f'The default of input "{alias}" of signature "{key}" is no tensor: {error}') from error

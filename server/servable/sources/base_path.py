@@ -1,0 +1,84 @@
+"""The versions below a base path.
+
+Source of the behaviour: TensorFlow Serving, sources/storage_path/file_system_storage_path_source.cc.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from servable.errors import NotFound, PermissionDenied, ServingError, Unimplemented
+
+_log = logging.getLogger(__name__)
+
+# absl::SimpleAtoi: a decimal int64 with an optional sign, and white space around it.
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
+_INT64 = range(-(1 << 63), 1 << 63)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A child of a base path that names a version: its number and where it lies."""
+
+    number: int
+    path: Path
+
+
+def parse_version(name: str) -> int | None:
+    """The number that a directory name stands for (`00000123` is 123); None if it is no int64."""
+    match = _NUMBER.fullmatch(name)
+    number = int(match[1]) if match else None
+    return number if number is not None and number in _INT64 else None
+
+
+def list_versions(model: str, base_path: str) -> list[Version]:
+    """The versions of a model, by ascending number.
+
+    Of several names for one number (`1`, `001`) the last in the order of names counts.
+
+    Raises:
+        NotFound: if the base path is not there or is no directory.
+        PermissionDenied: if it cannot be listed.
+        Unimplemented: if it is a URI of a file system that this server cannot read.
+    """
+    found: dict[int, Version] = {}
+    for name in sorted(_list_children(model, base_path)):
+        number = parse_version(name)
+        if number is None:
+            continue
+        if number in found:
+            _log.warning(
+                "Duplicate version directories for version %d of servable %s: %s is ignored, %s counts",
+                number, model, found[number].path.name, name,
+            )  # fmt: skip
+        found[number] = Version(number, Path(base_path, name))
+    if not found:
+        _log.warning(
+            "No versions of servable %s found under base path %s. "
+            "Did you forget to name your leaf directory as a number (eg. '/1/')?",
+            model, base_path,
+        )  # fmt: skip
+    return [found[number] for number in sorted(found)]
+
+
+def _list_children(model: str, base_path: str) -> Iterable[str]:
+    if "://" in base_path:
+        raise Unimplemented(
+            f"Base path {base_path} of servable {model} is a URI; only local paths can be read. Copy the model here."
+        )
+    try:
+        return [child.name for child in Path(base_path).iterdir()]
+    except OSError as error:
+        raise _inaccessible(model, base_path, error) from error
+
+
+def _inaccessible(model: str, base_path: str, error: OSError) -> ServingError:
+    kind = PermissionDenied if isinstance(error, PermissionError) else NotFound
+    return kind(
+        f"Could not find base path {base_path} for servable {model} with error "
+        f"{kind.code.name}: {base_path}; {error.strerror}"
+    )

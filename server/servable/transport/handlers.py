@@ -1,0 +1,70 @@
+"""The table of methods as gRPC handlers: raw bytes both ways, errors as statuses.
+
+Raw bytes, because the original answers bytes that do not parse in its own way, and because a handler that
+parses itself decides on which thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import grpc
+
+from servable.errors import Internal, ServingError
+from servable.transport import status
+
+_log = logging.getLogger(__name__)
+
+Method = Callable[[bytes, "float | None"], bytes]
+"""Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
+
+# A call without a deadline reports one in the far future.
+_NO_DEADLINE_S = 1e9
+
+
+class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore]
+    """Serves a table of unary methods by full path (`/package.Service/Method`), and refuses all others."""
+
+    def __init__(self, methods: Mapping[str, Method]) -> None:
+        self._handlers = {path: _make_handler(path, method) for path, method in methods.items()}
+
+    def service(self, call: Any) -> Any:
+        """The handler of a call; grpc asks each generic handler in turn, this one last."""
+        return self._handlers.get(call.method, _UNIMPLEMENTED)
+
+
+def _make_handler(path: str, method: Method) -> Any:
+    def serve(request: bytes, context: Any) -> bytes:
+        # Nobody waits for a call that was cancelled, or whose deadline passed, while it was queued.
+        if not context.is_active():
+            return b""
+        time_left_s = context.time_remaining()
+        try:
+            return method(request, time_left_s if time_left_s is not None and time_left_s < _NO_DEADLINE_S else None)
+        except ServingError as error:
+            return _abort(context, error)
+        except Exception:
+            _log.exception("%s failed in an unforeseen way", path)
+            return _abort(context, Internal("Internal error"))
+
+    return grpc.unary_unary_rpc_method_handler(serve)
+
+
+def _abort(context: Any, error: ServingError) -> bytes:
+    context.set_trailing_metadata(status.trailing_metadata(error))
+    # abort raises: grpc then sends the status without a message.
+    context.abort(status.grpc_code(error), status.message_bytes(error))
+    return b""
+
+
+def _refuse(_requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
+    """GRPC C++ answers an unknown method without a text; grpcio would say "Method not found!"."""
+    context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+    context.set_details("")
+    return iter(())
+
+
+# A stream of streams fits a call of any shape.
+_UNIMPLEMENTED = grpc.stream_stream_rpc_method_handler(_refuse)

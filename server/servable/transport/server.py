@@ -1,0 +1,119 @@
+"""The gRPC server: bind, start, drain, stop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from servable.errors import Unavailable
+from servable.transport import health, reflection
+from servable.transport.handlers import Method, MethodHandlers
+from servable.transport.side_calls import OpenStreams
+
+_log = logging.getLogger(__name__)
+
+# What the original allows: the largest int32.
+MAX_MESSAGE_BYTES = 2147483647
+_DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": -1,
+    # Two servers on one port would share its calls in silence.
+    "grpc.so_reuseport": 0,
+}
+# A reflection stream holds a thread while a tool keeps it open; a health call holds none for long.
+_REFLECTION_THREADS = 4
+_HEALTH_THREADS = 2
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server listens.
+
+    Attributes:
+        addresses: In gRPC's syntax: `0.0.0.0:8500`, `unix:/run/servable.sock`; port 0 means any free one.
+        credentials: grpc.ServerCredentials for all addresses; None for clear text.
+        worker_threads: How many calls run at the same time.
+        channel_arguments: gRPC channel arguments; they win over the defaults, the last of a key wins.
+    """
+
+    addresses: Sequence[str]
+    credentials: Any = None
+    worker_threads: int = 8
+    channel_arguments: Sequence[tuple[str, int | str]] = ()
+
+
+class GrpcServer:
+    """Serves a table of methods, health and reflection. Start it once; drain or stop it once."""
+
+    def __init__(self, methods: Mapping[str, Method], settings: ServerSettings) -> None:
+        self._settings = settings
+        self._streams = OpenStreams()
+        self._pools = [
+            ThreadPoolExecutor(settings.worker_threads, "serve"),
+            ThreadPoolExecutor(_HEALTH_THREADS, "health"),
+            ThreadPoolExecutor(_REFLECTION_THREADS, "reflection"),
+        ]
+        workers, health_threads, reflection_threads = self._pools
+        self.health = health.Health(self._streams, health_threads)
+        services = {path.split("/")[1] for path in methods} | {health.SERVICE_NAME}
+        self._server = grpc.server(
+            workers,
+            handlers=[
+                self.health.handler(),
+                *reflection.handlers(services, self._streams, reflection_threads),
+                MethodHandlers(methods),
+            ],
+            options=list({**_DEFAULT_ARGUMENTS, **dict(settings.channel_arguments)}.items()),
+        )
+
+    def start(self) -> list[int]:
+        """Bind and listen.
+
+        Returns:
+            The port of each address, in order; meaningless for unix sockets.
+
+        Raises:
+            Unavailable: if an address cannot be bound. Nothing listens then.
+        """
+        ports = [self._bind(address) for address in self._settings.addresses]
+        self._server.start()
+        return ports
+
+    def drain(self, grace_s: float) -> None:
+        """Say NOT_SERVING, take no new calls, and return when those in flight have ended or the grace is over."""
+        self.health.drain()
+        stopped = self._server.stop(grace_s)
+        self._streams.end_all()
+        stopped.wait()
+        self._release()
+
+    def stop(self) -> None:
+        """End all calls and return when the server is down."""
+        self._server.stop(None).wait()
+        self._release()
+
+    def _bind(self, address: str) -> int:
+        credentials = self._settings.credentials
+        try:
+            if credentials is None:
+                port: int = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            port = 0
+        if port == 0:
+            self.stop()
+            raise Unavailable(
+                f"Cannot listen on {address}: the address is in use or not this machine's"
+                + (", or key and certificate do not fit." if credentials is not None else ".")
+            )
+        return port
+
+    def _release(self) -> None:
+        for pool in self._pools:
+            pool.shutdown(wait=False)

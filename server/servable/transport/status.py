@@ -1,0 +1,49 @@
+"""A ServingError as a gRPC status: the one place where errors meet the wire.
+
+Source of the behaviour: TensorFlow Serving, grpc_status_util.cc, for the length of a message;
+google.rpc.Status for the hints beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+
+from servable import wire
+from servable.errors import Code, ServingError
+
+MAX_MESSAGE_BYTES = 1024
+_TRUNCATED = b"...TRUNCATED"
+DETAILS_KEY = "grpc-status-details-bin"
+ERROR_DOMAIN = "servable"
+# gRPC refuses headers of more than 8 KiB in all, of which the message may take three for each of its bytes.
+_MAX_HINT_CHARACTERS = 512
+
+_GRPC_CODES: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
+
+
+def grpc_code(error: ServingError) -> grpc.StatusCode:
+    """The status code of an error."""
+    return _GRPC_CODES[error.code]
+
+
+def message_bytes(error: ServingError) -> bytes:
+    """The message as the original sends it: cut after 1024 bytes, with a mark if it was longer."""
+    message = error.message.encode(errors="replace")
+    return message if len(message) <= MAX_MESSAGE_BYTES else message[:MAX_MESSAGE_BYTES] + _TRUNCATED
+
+
+def trailing_metadata(error: ServingError) -> tuple[tuple[str, bytes], ...]:
+    """The hints of an error as a google.rpc.Status with one ErrorInfo; nothing if it has none."""
+    if not error.hints:
+        return ()
+    info = wire.ErrorInfo(
+        reason=Code(error.code).name,
+        domain=ERROR_DOMAIN,
+        metadata={key: hint[:_MAX_HINT_CHARACTERS] for key, hint in error.hints.items()},
+    )
+    # The message stands in the status itself; a second copy could burst the headers.
+    status = wire.Status(code=int(error.code))
+    status.details.add().Pack(info)
+    return ((DETAILS_KEY, status.SerializeToString()),)

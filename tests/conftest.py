@@ -1,0 +1,22 @@
+"""What the whole suite shares: test models, and servers that answer on a loopback port of this process."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.models.store import ModelStore, shared_root
+from tests.serving import Servers
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """The test models, each built at first use."""
+    return ModelStore(shared_root(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="session")
+def servers(models):
+    """Servers by the models and flags that a test asks for; shared, so tests must not stop them."""
+    running = Servers(models)
+    yield running
+    running.stop_all()

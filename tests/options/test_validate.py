@@ -1,0 +1,77 @@
+"""Combinations of flags that are refused, in the words and the order of the original."""
+
+import dataclasses
+
+import pytest
+from servable.errors import InvalidArgument
+from servable.options import ServerOptions, validate
+
+GOOD = ServerOptions(model_base_path="/m")
+
+NO_LISTENER = "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set."
+ALTS_AND_TLS = "Either use_alts_credentials must be false or ssl_config_file must be empty."
+NO_MODEL = "Both server_options.model_base_path and server_options.model_config_file are empty!"
+NO_BATCHING = "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+ALL_THREADS = (
+    "Either configure server_options.tensorflow_session_parallelism or "
+    "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+    "separately. You cannot configure all."
+)
+THREADS = {
+    "tensorflow_session_parallelism": 1,
+    "tensorflow_intra_op_parallelism": 1,
+    "tensorflow_inter_op_parallelism": 1,
+}
+# In the order of the checks: each with what makes it fail.
+REFUSED = [
+    (NO_LISTENER, {"port": 0}),
+    (ALTS_AND_TLS, {"use_alts_credentials": True, "ssl_config_file": "/tls"}),
+    (NO_MODEL, {"model_base_path": ""}),
+    (NO_BATCHING, {"batching_parameters_file": "/batching"}),
+    (ALL_THREADS, THREADS),
+    ("drain_timeout_s must be a number of seconds from 0 up; was -1.", {"drain_timeout_s": -1.0}),
+]
+
+
+def refusal(**changes):
+    with pytest.raises(InvalidArgument) as caught:
+        validate(dataclasses.replace(GOOD, **changes))
+    return caught.value.message
+
+
+@pytest.mark.parametrize(("message", "changes"), REFUSED)
+def test_a_contradiction_is_refused(message, changes):
+    assert refusal(**changes) == message
+
+
+@pytest.mark.parametrize("first", range(len(REFUSED)))
+def test_the_first_contradiction_is_told(first):
+    changes = {}
+    for _, some in REFUSED[first:]:
+        changes.update(some)
+    assert refusal(**changes) == REFUSED[first][0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"port": 0, "grpc_socket_path": "/s"},
+        {"model_base_path": "", "model_config_file": "/c"},
+        {"use_alts_credentials": True},
+        {"ssl_config_file": "/tls"},
+        {"enable_batching": True, "batching_parameters_file": "/b"},
+        {"platform_config_file": "/p", "batching_parameters_file": "/b", **THREADS},
+        {**THREADS, "tensorflow_session_parallelism": 0},
+        {**THREADS, "tensorflow_inter_op_parallelism": 0},
+        {**THREADS, "tensorflow_intra_op_parallelism": -1},
+        {"drain_timeout_s": 0.0},
+        {"drain_timeout_s": float("inf")},
+    ],
+)
+def test_what_is_no_contradiction_passes(changes):
+    validate(dataclasses.replace(GOOD, **changes))
+
+
+def test_a_drain_timeout_that_is_no_number_is_refused():
+    assert refusal(drain_timeout_s=float("nan")) == ("drain_timeout_s must be a number of seconds from 0 up; was nan.")
