@@ -36,7 +36,7 @@ PHASES = (
 INSTALLING = "Installing collected packages: "
 
 
-class InstallationFailed(Exception):  # noqa: N818
+class InstallationFailed(Exception):
     """A command failed. The message ends with its last output and says where all of it is."""
 
 

@@ -18,7 +18,7 @@ PROBE = (
 )
 
 
-class NoInterpreter(Exception):  # noqa: N818
+class NoInterpreter(Exception):
     """No Python here can run the project. The message says what to install."""
 
 

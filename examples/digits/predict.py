@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import grpc
+
 from servable import wire
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"

@@ -142,5 +142,5 @@ def _asset_files(meta_graph: wire.MetaGraphDef) -> Iterable[wire.AssetFileDef]:
     if meta_graph.asset_file_def:
         return meta_graph.asset_file_def
     # TensorFlow 1 wrote them as Any messages into a collection.
-    stored = meta_graph.collection_def[_ASSETS_COLLECTION] if _ASSETS_COLLECTION in meta_graph.collection_def else None
-    return [wire.AssetFileDef.FromString(any_.value) for any_ in stored.any_list.value] if stored else []
+    stored = meta_graph.collection_def.get(_ASSETS_COLLECTION)
+    return [wire.AssetFileDef.FromString(packed.value) for packed in stored.any_list.value] if stored else []

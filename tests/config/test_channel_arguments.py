@@ -1,6 +1,7 @@
 """The value of --grpc_channel_arguments."""
 
 import pytest
+
 from servable.config.channel_arguments import parse
 from servable.errors import InvalidArgument
 

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+
 from servable import wire
 from servable.config import models
 from servable.config.models import ModelConfig

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from google.protobuf import text_format
+
 from servable import wire
 from servable.config import ssl_config
 from servable.errors import InvalidArgument, NotFound

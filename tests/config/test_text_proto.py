@@ -3,6 +3,7 @@
 import errno
 
 import pytest
+
 from servable import wire
 from servable.config import text_proto
 from servable.errors import (

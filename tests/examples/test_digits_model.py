@@ -10,8 +10,9 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from servable import wire
 from tensorflow.core.protobuf import saved_model_pb2
+
+from servable import wire
 
 REPOSITORY = Path(__file__).parents[2]
 DIGITS_DIR = REPOSITORY / "examples" / "digits"

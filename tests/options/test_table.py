@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 import pytest
+
 from servable import options
 from servable.options import FLAGS, Effect, Kind, ServerOptions
 

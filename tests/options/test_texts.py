@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from servable.options import FLAGS, Effect, markdown_table, notices, parse, usage
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+
 from servable.errors import InvalidArgument
 from servable.options import ServerOptions, validate
 

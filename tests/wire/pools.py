@@ -11,6 +11,7 @@ import tensorflow_serving.apis
 import tensorflow_serving.config
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
 from servable import wire
 
 FOLDER = Path(wire.__file__).parent

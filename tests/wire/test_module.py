@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
+
 from servable import wire
 
 FOLDER = Path(wire.__file__).parent

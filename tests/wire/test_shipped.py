@@ -1,9 +1,9 @@
 """Our contract against the descriptors that the wheels of TensorFlow and TensorFlow Serving ship."""
 
 import pytest
-from servable import wire
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from servable import wire
 from tests.wire import facts, pools
 from tests.wire.unshipped import ENUMS, MESSAGES, SERVICES
 

@@ -1,8 +1,8 @@
 """Our contract against the tables of what no wheel ships."""
 
 import pytest
-from servable import wire
 
+from servable import wire
 from tests.wire import facts
 from tests.wire.unshipped import ENUMS, MESSAGES, SERVICES
 

@@ -87,5 +87,7 @@ def translate(error: Exception) -> ServingError:
 
 def _forget_placeholder_shapes(graph_def: Any) -> None:
     for node in graph_def.node:
-        if node.op == "Placeholder" and "shape" in node.attr:
-            del node.attr["shape"]
+        # TensorFlow 1's builder writes the shapes of all outputs down once more.
+        for attribute in ("shape", "_output_shapes"):
+            if node.op == "Placeholder" and attribute in node.attr:
+                del node.attr[attribute]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import Future
 
 from servable.execution.graph_session import GraphSession
 from servable.execution.runner import SessionRunner
 from servable.signatures import Signature
 
-# Output filters let callers choose sets of tensors. Each set keeps a pruned graph, so there is an end to
-# them.
+# Output filters let callers choose sets of tensors. Each set keeps a pruned graph, so there is an end to them.
 MAX_RUNNERS = 128
+
+_Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class LoadedModel:
@@ -21,25 +23,45 @@ class LoadedModel:
     def __init__(self, session: GraphSession, signatures: Mapping[str, Signature]) -> None:
         self.signatures = signatures
         self._session = session
-        self._runners: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], SessionRunner] = OrderedDict()
         self._lock = threading.Lock()
+        self._runners: OrderedDict[_Key, SessionRunner] = OrderedDict()
+        self._preparing: dict[_Key, Future[SessionRunner]] = {}
 
     def runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> SessionRunner:
-        """The runner of these tensor names; see routing.Servable. Made at first use, the least used is dropped."""
+        """The runner of these tensor names; see routing.Servable.
+
+        Made at first use: whoever comes meanwhile waits for it. The one that was not used for longest is dropped.
+        """
         key = (feeds, fetches)
         with self._lock:
             runner = self._runners.get(key)
             if runner is not None:
                 self._runners.move_to_end(key)
                 return runner
-        # Preparing may optimise a large graph for seconds: not under the lock.
-        made = SessionRunner(self._session, feeds, fetches)
-        with self._lock:
-            runner = self._runners.setdefault(key, made)
-            if len(self._runners) > MAX_RUNNERS:
-                self._runners.popitem(last=False)
-        return runner
+            preparing = self._preparing.get(key)
+            is_first = preparing is None
+            if preparing is None:
+                preparing = self._preparing[key] = Future()
+        if is_first:
+            self._prepare(key, preparing)
+        return preparing.result()
 
     def close(self) -> None:
         """Give back the session's memory. No run may be under way."""
         self._session.close()
+
+    def _prepare(self, key: _Key, preparing: Future[SessionRunner]) -> None:
+        # A large graph is optimised for seconds: not under the lock.
+        try:
+            runner = SessionRunner(self._session, *key)
+        except BaseException as error:  # noqa: BLE001  Whoever waits must hear of it.
+            with self._lock:
+                del self._preparing[key]
+            preparing.set_exception(error)
+            return
+        with self._lock:
+            del self._preparing[key]
+            self._runners[key] = runner
+            if len(self._runners) > MAX_RUNNERS:
+                self._runners.popitem(last=False)
+        preparing.set_result(runner)

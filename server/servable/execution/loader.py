@@ -17,6 +17,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from servable import saved_model, signatures, wire
 from servable.errors import ServingError, of_code
+from servable.execution import keras_copies
 from servable.execution.graph_session import GraphSession
 from servable.execution.loaded_model import LoadedModel
 from servable.execution.runs import Runs, best_runs
@@ -59,6 +60,8 @@ class SavedModelLoader:
     def _import_graph(self, meta_graph: wire.MetaGraphDef, directory: Path) -> GraphSession:
         # TensorFlow's own message of the same bytes: our view of a graph keeps only what a look at it needs.
         full = meta_graph_pb2.MetaGraphDef.FromString(meta_graph.SerializeToString())
+        if keras_copies.share(full):
+            _log.info("%s was saved by Keras 3 with tf.saved_model.save; its variables are joined", directory)
         producer_ops = full.meta_info_def.stripped_op_list if full.meta_info_def.HasField("stripped_op_list") else None
         try:
             return GraphSession(full.graph_def, producer_ops, self.config, self.runs or best_runs())

@@ -81,8 +81,8 @@ def _read_inputs(
             arrays.append(signature.defaults[alias])
         else:
             raise InvalidArgument(
-                f"Signature input alias: {alias}(feed name: {name}) not found in request and no default value provided. "
-                f"Inputs expected to be in the request {{{_join(sent)}}}, or default input alias set: "
+                f"Signature input alias: {alias}(feed name: {name}) not found in request and no default value "
+                f"provided. Inputs expected to be in the request {{{_join(sent)}}}, or default input alias set: "
                 f"{_join(signature.defaults)}",
                 {"signature_inputs": _join(signature.inputs)},
             )

@@ -1,0 +1,73 @@
+"""Servables behind the protocols of routing that only pretend, and so can tell what a graph was asked for."""
+
+import dataclasses
+
+import numpy as np
+
+from servable import signatures, wire
+from servable.inference.outputs import Output
+from servable.routing import Handle, Router, Routes
+
+
+@dataclasses.dataclass
+class Run:
+    """One run of a graph: what was fed by tensor name, what was fetched in order, and the time that was left."""
+
+    feeds: dict
+    fetches: tuple
+    timeout_s: float | None
+
+
+class FakeServable:
+    """Gives the outputs that it was made with, by tensor name, and remembers its runs."""
+
+    def __init__(self, *definitions, outputs=None, error=None):
+        self.signatures = {key: signatures.prepare(key, definition) for key, definition in definitions}
+        self.outputs = outputs or {}
+        self.error = error
+        self.runs = []
+
+    def runner(self, feeds, fetches):
+        return _FakeRunner(self, feeds, fetches)
+
+
+class _FakeRunner:
+    def __init__(self, servable, feeds, fetches):
+        self._servable, self._feeds, self._fetches = servable, feeds, fetches
+        self.fetch_dtypes = [servable.outputs[name].dtype for name in fetches if name in servable.outputs]
+
+    def run(self, feeds, timeout_s):
+        self._servable.runs.append(Run(dict(zip(self._feeds, feeds, strict=True)), self._fetches, timeout_s))
+        if self._servable.error is not None:
+            raise self._servable.error
+        return [self._servable.outputs[name].array for name in self._fetches]
+
+
+def define(key, inputs, outputs, method=""):
+    """A key and a SignatureDef of tensor names by alias."""
+    definition = wire.SignatureDef(method_name=method)
+    for infos, names in ((definition.inputs, inputs), (definition.outputs, outputs)):
+        for alias, name in names.items():
+            infos[alias].name = name
+    return key, definition
+
+
+def route(servable, name="fake", version=7, labels=None):
+    """A Router that knows one version, and labels of it."""
+    return Router(Routes([Handle(name, version, servable)], {name: labels or {}}))
+
+
+def floats(values):
+    return Output(np.array(values, np.float32), wire.DT_FLOAT)
+
+
+def strings(values):
+    return Output(np.array(values, object), wire.DT_STRING)
+
+
+def doubles(values):
+    return Output(np.array(values, np.float64), wire.DT_DOUBLE)
+
+
+def integers(values):
+    return Output(np.array(values, np.int64), wire.DT_INT64)
