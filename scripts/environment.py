@@ -15,12 +15,13 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import interpreter
 from installation import Installation, InstallationFailed
+from interpreter import Interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each set holds the one before it, so a larger set serves a smaller one.
@@ -81,12 +82,13 @@ def fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def prepare(packages: str, root: Path = ROOT) -> Path:
+def prepare(packages: str, root: Path = ROOT, choose: Callable[[], Interpreter] = interpreter.choose) -> Path:
     """Makes `.venv` hold a set of packages and the project, installing only if something changed.
 
     Args:
         packages: One of `SETS`.
         root: The repository.
+        choose: Finds the Python that makes a new environment.
 
     Returns:
         The environment's Python.
@@ -96,8 +98,8 @@ def prepare(packages: str, root: Path = ROOT) -> Path:
     """
     venv, wanted = root / ".venv", fingerprint(root)
     try:
-        with _locked() as lock, _terminable():
-            stamp = find_usable(venv, root) or _create(venv, root, lock)
+        with _locked(root / "pyproject.toml") as lock, _terminable():
+            stamp = find_usable(venv, root) or _create(venv, root, choose(), lock)
             if not stamp.holds(packages, wanted):
                 _install(venv, stamp, Stamp(packages, str(root), stamp.python, wanted), lock)
     except (InstallationFailed, interpreter.NoInterpreter) as problem:
@@ -119,17 +121,14 @@ def find_usable(venv: Path, root: Path) -> Stamp | None:
     if stamp is None:
         if inside and inside.is_supported and inside.has_pip:
             return Stamp(EMPTY, str(root), inside.version_text)
-        raise Unprepared(
-            f"{venv} is not from these scripts and has no supported Python with pip. Move it away."
-        )
+        raise Unprepared(f"{venv} is not from these scripts and has no supported Python with pip. Move it away.")
     if inside is None or stamp.packages == INTERRUPTED:
         return None
     return stamp if (stamp.root, stamp.python) == (str(root), inside.version_text) else None
 
 
-def _create(venv: Path, root: Path, lock: int) -> Stamp:
+def _create(venv: Path, root: Path, python: Interpreter, lock: int) -> Stamp:
     """Makes an environment with a pip in it, from nothing."""
-    python = interpreter.choose()
     if venv.exists():
         shutil.rmtree(venv)
     venv.mkdir()
@@ -151,16 +150,12 @@ def _install(venv: Path, before: Stamp, after: Stamp, lock: int) -> None:
     pip = [str(venv / "bin/python"), "-m", "pip", "install"]
     pinned = [*pip, "--require-hashes", "-r", str(root / "requirements/build.txt")]
     with Installation(venv / "install.log", (lock,)) as installation:
-        installation.say(
-            f"Installing what scripts/{after.packages} needs into .venv; the first time takes minutes."
-        )
+        installation.say(f"Installing what scripts/{after.packages} needs into .venv; the first time takes minutes.")
         write_stamp(venv, Stamp(INTERRUPTED, before.root, before.python))
         try:
             installation.run(pinned)
             # From here on it is the pinned pip, which can tell a download's progress line by line.
-            installation.run(
-                [*pinned, "--progress-bar=raw", "-r", str(root / f"requirements/{after.packages}.txt")]
-            )
+            installation.run([*pinned, "--progress-bar=raw", "-r", str(root / f"requirements/{after.packages}.txt")])
             projects = ["-e", str(root), "-e", str(root / "client")]
             installation.run([*pip, "--no-deps", "--no-build-isolation", *projects])
         except BaseException:
@@ -172,13 +167,13 @@ def _install(venv: Path, before: Stamp, after: Stamp, lock: int) -> None:
 
 
 @contextlib.contextmanager
-def _locked() -> Iterator[int]:
-    """Holds off a second run. The lock is on this file, which every run has and nobody deletes.
+def _locked(path: Path) -> Iterator[int]:
+    """Holds off a second run. The lock is on a file that is always there, so that none is left behind.
 
     The descriptor is for children to inherit: the lock lasts until the last of them ends, so that a pip whose
     parent was killed is not disturbed either.
     """
-    with open(__file__, "r+b") as file:  # Over NFS an exclusive lock wants a writable file.
+    with path.open("r+b") as file:  # Over NFS an exclusive lock wants a writable file.
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -36,6 +36,22 @@ PHASES = (
 INSTALLING = "Installing collected packages: "
 
 
+def follow_phase(line: str, phase: str) -> str:
+    """Returns what pip is doing after a line of its output, given what it was doing before."""
+    text = line.strip()
+    progress = PROGRESS.match(text)
+    if progress:
+        done, total = (int(number) / 1e6 for number in progress.groups())
+        return f"{phase.partition(',')[0]}, {done:.0f} of {total:.0f} MB"
+    if text.startswith(INSTALLING):
+        return f"unpacking and compiling {text.count(',') + 1} package(s)"
+    for pattern, sentence in PHASES:
+        found = pattern.match(text)
+        if found:
+            return sentence.format(*found.groups())
+    return phase
+
+
 class InstallationFailed(Exception):
     """A command failed. The message ends with its last output and says where all of it is."""
 
@@ -122,24 +138,12 @@ class Installation:
             process.stdout.close()
 
     def _note(self, line: str) -> None:
-        text = line.strip()
-        progress = PROGRESS.match(text)
-        if progress:
-            done, total = (int(number) / 1e6 for number in progress.groups())
-            self._phase = f"{self._phase.split(',')[0]}, {done:.0f} of {total:.0f} MB"
+        self._phase = follow_phase(line, self._phase)
+        if PROGRESS.match(line):
             return
+        self.has_touched_packages |= line.startswith(INSTALLING)
         self._log.write(line)
         self._log.flush()
-        if text.startswith(INSTALLING):
-            self.has_touched_packages = True
-            count = text.count(",") + 1
-            self._phase = (
-                "installing one package" if count == 1 else f"unpacking and compiling {count} packages"
-            )
-        for pattern, phase in PHASES:
-            found = pattern.match(text)
-            if found:
-                self._phase = phase.format(*found.groups())
 
     def _tick(self) -> None:
         while not self._over.wait(TERMINAL_PERIOD_S if self._is_terminal else PLAIN_PERIOD_S):

@@ -77,9 +77,7 @@ def resolve(name: str) -> str:
     return os.path.realpath(shutil.which(name) or name)
 
 
-def choose(
-    candidates: Sequence[str] = CANDIDATES, ask: Callable[[str], Interpreter | None] = probe
-) -> Interpreter:
+def choose(candidates: Sequence[str] = CANDIDATES, ask: Callable[[str], Interpreter | None] = probe) -> Interpreter:
     """Returns the first supported Python that can make an environment; the running one is asked first.
 
     Raises:

@@ -92,19 +92,31 @@ class Server:
         self._monitor.listen(self._follow_health)
 
     def start(self) -> list[int]:
-        """Load all models, then open the ports, then say SERVING.
+        """Load, then listen; see there."""
+        self.load()
+        return self.listen()
 
-        Returns:
-            The ports that are listened on.
+    def load(self) -> None:
+        """Load all models.
 
         Raises:
-            ServingError: if a model cannot be loaded or an address cannot be bound.
+            ServingError: if a model cannot be loaded.
         """
         for model in self._models:
             self._grpc.health.set_serving(model.name, serving=False)
         discovered = [self._discover(model) for model in self._models]
         self._manager.aspire([version for versions in discovered for version in versions])
         self._require_availability()
+
+    def listen(self) -> list[int]:
+        """Open the ports, then say SERVING.
+
+        Returns:
+            The ports that are listened on.
+
+        Raises:
+            Unavailable: if an address cannot be bound.
+        """
         ports = self._grpc.start()
         for name in _SERVICE_HEALTH_NAMES:
             self._grpc.health.set_serving(name, serving=True)

@@ -1,13 +1,14 @@
 """The command line: `servable serve`, `inspect`, `health`.
 
-Verbs are thin: each reads its arguments, calls one function and prints. Nothing here imports TensorFlow.
+Verbs are thin: each reads its arguments, calls one function and prints. TensorFlow is imported only where a verb cannot
+do without.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import metadata
 
 from servable import __version__, options
@@ -94,16 +95,29 @@ def _health(arguments: argparse.Namespace) -> int:
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", help="a version directory, or a base path with version directories")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument("--saved_model_tags", help="the meta graph to look at, as for `servable serve`")
     parser.set_defaults(run=_inspect)
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
+    import logging
+
     from servable import inspection
 
+    # What the rooms would log is in the report or in its error.
+    logging.getLogger("servable").addHandler(logging.NullHandler())
+    tags = arguments.saved_model_tags.split(",") if arguments.saved_model_tags else ()
     try:
-        report = inspection.inspect(arguments.directory)
+        report = inspection.inspect(arguments.directory, _find_missing_ops, tags)
     except ServingError as error:
-        print(error, file=sys.stderr)
+        hints = "".join(f" ({key}: {value})" for key, value in error.hints.items())
+        print(f"{error}{hints}".replace("\n", " "), file=sys.stderr)
         return 1
     print(inspection.to_json(report) if arguments.json else inspection.to_text(report))
     return 0
+
+
+def _find_missing_ops(names: Collection[str]) -> Collection[str]:
+    from servable.execution import registered_ops
+
+    return registered_ops.find_missing(names)

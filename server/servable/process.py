@@ -9,7 +9,10 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
+from typing import NoReturn
 
 from servable import app
 from servable.lifecycle.manager import Loader
@@ -24,16 +27,19 @@ class Termination:
 
     def __init__(self) -> None:
         self._requested = threading.Event()
-        self._serving = False
+        self._may_drain = False
 
     def install(self) -> None:
         """Take the signals; as the first process of a container nothing else would end us."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
 
+    def expect_drain(self) -> None:
+        """From now on calls may be in flight: a signal no longer ends the process by itself."""
+        self._may_drain = True
+
     def wait(self) -> None:
         """Return when an orderly end is asked for."""
-        self._serving = True
         self._requested.wait()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
@@ -41,16 +47,13 @@ class Termination:
             # Threads may be deep in TensorFlow, and nobody wants to wait for them any more.
             os._exit(128 + number)
         self._requested.set()
-        if not self._serving:
-            # Nothing is in flight while models load.
-            raise SystemExit(0)
+        if not self._may_drain:
+            # Nothing is in flight while models load, and a load may take minutes.
+            os._exit(0)
 
 
-def serve(options: ServerOptions) -> int:
-    """Serve until a signal, then drain.
-
-    Returns:
-        The exit status of the process.
+def serve(options: ServerOptions) -> NoReturn:
+    """Serve until a signal, then drain, then end the process with 0.
 
     Raises:
         ServingError: if the server cannot start.
@@ -59,14 +62,24 @@ def serve(options: ServerOptions) -> int:
     termination.install()
     configuration = app.configure(options)
     server = app.Server(configuration, _make_loader(options), _make_profiler(options))
-    server.start()
+    _run_aside(server.load)
+    termination.expect_drain()
+    server.listen()
     for address in configuration.settings.addresses:
         _log.info("serving on %s%s", address, " (TLS)" if configuration.settings.credentials else "")
     termination.wait()
     _log.info("draining: calls in flight have %g s; a second signal ends them", options.drain_timeout_s)
     server.drain(options.drain_timeout_s)
     _log.info("stopped")
-    return 0
+    logging.shutdown()
+    # A call that outlasted the drain still holds a thread, deep in TensorFlow. Python would wait for it.
+    os._exit(0)
+
+
+def _run_aside(step: Callable[[], None]) -> None:
+    # Python hands a signal to the main thread, once that is back from TensorFlow: a load that hangs could not be ended.
+    with ThreadPoolExecutor(1, "load") as pool:
+        pool.submit(step).result()
 
 
 def _make_loader(options: ServerOptions) -> Loader:

@@ -69,7 +69,10 @@ def _parse_binary(path: Path) -> wire.SavedModel:
 
 def _parse_text(path: Path) -> wire.SavedModel:
     try:
-        return text_format.Parse(path.read_bytes(), wire.SavedModel(), descriptor_pool=wire.POOL)
+        # Our messages are trimmed. Bytes of a field that they lack are kept; its text can only be dropped.
+        return text_format.Parse(
+            path.read_bytes(), wire.SavedModel(), allow_unknown_field=True, descriptor_pool=wire.POOL
+        )
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise InvalidArgument(
             f"Can't parse {path} as text proto: {error}. Store the model as {BINARY_NAME} if it is valid."
@@ -133,7 +136,11 @@ def init_op_name(meta_graph: wire.MetaGraphDef) -> str | None:
 
 
 def asset_feeds(meta_graph: wire.MetaGraphDef, directory: Path) -> dict[str, str]:
-    """The path of each asset file, by the name of the tensor that takes it."""
+    """The path of each asset file, by the name of the tensor that takes it.
+
+    Raises:
+        DataLoss: if the list of assets does not parse.
+    """
     folder = directory / ASSETS_FOLDER
     return {asset.tensor_info.name: str(folder / asset.filename) for asset in _asset_files(meta_graph)}
 
@@ -143,4 +150,7 @@ def _asset_files(meta_graph: wire.MetaGraphDef) -> Iterable[wire.AssetFileDef]:
         return meta_graph.asset_file_def
     # TensorFlow 1 wrote them as Any messages into a collection.
     stored = meta_graph.collection_def.get(_ASSETS_COLLECTION)
-    return [wire.AssetFileDef.FromString(packed.value) for packed in stored.any_list.value] if stored else []
+    try:
+        return [wire.AssetFileDef.FromString(packed.value) for packed in stored.any_list.value] if stored else []
+    except DecodeError as error:
+        raise DataLoss(f"The collection {_ASSETS_COLLECTION} is damaged. Copy the version directory again.") from error

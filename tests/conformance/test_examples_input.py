@@ -210,8 +210,7 @@ MISFITS = [
     ),
     pytest.param(
         example(x=[1.0, 2.0]),
-        "Name: <unknown>, Key: x, Index: 0.  Number of float values != expected.  "
-        "Values size: 2 but output shape: [1]",
+        "Name: <unknown>, Key: x, Index: 0.  Number of float values != expected.  Values size: 2 but output shape: [1]",
         id="wrong length",
     ),
 ]

@@ -6,7 +6,6 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from servable import wire
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -16,6 +15,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from servable import wire
 from tests.serving import TIMEOUT_S, Running
 
 
@@ -116,9 +116,7 @@ def _examples(examples):
 
 
 def _describe(infos):
-    return {
-        alias: f"{tf.as_dtype(info.dtype).name}[{_dims(info.tensor_shape)}]" for alias, info in infos.items()
-    }
+    return {alias: f"{tf.as_dtype(info.dtype).name}[{_dims(info.tensor_shape)}]" for alias, info in infos.items()}
 
 
 def _dims(shape):

@@ -68,7 +68,8 @@ def test_a_length_for_another_batch_fails_in_the_graph_and_says_where(serve):
     inputs = {"sequences": floats(2, 3, 100), "lengths": np.array([1, 2, 3], np.int32)}
     code, text, _ = refusal(serve("variable_length").predict, inputs)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert "Incompatible shapes: [2,3,100] vs. [3,3,1]" in text
+    assert "Incompatible shapes" in text
+    assert {"[2,3,100]", "[3,3,1]"} <= set(text.split())
     assert "{{node" in text
 
 

@@ -20,8 +20,9 @@ from servable.codec.dtypes import Dtype
 # NumPy holds 64 dimensions from 2.0 on and 32 before; TensorFlow holds 254. No kernel takes more than 8.
 MAX_DIMENSIONS = 32
 FILL_LIMIT_BYTES = 64 << 20
-# TensorFlow keeps a string of up to 22 bytes in a cell of 24.
+# TensorFlow keeps a string of up to 22 bytes in a cell of 24, and a longer one beside its cell.
 STRING_CELL_BYTES = 24
+_MOST_BYTES_IN_A_CELL = 22
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -110,14 +111,21 @@ def _read_values(tensor: wire.TensorProto, dtype: Dtype, count: int) -> np.ndarr
     values = _field_array(getattr(tensor, dtype.field), dtype)
     if len(values) >= count:
         return values[:count]
-    size_bytes = count * (STRING_CELL_BYTES if dtype.is_string else dtype.numpy.itemsize)
-    if size_bytes > FILL_LIMIT_BYTES:
+    if count * _filler_bytes(values, dtype) > FILL_LIMIT_BYTES:
         raise MalformedTensor(
             f"{len(values)} values were sent for {count} elements; filling up is limited to {FILL_LIMIT_BYTES} bytes"
         )
     filled = np.full(count, values[-1] if len(values) else _zero(dtype), dtype.numpy)
     filled[: len(values)] = values
     return filled
+
+
+def _filler_bytes(values: np.ndarray[Any, Any], dtype: Dtype) -> int:
+    """What TensorFlow takes for each element that is filled in."""
+    if not dtype.is_string:
+        return dtype.numpy.itemsize
+    length = len(values[-1]) if len(values) else 0
+    return STRING_CELL_BYTES + (length if length > _MOST_BYTES_IN_A_CELL else 0)
 
 
 def _zero(dtype: Dtype) -> Any:

@@ -19,6 +19,7 @@ from servable.codec.dtypes import Dtype
 # one. A bool is a varint of one byte that is 0 or 1, which is how NumPy keeps it.
 _PACKED_AS_IS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "bool_val": 11, "dcomplex_val": 12}
 _LENGTH_DELIMITED = 2
+_FOUR_BITS = frozenset({wire.DT_INT4, wire.DT_UINT4})
 
 
 def encode(array: np.ndarray[Any, Any], number: int, tensor: wire.TensorProto, *, as_content: bool = False) -> None:
@@ -55,7 +56,9 @@ def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.Tensor
     elif dtype.field == "float8_val":
         tensor.float8_val = array.tobytes()
     else:
-        getattr(tensor, dtype.field).extend(array.view(dtype.stored).ravel().tolist())
+        # Four-bit numbers are worth what is in four bits of their byte, so that they are converted; no other is.
+        numbers = array.astype(dtype.stored) if dtype.number in _FOUR_BITS else array.view(dtype.stored)
+        getattr(tensor, dtype.field).extend(numbers.ravel().tolist())
 
 
 def _little_endian_bytes(array: np.ndarray[Any, Any], dtype: Dtype) -> bytes:

@@ -78,6 +78,9 @@ class GraphSession:
 
 def translate(error: Exception) -> ServingError:
     """The canonical error of what TensorFlow raised, in the words of its C++."""
+    if isinstance(error, UnicodeDecodeError):
+        # A text that quotes fed bytes: TensorFlow's Python fails to decode it, and with the text drops the code.
+        return InvalidArgument(error.object.decode(errors="replace"))
     # Session.run decorates the text and leaves the plain error behind as the context.
     plain = error.__context__ if isinstance(error.__context__, tf.errors.OpError) else error
     if isinstance(plain, tf.errors.OpError):

@@ -24,7 +24,11 @@ def share(meta_graph: Any) -> int:
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     restore = nodes.get(meta_graph.saver_def.restore_op_name)
     restored = frozenset(restore.input if restore is not None else ())
-    pairs = [pair for pair in _initialised_from_another(nodes) if pair[0] in restored and pair[1] not in restored]
+    pairs = [
+        (copy, original)
+        for copy, original in _initialised_from_another(nodes)
+        if copy in restored and original not in restored and {copy, original} <= nodes.keys()
+    ]
     for copy, original in pairs:
         # Handles of one shared name are one variable.
         nodes[original].attr["shared_name"].CopyFrom(nodes[copy].attr["shared_name"])
@@ -34,7 +38,7 @@ def share(meta_graph: Any) -> int:
 def _initialised_from_another(nodes: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Each variable whose initial value is read from another variable, and that other."""
     for node in nodes.values():
-        if node.op == "AssignVariableOp" and node.input[0] in nodes:
+        if node.op == "AssignVariableOp" and len(node.input) > 1:
             value = nodes.get(node.input[1])
-            if value is not None and value.op == "ReadVariableOp" and value.input[0] in nodes:
+            if value is not None and value.op == "ReadVariableOp" and value.input:
                 yield node.input[0], value.input[0]

@@ -38,9 +38,6 @@ class SessionRunner:
         started = time.monotonic()
         try:
             results = self._run_within(feeds, timeout_s)
-        except UnicodeDecodeError as error:
-            # The text quotes bytes that were fed, and TensorFlow's Python drops the code with a text that is no UTF-8.
-            raise InvalidArgument(error.object.decode(errors="replace")) from error
         except (tf.errors.OpError, ValueError) as error:  # ValueError: Session.run's own check of a fed shape.
             raise translate(error) from error
         finally:

@@ -66,11 +66,6 @@ def read_result(outputs: Mapping[str, Output], count: int) -> wire.Classificatio
         FailedPrecondition: if a label is no UTF-8 text, which the reply cannot carry.
     """
     classes, scores = outputs.get(CLASSES_KEY), outputs.get(SCORES_KEY)
-    for output in filter(None, (classes, scores)):
-        if output.array.ndim != 2:
-            raise InvalidArgument(
-                "Expected Tensor shape: [batch_size num_classes] but got " + format_shape(output.array)
-            )
     if classes is not None:
         _check(classes, CLASSES_KEY, wire.DT_STRING, count)
     if scores is not None:
@@ -84,6 +79,8 @@ def read_result(outputs: Mapping[str, Output], count: int) -> wire.Classificatio
 
 
 def _check(output: Output, key: str, dtype: int, count: int) -> None:
+    if output.array.ndim != 2:
+        raise InvalidArgument("Expected Tensor shape: [batch_size num_classes] but got " + format_shape(output.array))
     if output.dtype != dtype:
         raise InvalidArgument(f"Expected {key} Tensor of {dtypes.name_of(dtype)}. Got: {dtypes.name_of(output.dtype)}")
     if output.array.shape[0] != count:

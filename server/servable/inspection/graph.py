@@ -6,7 +6,7 @@ It must not know signatures. A tensor is named `node:output`, and `node` means `
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from servable import wire
@@ -86,7 +86,7 @@ def split(tensor_name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (tensor_name, 0)
 
 
-def find_repeated(tensor_names: Collection[str]) -> str | None:
+def find_repeated(tensor_names: Iterable[str]) -> str | None:
     """The first tensor that is named twice, as `node:output`."""
     seen = set()
     for name, output in map(split, tensor_names):

@@ -30,6 +30,6 @@ def list_public_ops() -> frozenset[str]:
     if spec is None or spec.origin is None:
         return frozenset()
     try:
-        return frozenset(_IMPORT.findall(Path(spec.origin).with_name("").joinpath(_LIST_OF_OPS).read_text()))
+        return frozenset(_IMPORT.findall((Path(spec.origin).parent / _LIST_OF_OPS).read_text()))
     except OSError:
         return frozenset()

@@ -65,9 +65,16 @@ def _holds_model(path: Path) -> bool:
 
 
 def _nothing_in(path: Path) -> NotFound:
-    unnumbered = sorted(child.name for child in path.iterdir() if _holds_model(child))
-    hint = f" There are models in {', '.join(unnumbered)}: rename one to a number." if unnumbered else ""
     return NotFound(
         f"{path} holds neither a SavedModel ({saved_model.BINARY_NAME}) nor version directories, "
-        f"which are named by numbers, such as {path / '1'}.{hint}"
+        f"which are named by numbers, such as {path / '1'}.{_suggest(path)}"
     )
+
+
+def _suggest(path: Path) -> str:
+    """What was probably meant, from the models that lie one or two levels below."""
+    unnumbered = sorted({model.parent.name for model in path.glob(f"*/{saved_model.BINARY_NAME}*")})
+    bases = sorted({str(model.parent.parent) for model in path.glob(f"*/*/{saved_model.BINARY_NAME}*")})
+    if unnumbered:
+        return f" There are models in {', '.join(unnumbered)}: rename one to a number."
+    return f" Did you mean {' or '.join(bases)}?" if bases else ""

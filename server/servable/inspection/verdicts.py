@@ -6,7 +6,7 @@ a rank, a tensor that is not there) is told here from what the model declares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from servable.errors import InvalidArgument
 from servable.inference import classification, regression
@@ -17,6 +17,7 @@ from servable.inspection.report import Tensor, Verdict
 from servable.signatures import Signature
 
 _CANNOT_TRAVEL = frozenset({"resource", "variant"})
+_MOST_KEYS = 4
 _FLOAT, _STRING = "float32", "string"
 
 
@@ -54,11 +55,10 @@ def _faults_for_classify(
     try:
         head = classification.require(signature, check_method_name=False)
     except InvalidArgument as error:
-        yield _shorten(error, signature) + _name_keys(signature, "classes", "scores")
+        yield _name_keys(signature, classification.CLASSES_KEY, classification.SCORES_KEY) or str(error)
         return
-    fetched = [tensor for tensor in outputs if tensor.name in head.fetches]
     yield from _faults_in_examples(inputs)
-    yield from _faults_in_classes(fetched)
+    yield from _faults_in_classes([tensor for tensor in outputs if tensor.name in head.fetches])
     yield from _faults_in_wiring({classification.INPUT_KEY: head.feed}, head.fetches, graph)
 
 
@@ -68,7 +68,7 @@ def _faults_for_regress(
     try:
         head = regression.require(signature, check_method_name=False)
     except InvalidArgument as error:
-        yield _shorten(error, signature) + _name_keys(signature, "outputs")
+        yield _name_keys(signature, regression.OUTPUT_KEY) or str(error)
         return
     yield from _faults_in_examples(inputs)
     yield from _faults_in_values(outputs[0])
@@ -77,7 +77,23 @@ def _faults_for_regress(
 
 def _faults_for_multi_inference(classify: Verdict, regress: Verdict) -> Iterator[str]:
     if not (classify.callable or regress.callable):
-        yield "it takes what Classify or Regress can call"
+        yield "neither Classify nor Regress can call it"
+
+
+def _name_keys(signature: Signature, *outputs: str) -> str:
+    """Each side with wrong keys: what it should have and what it has. The server's own words tell of one only."""
+    faults = []
+    if set(signature.inputs) != {classification.INPUT_KEY}:
+        faults.append(f'needs "{classification.INPUT_KEY}" as its only input (has {_list(signature.inputs)})')
+    if set(outputs).isdisjoint(signature.outputs) or len(signature.outputs) > len(outputs):
+        wanted = " and/or ".join(f'"{key}"' for key in outputs)
+        faults.append(f"needs {wanted} as its only output{'s'[: len(outputs) - 1]} (has {_list(signature.outputs)})")
+    return "; ".join(faults)
+
+
+def _list(keys: Collection[str]) -> str:
+    names = ", ".join(f'"{key}"' for key in sorted(keys)[:_MOST_KEYS])
+    return f"{names}, ..." if len(keys) > _MOST_KEYS else names or "none"
 
 
 def _faults_in_examples(inputs: Sequence[Tensor]) -> Iterator[str]:
@@ -109,35 +125,20 @@ def _faults_in_values(output: Tensor) -> Iterator[str]:
 
 
 def _faults_in_wiring(feeds: Mapping[str, str], fetches: Mapping[str, str], graph: Graph) -> Iterator[str]:
-    """What TensorFlow finds when it prepares a run, in its words (DirectSession, subgraph.cc)."""
-    if not fetches:
-        yield "Must specify at least one target to fetch or execute: there is no output"
-    for alias, name in [*feeds.items(), *fetches.items()]:
-        if name and graph.lacks(name):
-            yield f'Tensor {name} was not found in the Graph, and "{alias}" stands for it'
-    repeated = graphs.find_repeated(list(feeds.values()))
-    if repeated:
-        yield f'Endpoint "{repeated}" fed more than once: two inputs stand for it'
+    """The first thing that TensorFlow would complain of when it prepares a run (DirectSession, subgraph.cc)."""
+    named = [(alias, name) for alias, name in [*feeds.items(), *fetches.items()] if name]
+    lost = [
+        f'"{alias}" stands for the tensor {name}, which is not in the graph'
+        for alias, name in named
+        if graph.lacks(name)
+    ]
+    twice = graphs.find_repeated(filter(None, feeds.values()))
     unfed = graph.find_unfed(feeds.values(), fetches.values())
-    if unfed:
-        yield f"You must feed a value for placeholder tensor '{unfed}', which is no input"
-
-
-def _shorten(error: InvalidArgument, signature: Signature) -> str:
-    """The server's words without the whole SignatureDef that some of them end with."""
-    return error.message.split(str(signature.definition))[0].rstrip(" .:")
-
-
-def _name_keys(signature: Signature, *outputs: str) -> str:
-    """What the keys are and what they should be, said of each side that is wrong."""
-    wanted = " and/or ".join(f'"{key}"' for key in outputs)
-    parts = []
-    if set(signature.inputs) != {"inputs"}:
-        parts.append(f'the one input must be "inputs", here: {_list(signature.inputs)}')
-    if set(outputs).isdisjoint(signature.outputs) or len(signature.outputs) > len(outputs):
-        parts.append(f"outputs must be {wanted}, here: {_list(signature.outputs)}")
-    return f": {'; '.join(parts)}"
-
-
-def _list(keys: Iterable[str]) -> str:
-    return ", ".join(f'"{key}"' for key in sorted(keys)) or "none"
+    if not fetches:
+        yield "there is no output"
+    elif lost:
+        yield from lost
+    elif twice:
+        yield f"two inputs stand for the tensor {twice}, which cannot be fed twice"
+    elif unfed:
+        yield f'the placeholder "{unfed}" must be fed and is no input'

@@ -1,12 +1,13 @@
 """grpc.health.v1: Check and Watch, for the server, its services and each model.
 
-The servicer is grpcio's. Around it: the names, threads of its own, and Watch streams that end in a drain
-after they have told NOT_SERVING.
+The servicer is grpcio's. Around it: the names, threads of its own, and Watch streams that hold up nobody when their
+client does not read, and that end in a drain after they have told NOT_SERVING.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,10 +24,17 @@ OVERALL = ""
 class Health:
     """The status of each name; no name serves before it is said to. Thread-safe."""
 
-    def __init__(self, streams: OpenStreams, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, streams: OpenStreams, pool: ThreadPoolExecutor, watch_pool: ThreadPoolExecutor) -> None:
+        """Serve no name yet.
+
+        Args:
+            streams: Where open streams are remembered.
+            pool: Where calls run.
+            watch_pool: Where the messages of Watch streams are sent.
+        """
         self._streams = streams
         self._servicer = health.HealthServicer()
-        self._pool = pool
+        self._pool, self._watch_pool = pool, watch_pool
         self.set_serving(OVERALL, serving=False)
 
     def set_serving(self, name: str, *, serving: bool) -> None:
@@ -56,21 +64,42 @@ class Health:
         )
 
     def _watch(self, request: Any, context: Any, send: Callable[[Any], None]) -> None:
-        send = _until_none(send)
-        self._servicer.Watch(request, context, send)
-        context.add_callback(self._streams.add(lambda: send(None)))
+        outbox = _Outbox(send, self._watch_pool)
+        self._servicer.Watch(request, context, outbox)
+        self._streams.follow(context, lambda: outbox(None))
 
 
-def _until_none(send: Callable[[Any], None]) -> Callable[[Any], None]:
-    """None ends a stream; grpcio's servicer sends it again when the stream has ended, which grpc takes ill."""
-    lock, ended = threading.Lock(), False
+class _Outbox:
+    """The messages of one Watch stream, sent in order by a pool. Thread-safe.
 
-    def send_once(response: Any) -> None:
-        nonlocal ended
-        with lock:
-            if ended:
+    Sending waits for the client to read, and grpcio's servicer sends under the lock that every other health call and
+    every change of a status needs. None ends a stream; the servicer sends it again when the stream has ended, which
+    grpc takes ill.
+    """
+
+    def __init__(self, send: Callable[[Any], None], pool: ThreadPoolExecutor) -> None:
+        self._send, self._pool = send, pool
+        self._lock = threading.Lock()
+        self._waiting: deque[Any] = deque()
+        self._sending = self._ended = False
+
+    def __call__(self, response: Any) -> None:
+        """Send a response, or None to end the stream, without waiting for it."""
+        with self._lock:
+            if self._ended:
                 return
-            ended = response is None
-            send(response)
+            self._ended = response is None
+            self._waiting.append(response)
+            if self._sending:
+                return
+            self._sending = True
+        self._pool.submit(self._send_all)
 
-    return send_once
+    def _send_all(self) -> None:
+        while True:
+            with self._lock:
+                self._sending = bool(self._waiting)
+                if not self._sending:
+                    return
+                response = self._waiting.popleft()
+            self._send(response)

@@ -35,7 +35,7 @@ def handlers(service_names: Iterable[str], streams: OpenStreams, pool: ThreadPoo
     servicer = reflection.ReflectionServicer(names, _describe_all())
 
     def answer(requests: Iterator[Any], context: Any) -> Iterator[Any]:
-        context.add_callback(streams.add(context.cancel))
+        streams.follow(context, context.cancel)
         yield from servicer.ServerReflectionInfo(requests, context)
 
     # v1 and v1alpha differ in the name of the package only; their bytes are the same.

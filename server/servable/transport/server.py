@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import grpc
 from servable.errors import Unavailable
 from servable.transport import health, reflection
 from servable.transport.handlers import Method, MethodHandlers
+from servable.transport.intake import Intake
 from servable.transport.side_calls import OpenStreams
 
 _log = logging.getLogger(__name__)
@@ -25,8 +28,10 @@ _DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
     # Two servers on one port would share its calls in silence.
     "grpc.so_reuseport": 0,
 }
-# A reflection stream holds a thread while a tool keeps it open; a health call holds none for long.
+# A reflection stream holds a thread while a tool keeps it open, a Watch stream while its client does not read; a health
+# call holds none for long.
 _REFLECTION_THREADS = 4
+_WATCH_THREADS = 4
 _HEALTH_THREADS = 2
 
 
@@ -56,17 +61,19 @@ class GrpcServer:
         self._pools = [
             ThreadPoolExecutor(settings.worker_threads, "serve"),
             ThreadPoolExecutor(_HEALTH_THREADS, "health"),
+            ThreadPoolExecutor(_WATCH_THREADS, "watch"),
             ThreadPoolExecutor(_REFLECTION_THREADS, "reflection"),
         ]
-        workers, health_threads, reflection_threads = self._pools
-        self.health = health.Health(self._streams, health_threads)
+        workers, health_threads, watch_threads, reflection_threads = self._pools
+        self.health = health.Health(self._streams, health_threads, watch_threads)
+        self._intake = Intake(MethodHandlers(methods), health_threads)
         services = {path.split("/")[1] for path in methods} | {health.SERVICE_NAME}
         self._server = grpc.server(
             workers,
             handlers=[
                 self.health.handler(),
                 *reflection.handlers(services, self._streams, reflection_threads),
-                MethodHandlers(methods),
+                self._intake,
             ],
             options=list({**_DEFAULT_ARGUMENTS, **dict(settings.channel_arguments)}.items()),
         )
@@ -86,8 +93,10 @@ class GrpcServer:
 
     def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, take no new calls, and return when those in flight have ended or the grace is over."""
+        ends_at = time.monotonic() + min(grace_s, threading.TIMEOUT_MAX)
         self.health.drain()
-        stopped = self._server.stop(grace_s)
+        self._intake.close(grace_s)
+        stopped = self._server.stop(max(ends_at - time.monotonic(), 0))
         self._streams.end_all()
         stopped.wait()
         self._release()

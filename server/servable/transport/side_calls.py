@@ -20,18 +20,16 @@ class OpenStreams:
         self._ends: set[Callable[[], None]] = set()
         self._ended = False
 
-    def add(self, end: Callable[[], None]) -> Callable[[], None]:
-        """Remember how to end a stream; at once if the server is stopping.
-
-        Returns:
-            What to call when the stream has ended by itself.
-        """
+    def follow(self, context: Any, end: Callable[[], None]) -> None:
+        """Remember how to end a stream until it has ended by itself; end it at once if the server is stopping."""
         with self._lock:
-            if not self._ended:
+            ended = self._ended
+            if not ended:
                 self._ends.add(end)
-                return lambda: self._discard(end)
-        end()
-        return lambda: None
+        if ended:
+            end()
+        elif not context.add_callback(lambda: self._discard(end)):
+            self._discard(end)  # It was over before it began.
 
     def end_all(self) -> None:
         """End all streams, and every later one as it comes."""

@@ -1,0 +1,363 @@
+"""Classify over a socket, with the stock stubs: contract 2.2 and 2.3, and catalogue rows 55 to 74 and 107 to 111."""
+
+import pytest
+
+from servable import errors
+from servable.inference import classification
+from servable.inference.classify import Classify
+from tests.conformance import fakes
+from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, RUNS, refusal
+from tests.conformance.example_calls import (
+    CLASSIFY_METHOD,
+    MODELS,
+    classification_pb2,
+    classify,
+    example,
+    labels_and_scores,
+    plain,
+    refused_by,
+    refused_bytes,
+    xs,
+)
+from tests.conformance.example_calls import classification as request_for
+
+TWO = xs(1.0, 2.0)
+
+
+@pytest.fixture(params=RUNS)
+def served(servers, request):
+    return servers(*MODELS, runs=request.param)
+
+
+@pytest.fixture(params=RUNS)
+def checking(servers, request):
+    return servers(*MODELS, runs=request.param, enable_signature_method_name_check=True)
+
+
+@pytest.fixture(params=[(runs, check) for runs in RUNS for check in (False, True)], ids=str)
+def either(servers, request):
+    """A server with the check of method names off or on; what it answers must not depend on that."""
+    runs, check = request.param
+    return servers(*MODELS, runs=runs, **{"enable_signature_method_name_check": True} if check else {})
+
+
+def refused(served, name, signature="", given=TWO, **version):
+    return refused_by(served, "Classify", request_for(name, signature, given, **version))
+
+
+# Answers.
+
+
+def test_a_tf1_classifier_answers_with_score_and_full_model_spec(served):
+    expected = classification_pb2.ClassificationResponse()
+    expected.result.classifications.add().classes.add(score=3.0)
+    expected.model_spec.name = "half_plus_two"
+    expected.model_spec.version.value = 1
+    expected.model_spec.signature_name = "classify_x_to_y"
+    assert classify(served, "half_plus_two", "classify_x_to_y", xs(2.0)) == expected
+
+
+def test_a_tf2_export_answers_though_its_method_is_predict(served):
+    response = classify(served, "half_plus_two_tf2", "classify_x_to_y", xs(2.0))
+    assert labels_and_scores(response.result) == [[("", 3.0)]]
+
+
+def test_the_default_signature_is_named_in_the_reply(served):
+    response = classify(served, "example_heads", "", xs(0.25))
+    assert response.model_spec.signature_name == "serving_default"
+    assert labels_and_scores(response.result) == [[("low", 0.75), ("high", 0.25)]]
+
+
+def test_labels_and_scores_come_in_the_order_of_examples_and_columns(served):
+    response = classify(served, "odd_heads", "classify_ok", TWO)
+    assert labels_and_scores(response.result) == [[("0a", 0.0), ("0b", 0.5)], [("1a", 1.0), ("1b", 1.5)]]
+
+
+def test_an_estimators_export_answers(served):
+    response = classify(served, "dnn_classifier", "classification", xs(0.5, 0.5))
+    assert labels_and_scores(response.result) == [[("0", 0.5), ("1", 0.5)]] * 2
+
+
+@pytest.mark.parametrize("signature", ["classify_ok_classes_only", "classify_ok_classes_and_extra"])
+def test_without_scores_there_are_labels_alone(either, signature):
+    response = classify(either, "odd_heads", signature, TWO)
+    assert labels_and_scores(response.result) == [[("0a", 0.0), ("0b", 0.0)], [("1a", 0.0), ("1b", 0.0)]]
+
+
+@pytest.mark.parametrize("signature", ["classify_ok_scores_only", "classify_ok_extra_and_scores"])
+def test_without_classes_there_are_scores_alone(either, signature):
+    response = classify(either, "odd_heads", signature, TWO)
+    assert labels_and_scores(response.result) == [[("", 0.0), ("", 0.5)], [("", 1.0), ("", 1.5)]]
+
+
+def test_a_score_of_zero_still_makes_a_class(either):
+    response = classify(either, "odd_heads", "classify_ok_zero_scores", TWO)
+    assert labels_and_scores(response.result) == [[("", 0.0), ("", 0.0)]] * 2
+
+
+def test_no_columns_make_an_entry_without_classes_for_each_example(either):
+    response = classify(either, "odd_heads", "classify_ok_zero_columns", TWO)
+    assert labels_and_scores(response.result) == [[], []]
+
+
+def test_classes_are_fetched_before_scores_and_nothing_else_is():
+    outputs = {"scores:0": fakes.floats([[0.5]]), "classes:0": fakes.strings([[b"a"]])}
+    for aliases in ({"scores": "scores:0", "classes": "classes:0"}, {"scores": "scores:0", "other": "other:0"}):
+        servable = fakes.FakeServable(fakes.define("serving_default", {"inputs": "in:0"}, aliases), outputs=outputs)
+        Classify(fakes.route(servable))(request_for("fake", given=xs(1.0)).SerializeToString(), None)
+        (run,) = servable.runs
+        assert run.fetches == (("classes:0", "scores:0") if "classes" in aliases else ("scores:0",))
+
+
+def test_the_time_that_is_left_reaches_the_run():
+    head = fakes.define("serving_default", {"inputs": "in:0"}, {"scores": "scores:0"})
+    servable = fakes.FakeServable(head, outputs={"scores:0": fakes.floats([[0.5]])})
+    Classify(fakes.route(servable))(request_for("fake", given=xs(1.0)).SerializeToString(), 2.5)
+    assert servable.runs[0].timeout_s == 2.5
+
+
+def test_a_failed_run_is_told_as_it_was_raised():
+    head = fakes.define("serving_default", {"inputs": "in:0"}, {"scores": "scores:0"})
+    servable = fakes.FakeServable(head, error=errors.Unavailable("the device is gone"))
+    with pytest.raises(errors.Unavailable, match=r"^UNAVAILABLE: the device is gone$"):
+        Classify(fakes.route(servable))(request_for("fake", given=xs(1.0)).SerializeToString(), None)
+
+
+# Which model and signature.
+
+
+def test_a_request_without_a_model_spec_is_refused(served):
+    request = classification_pb2.ClassificationRequest(input=TWO)
+    assert refused_by(served, "Classify", request) == (INVALID_ARGUMENT, "Missing ModelSpec")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "code", "text"),
+    [
+        ("", {}, INVALID_ARGUMENT, "ModelSpec has no name specified."),
+        ("nope", {}, NOT_FOUND, "Servable not found for request: Latest(nope)"),
+        ("nope", {"version": 1}, NOT_FOUND, "Servable not found for request: Specific(nope, 1)"),
+        ("odd_heads", {"version": 9}, NOT_FOUND, "Servable not found for request: Specific(odd_heads, 9)"),
+        ("odd_heads", {"label": "canary"}, INVALID_ARGUMENT, "Unrecognized servable version label: canary"),
+    ],
+)
+def test_a_model_spec_that_finds_nothing_is_refused(served, name, version, code, text):
+    assert refused(served, name, "classify_ok", **version) == (code, text)
+
+
+@pytest.mark.parametrize(("asked", "told"), [("nope", "nope"), ("", "serving_default")])
+def test_an_unknown_signature_is_named(either, asked, told):
+    expected = (INVALID_ARGUMENT, f"No signature was found with the name: {told}")
+    assert refused(either, "odd_heads", asked) == expected
+    # Before anything is said of the examples.
+    assert refused(either, "odd_heads", asked, plain()) == expected
+
+
+def test_the_signatures_that_there_are_are_told_beside_the_text(served):
+    told = refusal(served.prediction.Classify, request_for("example_heads", "regresion", TWO))
+    assert told.hints == {"known_signatures": "regression, serving_default", "did_you_mean": "regression"}
+
+
+def test_bytes_that_are_no_request_are_internal_without_a_text(served):
+    assert refused_bytes(served, "Classify", b"\xff") == (INTERNAL, "")
+
+
+# 2.2: the signature.
+
+STRUCTURE = [
+    ("classify_no_inputs", "Expected one input Tensor."),
+    ("classify_two_inputs", "Expected one input Tensor."),
+    ("classify_no_outputs", "Expected one or two output Tensors, found 0"),
+    ("classify_three_outputs", "Expected one or two output Tensors, found 3"),
+]
+# What follows these words is protobuf's debug text, which differs from release to release.
+STRUCTURE_PREFIXES = [
+    ("classify_input_named_x", "No classification inputs found in SignatureDef: "),
+    (
+        "classify_output_named_y",
+        'Expected classification signature outputs to contain at least one of "classes" or "scores". Signature was: ',
+    ),
+]
+
+
+@pytest.mark.parametrize(("signature", "text"), STRUCTURE)
+def test_a_signature_that_is_no_classifier_is_refused(served, signature, text):
+    assert refused(served, "odd_heads", signature) == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.parametrize(("signature", "text"), STRUCTURE)
+def test_the_check_of_methods_leaves_the_structure_checks_in_place(checking, signature, text):
+    assert refused(checking, "odd_heads", signature) == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.parametrize(("signature", "prefix"), STRUCTURE_PREFIXES)
+def test_a_signature_with_other_names_is_refused_and_shown(served, signature, prefix):
+    code, details = refused(served, "odd_heads", signature)
+    assert code == INVALID_ARGUMENT
+    assert details.startswith(prefix)
+    assert "examples:0" in details.removeprefix(prefix)
+
+
+@pytest.mark.parametrize(("signature", "prefix"), STRUCTURE_PREFIXES)
+def test_a_signature_with_other_names_is_refused_by_a_checking_server_too(checking, signature, prefix):
+    code, details = refused(checking, "odd_heads", signature)
+    assert code == INVALID_ARGUMENT
+    assert details.startswith(prefix)
+
+
+@pytest.mark.parametrize("model", ["half_plus_two", "half_plus_two_tf2"])
+def test_a_predict_signature_is_no_classifier(served, model):
+    code, details = refused(served, model, "serving_default")
+    assert code == INVALID_ARGUMENT
+    assert details.startswith("No classification inputs found in SignatureDef: ")
+
+
+def test_a_regressor_is_no_classifier(served):
+    code, details = refused(served, "half_plus_two", "regress_x_to_y")
+    assert code == INVALID_ARGUMENT
+    assert details.startswith(
+        'Expected classification signature outputs to contain at least one of "classes" or "scores". Signature was: '
+    )
+
+
+def test_an_empty_signature_is_no_classifier(servers):
+    served = servers("odd_wiring", runs="private")
+    assert refused(served, "odd_wiring", "empty") == (INVALID_ARGUMENT, "Expected one input Tensor.")
+
+
+@pytest.mark.parametrize(
+    ("definition", "text"),
+    [
+        (({}, {}), "Expected one input Tensor."),
+        (({"x": "x:0"}, {}), "Expected one or two output Tensors, found 0"),
+        (({"x": "x:0"}, {"y": "y:0"}), "No classification inputs found in SignatureDef: "),
+    ],
+)
+def test_inputs_are_counted_before_outputs_and_names_come_last(definition, text):
+    servable = fakes.FakeServable(fakes.define("s", *definition, CLASSIFY_METHOD))
+    with pytest.raises(errors.InvalidArgument) as caught:
+        classification.require(servable.signatures["s"], check_method_name=False)
+    assert caught.value.message.startswith(text)
+
+
+@pytest.mark.parametrize("signature", ["classify_method_predict", "classify_method_empty"])
+def test_by_default_the_method_of_a_signature_does_not_matter(served, signature):
+    response = classify(served, "odd_heads", signature, TWO)
+    assert labels_and_scores(response.result) == [[("", 0.0), ("", 0.5)], [("", 1.0), ("", 1.5)]]
+
+
+@pytest.mark.parametrize(
+    ("model", "signature", "method"),
+    [
+        ("odd_heads", "classify_method_predict", "tensorflow/serving/predict"),
+        ("odd_heads", "classify_method_empty", ""),
+        ("odd_heads", "regress_ok", "tensorflow/serving/regress"),
+        ("half_plus_two_tf2", "classify_x_to_y", "tensorflow/serving/predict"),
+        # Wrong in structure as well: the method is looked at first.
+        ("odd_heads", "regress_no_inputs", "tensorflow/serving/regress"),
+    ],
+)
+def test_a_checking_server_refuses_another_method(checking, model, signature, method):
+    assert refused(checking, model, signature) == (
+        INVALID_ARGUMENT,
+        f"Expected classification signature method_name to be tensorflow/serving/classify. Was: {method}",
+    )
+
+
+def test_a_checking_server_answers_a_classifier(checking):
+    response = classify(checking, "half_plus_two", "classify_x_to_y", xs(2.0))
+    assert labels_and_scores(response.result) == [[("", 3.0)]]
+
+
+# 2.3: the outputs.
+
+OUTPUTS = [
+    ("classify_classes_scalar", "Expected Tensor shape: [batch_size num_classes] but got []"),
+    ("classify_classes_rank_1", "Expected Tensor shape: [batch_size num_classes] but got [2]"),
+    ("classify_classes_int64", "Expected classes Tensor of DT_STRING. Got: DT_INT64"),
+    ("classify_classes_batch_plus_one", "Expected classes output batch size of 2. Got: 3"),
+    ("classify_scores_rank_1", "Expected Tensor shape: [batch_size num_classes] but got [2]"),
+    ("classify_scores_rank_3", "Expected Tensor shape: [batch_size num_classes] but got [2,2,1]"),
+    ("classify_scores_double", "Expected scores Tensor of DT_FLOAT. Got: DT_DOUBLE"),
+    ("classify_scores_batch_plus_one", "Expected scores output batch size of 2. Got: 3"),
+    ("classify_two_classes_three_scores", "Tensors class and score should match in dim_size(1). Got 2 vs. 3"),
+]
+
+
+@pytest.mark.parametrize(("signature", "text"), OUTPUTS)
+def test_outputs_that_are_no_classification_are_refused(served, signature, text):
+    assert refused(served, "odd_heads", signature) == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.parametrize(("signature", "text"), OUTPUTS)
+def test_a_checking_server_says_the_same_of_outputs(checking, signature, text):
+    assert refused(checking, "odd_heads", signature) == (INVALID_ARGUMENT, text)
+
+
+GOOD_CLASSES, GOOD_SCORES = fakes.strings([[b"a", b"b"]]), fakes.floats([[0.1, 0.9]])
+
+
+@pytest.mark.parametrize(
+    ("classes", "scores", "text"),
+    [
+        pytest.param(
+            fakes.integers([1]),
+            fakes.doubles([1.0, 2.0]),
+            "Expected Tensor shape: [batch_size num_classes] but got [1]",
+            id="rank of classes",
+        ),
+        pytest.param(
+            fakes.integers([[1], [2]]),
+            fakes.doubles([1.0]),
+            "Expected classes Tensor of DT_STRING. Got: DT_INT64",
+            id="dtype of classes, before the rank of scores",
+        ),
+        pytest.param(
+            fakes.strings([[b"a"], [b"b"]]),
+            fakes.doubles([1.0]),
+            "Expected classes output batch size of 1. Got: 2",
+            id="rows of classes, before the rank of scores",
+        ),
+        pytest.param(
+            GOOD_CLASSES,
+            fakes.doubles([1.0, 2.0]),
+            "Expected Tensor shape: [batch_size num_classes] but got [2]",
+            id="rank of scores",
+        ),
+        pytest.param(
+            GOOD_CLASSES,
+            fakes.doubles([[1.0], [2.0]]),
+            "Expected scores Tensor of DT_FLOAT. Got: DT_DOUBLE",
+            id="dtype of scores",
+        ),
+        pytest.param(
+            GOOD_CLASSES,
+            fakes.floats([[1.0], [2.0]]),
+            "Expected scores output batch size of 1. Got: 2",
+            id="rows of scores",
+        ),
+        pytest.param(
+            GOOD_CLASSES,
+            fakes.floats([[1.0]]),
+            "Tensors class and score should match in dim_size(1). Got 2 vs. 1",
+            id="columns",
+        ),
+    ],
+)
+def test_classes_are_checked_before_scores_and_rank_dtype_rows_in_this_order(classes, scores, text):
+    with pytest.raises(errors.InvalidArgument) as caught:
+        classification.read_result({"scores": scores, "classes": classes}, 1)
+    assert caught.value.message == text
+
+
+def test_a_label_that_is_no_text_is_refused_and_shown():
+    outputs = {"classes": fakes.strings([[b"a", b"\xff"]]), "scores": GOOD_SCORES}
+    with pytest.raises(errors.FailedPrecondition, match=r"b'\\xff'"):
+        classification.read_result(outputs, 1)
+
+
+def test_the_company_of_an_example_does_not_change_its_answer(served):
+    alone = classify(served, "example_heads", "", plain(example(x=1.0))).result
+    among = classify(served, "example_heads", "", xs(0.25, 0.5, 1.0)).result
+    assert labels_and_scores(alone) == [[("low", 0.0), ("high", 1.0)]]
+    assert labels_and_scores(among)[2:] == labels_and_scores(alone)

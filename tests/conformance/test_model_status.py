@@ -1,0 +1,328 @@
+"""GetModelStatus over a socket, with the stock stubs, and the states that the manager publishes.
+
+Contract 4.1, and catalogue rows 1 and 121 to 126.
+"""
+
+import pytest
+from tensorflow_serving.apis import get_model_status_pb2
+
+from servable import errors
+from servable.lifecycle.manager import AspiredVersion, Manager
+from servable.lifecycle.monitor import StateMonitor
+from servable.lifecycle.states import ServableId, State, VersionState
+from servable.management.status import GetModelStatus
+from servable.routing import Router
+from tests.conformance import fakes
+from tests.conformance.calls import (
+    INTERNAL,
+    INVALID_ARGUMENT,
+    MODEL_SERVICE,
+    NOT_FOUND,
+    TIMEOUT_S,
+    model_spec,
+    refusal,
+)
+from tests.conformance.calls import refused as refused_call
+from tests.conformance.example_calls import MODELS
+from tests.conformance.versions import serve_versions
+
+ModelVersionStatus = get_model_status_pb2.ModelVersionStatus
+START, LOADING, AVAILABLE = ModelVersionStatus.START, ModelVersionStatus.LOADING, ModelVersionStatus.AVAILABLE
+END = ModelVersionStatus.END
+
+
+@pytest.fixture
+def served(servers):
+    return servers(*MODELS, runs="private")
+
+
+@pytest.fixture(scope="module")
+def four_versions(models, tmp_path_factory):
+    """The model `many`: 2, 10 and 123 serve, 124 has no saved_model.pb."""
+    good, empty = models.version_path("half_plus_two"), models.version_path("empty_directory")
+    versions = {"10": good, "2": good, "00000123": good, "124": empty}
+    with serve_versions(tmp_path_factory.mktemp("many"), "many", versions) as running:
+        yield running
+
+
+def request_for(*arguments, **spec):
+    return get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(*arguments, **spec))
+
+
+def ask(running, *arguments, **spec):
+    response = running.model.GetModelStatus(request_for(*arguments, **spec), timeout=TIMEOUT_S)
+    return list(response.model_version_status)
+
+
+def refused(running, *arguments, **spec):
+    return refused_call(running.model.GetModelStatus, request_for(*arguments, **spec))
+
+
+def states(entries):
+    return [(entry.version, entry.state) for entry in entries]
+
+
+# Over a socket.
+
+
+def test_a_version_that_serves_is_available_with_an_empty_status(served):
+    (entry,) = ask(served, "half_plus_two")
+    assert states([entry]) == [(1, AVAILABLE)]
+    assert entry.HasField("status")
+    assert (entry.status.error_code, entry.status.error_message) == (0, "")
+
+
+def test_all_versions_come_by_descending_number(four_versions):
+    assert states(ask(four_versions, "many")) == [(124, END), (123, AVAILABLE), (10, AVAILABLE), (2, AVAILABLE)]
+
+
+def test_a_version_that_failed_to_load_says_why(four_versions):
+    entry = ask(four_versions, "many")[0]
+    assert entry.status.error_code == 5
+    assert entry.status.error_message.startswith(
+        "Specified file path does not appear to contain a SavedModel bundle "
+        "(should have a file called `saved_model.pb`)\nSpecified file path: /"
+    )
+
+
+def test_every_version_has_a_status_failed_or_not(four_versions):
+    assert all(entry.HasField("status") for entry in ask(four_versions, "many"))
+
+
+@pytest.mark.parametrize(("version", "state"), [(124, END), (123, AVAILABLE), (2, AVAILABLE)])
+def test_a_version_that_is_asked_for_comes_alone(four_versions, version, state):
+    assert states(ask(four_versions, "many", version=version)) == [(version, state)]
+
+
+@pytest.mark.parametrize("label", ["stable", "nope", ""])
+def test_a_label_is_not_looked_at(four_versions, label):
+    assert len(ask(four_versions, "many", label=label)) == 4
+
+
+def test_a_signature_name_is_not_looked_at(served):
+    assert ask(served, "half_plus_two", "nope") == ask(served, "half_plus_two")
+
+
+def test_a_request_without_a_model_spec_is_refused(served):
+    request = get_model_status_pb2.GetModelStatusRequest()
+    assert refused_call(served.model.GetModelStatus, request) == (INVALID_ARGUMENT, "Missing ModelSpec")
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "text"),
+    [
+        ("nope", {}, "Could not find any versions of model nope"),
+        ("nope", {"label": "stable"}, "Could not find any versions of model nope"),
+        ("nope", {"version": 1}, "Could not find version 1 of model nope"),
+        ("half_plus_two", {"version": 9}, "Could not find version 9 of model half_plus_two"),
+        ("half_plus_two", {"version": 0}, "Could not find version 0 of model half_plus_two"),
+        ("half_plus_two", {"version": -1}, "Could not find version -1 of model half_plus_two"),
+        # An empty name is a name of which nothing is known: the text ends with a space.
+        ("", {}, "Could not find any versions of model "),
+        ("", {"version": 1}, "Could not find version 1 of model "),
+    ],
+)
+def test_what_was_never_seen_is_not_found(served, name, spec, text):
+    assert refused(served, name, **spec) == (NOT_FOUND, text)
+
+
+def test_what_is_known_is_told_beside_the_text(four_versions):
+    told = refusal(four_versions.model.GetModelStatus, request_for("many", version=9))
+    assert told.hints == {"known_versions": "124, 123, 10, 2"}
+    told = refusal(four_versions.model.GetModelStatus, request_for("mani"))
+    assert told.hints == {"known_models": "many", "did_you_mean": "many"}
+
+
+def test_bytes_that_are_no_request_are_internal_without_a_text(served):
+    method = served.channel.unary_unary(MODEL_SERVICE + "GetModelStatus")
+    assert refused_call(method, b"\xff") == (INTERNAL, "")
+
+
+# From the monitor to the reply.
+
+
+def status_of(monitor, name="m", **spec):
+    reply = GetModelStatus(monitor)(request_for(name, **spec).SerializeToString(), None)
+    return list(get_model_status_pb2.GetModelStatusResponse.FromString(reply).model_version_status)
+
+
+def identify(number, name="m"):
+    return ServableId(name, number)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (State.START, ModelVersionStatus.START),
+        (State.LOADING, ModelVersionStatus.LOADING),
+        (State.AVAILABLE, ModelVersionStatus.AVAILABLE),
+        (State.UNLOADING, ModelVersionStatus.UNLOADING),
+        (State.END, ModelVersionStatus.END),
+    ],
+)
+def test_each_state_is_told_by_its_number_with_status_ok(state, told):
+    monitor = StateMonitor()
+    monitor.publish(identify(1), VersionState(state))
+    (entry,) = status_of(monitor)
+    assert entry.state == told
+    assert entry.HasField("status")
+    assert (entry.status.error_code, entry.status.error_message) == (0, "")
+
+
+def test_the_text_of_a_failure_is_told_whole():
+    monitor = StateMonitor()
+    text = "long" * 1000
+    monitor.publish(identify(1), VersionState(State.END, errors.DataLoss(text)))
+    (entry,) = status_of(monitor)
+    assert (entry.status.error_code, entry.status.error_message) == (15, text)
+
+
+def test_an_ended_version_is_never_forgotten():
+    monitor = StateMonitor()
+    monitor.publish(identify(1), VersionState(State.AVAILABLE))
+    monitor.publish(identify(1), VersionState(State.END))
+    monitor.publish(identify(2), VersionState(State.AVAILABLE))
+    assert states(status_of(monitor)) == [(2, AVAILABLE), (1, END)]
+
+
+def test_a_version_that_comes_back_takes_the_place_of_what_was_known():
+    monitor = StateMonitor()
+    monitor.publish(identify(1), VersionState(State.END, errors.NotFound("gone")))
+    monitor.publish(identify(1), VersionState(State.AVAILABLE))
+    (entry,) = status_of(monitor)
+    assert states([entry]) == [(1, AVAILABLE)]
+    assert (entry.status.error_code, entry.status.error_message) == (0, "")
+
+
+def test_versions_are_sorted_as_numbers_whatever_order_they_came_in():
+    monitor = StateMonitor()
+    for number in (9, -1, 10, 2**63 - 1, 0):
+        monitor.publish(identify(number), VersionState(State.START))
+    assert [entry.version for entry in status_of(monitor)] == [2**63 - 1, 10, 9, 0, -1]
+    assert states(status_of(monitor, version=0)) == [(0, START)]
+
+
+def test_models_are_kept_apart():
+    monitor = StateMonitor()
+    monitor.publish(identify(1, "a"), VersionState(State.AVAILABLE))
+    monitor.publish(identify(2, "b"), VersionState(State.END))
+    assert states(status_of(monitor, "a")) == [(1, AVAILABLE)]
+    assert states(status_of(monitor, "b")) == [(2, END)]
+    assert sorted(monitor.names()) == ["a", "b"]
+    assert (monitor.is_available("a"), monitor.is_available("b"), monitor.is_available("c")) == (True, False, False)
+
+
+def test_what_was_read_of_a_monitor_does_not_change_later():
+    monitor = StateMonitor()
+    monitor.publish(identify(1), VersionState(State.START))
+    read = monitor.versions("m")
+    monitor.publish(identify(1), VersionState(State.END))
+    assert read == {1: VersionState(State.START)}
+
+
+def test_a_listener_hears_every_state_when_it_can_already_be_read():
+    monitor = StateMonitor()
+    monitor.publish(identify(1), VersionState(State.START))
+    heard = []
+    monitor.listen(lambda servable, state: heard.append((servable, state, monitor.versions("m")[servable.version])))
+    for state in (VersionState(State.LOADING), VersionState(State.AVAILABLE)):
+        monitor.publish(identify(1), state)
+    assert heard == [
+        (identify(1), VersionState(State.LOADING), VersionState(State.LOADING)),
+        (identify(1), VersionState(State.AVAILABLE), VersionState(State.AVAILABLE)),
+    ]
+
+
+# From the manager to the monitor.
+
+
+class Loads:
+    """A loader that gives a fake servable or raises the error set for a path, and a log of all that happened."""
+
+    def __init__(self, tmp_path, failures=()):
+        self.monitor, self.router = StateMonitor(), Router()
+        self.log, self.servables = [], {}
+        self._folder, self._failures = tmp_path, dict(failures)
+        self._manager = Manager(self._load, self.router, self.monitor)
+        self.monitor.listen(lambda servable, known: self.log.append((servable.version, known.state.name)))
+
+    def aspire(self, *numbers):
+        self._manager.aspire(AspiredVersion(identify(number), self._folder / str(number)) for number in numbers)
+
+    def _load(self, path):
+        number = int(path.name)
+        self.log.append((number, "the loader runs", states(status_of(self.monitor, version=number))))
+        if number in self._failures:
+            raise self._failures[number]
+        self.servables[number] = fakes.FakeServable()
+        return self.servables[number]
+
+    def resolve(self, **spec):
+        return self.router.resolve(model_spec("m", **spec))
+
+
+def test_a_version_goes_from_start_over_loading_to_available(tmp_path):
+    loads = Loads(tmp_path)
+    loads.aspire(1)
+    assert loads.log == [
+        (1, "START"),
+        (1, "LOADING"),
+        (1, "the loader runs", [(1, LOADING)]),
+        (1, "AVAILABLE"),
+    ]
+
+
+def test_a_version_that_fails_goes_to_end_with_its_error(tmp_path):
+    error = errors.NotFound("no model here")
+    loads = Loads(tmp_path, {1: error})
+    loads.aspire(1)
+    assert [event[1] for event in loads.log] == ["START", "LOADING", "the loader runs", "END"]
+    assert loads.monitor.versions("m") == {1: VersionState(State.END, error)}
+
+
+def test_all_versions_start_before_the_first_loads_and_the_highest_loads_first(tmp_path):
+    loads = Loads(tmp_path)
+    loads.aspire(2, 10, 1)
+    assert [event[:2] for event in loads.log if event[1] != "the loader runs"] == [
+        (10, "START"), (2, "START"), (1, "START"),
+        (10, "LOADING"), (10, "AVAILABLE"),
+        (2, "LOADING"), (2, "AVAILABLE"),
+        (1, "LOADING"), (1, "AVAILABLE"),
+    ]  # fmt: skip
+
+
+def test_a_failure_holds_up_no_other_version_and_the_highest_that_loaded_answers(tmp_path):
+    loads = Loads(tmp_path, {3: errors.DataLoss("cut")})
+    loads.aspire(1, 2, 3)
+    assert states(status_of(loads.monitor)) == [(3, END), (2, AVAILABLE), (1, AVAILABLE)]
+    assert loads.resolve().version == 2
+    assert loads.resolve(version=1).servable is loads.servables[1]
+    with pytest.raises(errors.NotFound, match=r"^NOT_FOUND: Servable not found for request: Specific\(m, 3\)$"):
+        loads.resolve(version=3)
+
+
+def test_what_nobody_foresaw_ends_as_internal_and_names_the_fault(tmp_path):
+    loads = Loads(tmp_path, {2: KeyError("weights")})
+    loads.aspire(1, 2)
+    failed, served = status_of(loads.monitor)
+    assert states([failed, served]) == [(2, END), (1, AVAILABLE)]
+    assert (failed.status.error_code, failed.status.error_message) == (13, "KeyError: 'weights'")
+
+
+def test_a_version_is_routed_before_it_is_said_to_be_available(tmp_path):
+    loads = Loads(tmp_path)
+    routed = []
+    loads.monitor.listen(
+        lambda servable, known: routed.append((known.state.name, [handle.version for handle in loads.router.routes]))
+    )
+    loads.aspire(1)
+    assert routed == [("START", []), ("LOADING", []), ("AVAILABLE", [1])]
+
+
+def test_versions_that_are_aspired_later_join_those_that_serve(tmp_path):
+    loads = Loads(tmp_path)
+    loads.aspire(1)
+    loads.aspire(2)
+    assert states(status_of(loads.monitor)) == [(2, AVAILABLE), (1, AVAILABLE)]
+    assert loads.resolve().version == 2
+    assert loads.resolve(version=1).version == 1

@@ -1,0 +1,188 @@
+"""What TensorFlow refuses once a request has passed all checks: the texts of its C++ sessions, undecorated."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from tests.conformance.calls import INVALID_ARGUMENT, OUT_OF_RANGE, RUNS, predict, refused_predict
+from tests.conformance.served import MADE, serve_graph
+from tests.conformance.tensors import KINDS, tensor
+from tests.models.exporting import placeholder, signature, tf
+
+X = np.array([2.0], np.float32)
+WHOLE = np.array([2], np.int32)
+
+
+@pytest.fixture(params=RUNS)
+def serve(servers, request):
+    return functools.partial(servers, runs=request.param)
+
+
+@pytest.fixture(params=RUNS)
+def serve_made(tmp_path, request):
+    return functools.partial(serve_graph, tmp_path, runs=request.param)
+
+
+@pytest.mark.parametrize("dtype", sorted(KINDS.keys() - {"float"}))
+def test_another_dtype_than_the_graph_s_is_named(serve, dtype):
+    told = refused_predict(serve("half_plus_two"), "half_plus_two", {"x": tensor(dtype, [1])})
+    assert told == (INVALID_ARGUMENT, f"Expects arg[0] to be float but {dtype} is provided")
+
+
+@pytest.mark.parametrize("dtype", sorted(KINDS.keys() - {"float"}))
+def test_the_dtype_of_the_graph_is_named(serve, dtype):
+    told = refused_predict(serve("dtypes"), "dtypes", {"x": tensor("float", [1])}, f"identity_{dtype}")
+    assert told == (INVALID_ARGUMENT, f"Expects arg[0] to be {dtype} but float is provided")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ({"count": np.float32(1), "values": X}, "Expects arg[0] to be int32 but float is provided"),
+        ({"count": np.int32(1), "values": WHOLE}, "Expects arg[1] to be float but int32 is provided"),
+        ({"count": np.int64(1), "values": WHOLE}, "Expects arg[0] to be int32 but int64 is provided"),
+    ],
+    ids=["first", "second", "both"],
+)
+def test_inputs_are_counted_in_the_order_of_their_tensors_names(serve, inputs, text):
+    told = refused_predict(serve("scalar_beside_vector"), "scalar_beside_vector", inputs)
+    assert told == (INVALID_ARGUMENT, text)
+
+
+def test_inputs_that_take_their_default_are_counted_too(serve):
+    """The tensors are serving_default_offset, serving_default_scale and serving_default_x."""
+    told = refused_predict(serve("default_values"), "default_values", {"x": WHOLE})
+    assert told == (INVALID_ARGUMENT, "Expects arg[2] to be float but int32 is provided")
+
+
+def swapped_names():
+    """The alias first feeds the tensor z, the alias last feeds the tensor a."""
+    z, a = placeholder(tf.float32, [None], "z"), placeholder(tf.int32, [None], "a")
+    return {"serving_default": signature({"first": z, "last": a}, {"y": z + tf.cast(a, tf.float32)})}
+
+
+def test_aliases_do_not_count_but_tensors_do(serve_made):
+    with serve_made(swapped_names) as running:
+        told = refused_predict(running, MADE, {"first": WHOLE, "last": WHOLE})
+    assert told == (INVALID_ARGUMENT, "Expects arg[1] to be float but int32 is provided")
+
+
+FED_TWICE = 'Endpoint "x:0" fed more than once.'
+NOT_IN_GRAPH = "Tensor nope:0, specified in either feed_devices or fetch_devices was not found in the Graph"
+NOTHING_TO_DO = "Must specify at least one target to fetch or execute."
+
+
+@pytest.mark.parametrize(
+    ("key", "inputs", "text"),
+    [
+        ("twice_fed", {"a": X, "b": X}, FED_TWICE),
+        ("missing_feed", {"x": X}, NOT_IN_GRAPH),
+        ("missing_fetch", {"x": X}, NOT_IN_GRAPH),
+        (
+            "unfed",
+            {"x": X},
+            "You must feed a value for placeholder tensor 'forgotten' with dtype float and shape [?]\n"
+            "\t [[{{node forgotten}}]]",
+        ),
+        ("nothing_out", {"x": X}, NOTHING_TO_DO),
+        ("empty", {}, NOTHING_TO_DO),
+    ],
+)
+def test_wiring_that_no_check_of_names_finds(serve, key, inputs, text):
+    told = refused_predict(serve("odd_wiring"), "odd_wiring", inputs, key)
+    assert told == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.parametrize(
+    ("key", "inputs", "text"),
+    [
+        ("twice_fed", {"a": WHOLE, "b": WHOLE}, FED_TWICE),
+        ("missing_feed", {"x": WHOLE}, NOT_IN_GRAPH),
+        ("missing_fetch", {"x": WHOLE}, NOT_IN_GRAPH),
+        ("nothing_out", {"x": WHOLE}, NOTHING_TO_DO),
+    ],
+)
+def test_a_fault_of_the_wiring_is_told_before_a_wrong_dtype(serve, key, inputs, text):
+    told = refused_predict(serve("odd_wiring"), "odd_wiring", inputs, key)
+    assert told == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.parametrize("name", ["half_plus_two_tf2", "keras_regression"])
+def test_the_initialiser_is_a_signature_without_an_output(serve, name):
+    told = refused_predict(serve(name), name, signature="__saved_model_init_op")
+    assert told == (OUT_OF_RANGE, "Node 'NoOp' (type: 'NoOp', num of outputs: 0) does not have output 0")
+
+
+def names_of_every_form():
+    """Signatures with tensor names that no export writes but a hand may."""
+    x = placeholder(tf.float32, [None], "x")
+    good = signature({"x": x}, {"y": tf.multiply(x, 2.0, name="y")})
+    made = {key: type(good).FromString(good.SerializeToString()) for key in ("bare", "no_name", "second_output")}
+    made["bare"].inputs["x"].name, made["bare"].outputs["y"].name = "x", "y"
+    made["no_name"].outputs["y"].name = ""
+    made["second_output"].outputs["y"].name = "y:1"
+    return made
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (
+            "no_name",
+            (
+                INVALID_ARGUMENT,
+                "Tensor :0, specified in either feed_devices or fetch_devices was not found in the Graph",
+            ),
+        ),
+        ("second_output", (OUT_OF_RANGE, "Node 'y' (type: 'Mul', num of outputs: 1) does not have output 1")),
+    ],
+)
+def test_a_tensor_name_that_names_nothing(serve_made, key, told):
+    with serve_made(names_of_every_form) as running:
+        assert refused_predict(running, MADE, {"x": X}, key) == told
+
+
+def test_a_bare_operation_s_name_means_its_first_output(serve_made):
+    with serve_made(names_of_every_form) as running:
+        assert list(predict(running, MADE, {"x": X}, "bare").outputs["y"].float_val) == [4.0]
+        told = refused_predict(running, MADE, {"x": WHOLE}, "bare")
+    assert told == (INVALID_ARGUMENT, "Expects arg[0] to be float but int32 is provided")
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (
+            np.zeros((2, 3), np.float32),
+            "Matrix size-incompatible: In[0]: [2,3], In[1]: [1,2]\n\t [[{{node z}}]]",
+        ),
+        (np.float32(1), "In[0] ndims must be >= 2\n\t [[{{node z}}]]"),
+    ],
+    ids=["columns", "scalar"],
+)
+def test_a_shape_is_refused_by_the_kernel_that_it_does_not_fit(serve, x, text):
+    assert refused_predict(serve("matmul"), "matmul", {"x": x}) == (INVALID_ARGUMENT, text)
+
+
+def test_a_kernel_inside_a_function_is_named_with_the_function(serve):
+    """Which names stand in the brackets depends on how far TensorFlow took the function apart."""
+    code, text = refused_predict(serve("matmul_tf2"), "matmul_tf2", {"x": np.zeros((2, 3), np.float32)})
+    assert code is INVALID_ARGUMENT
+    assert text.startswith("Matrix size-incompatible: In[0]: [2,3], In[1]: [1,2]\n\t [[{{")
+    assert text.endswith("z}}]]")
+    assert "Original stack trace" not in text
+
+
+def test_bytes_that_are_no_example_are_quoted(serve):
+    told = refused_predict(serve("half_plus_two"), "half_plus_two", {"inputs": [b"garbage"]}, "regress_x_to_y")
+    assert told == (
+        INVALID_ARGUMENT,
+        "Could not parse example input, value: 'garbage'\n\t [[{{node ParseExample/ParseExample}}]]",
+    )
+
+
+def test_an_error_leaves_the_model_as_it_was(serve):
+    running = serve("matmul")
+    refused_predict(running, "matmul", {"x": np.zeros((2, 3), np.float32)})
+    assert list(predict(running, "matmul", {"x": np.ones((1, 1), np.float32)}).outputs["z"].float_val) == [1.0, 2.0]

@@ -1,0 +1,236 @@
+"""What Predict refuses before a graph is touched: the texts, and which of several mistakes is told."""
+
+import numpy as np
+import pytest
+
+from tests.conformance.calls import (
+    FAILED_PRECONDITION,
+    INVALID_ARGUMENT,
+    NOT_FOUND,
+    predict_request,
+    refusal,
+    refused_predict,
+)
+from tests.conformance.tensors import tensor
+
+X = np.array([[2.0]], np.float32)
+ONE = np.float32(1)
+MALFORMED = tensor("float", [-1])
+STRING = [b"no number"]
+
+
+@pytest.fixture
+def half_plus_two(servers):
+    return servers("half_plus_two")
+
+
+@pytest.fixture
+def odd_wiring(servers):
+    return servers("odd_wiring")
+
+
+@pytest.fixture
+def default_values(servers):
+    return servers("default_values")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        (
+            {},
+            "input size does not match signature: 0!=1 len({}) != len({x}). Sent extra: {}. Missing but required: {x}.",
+        ),
+        (
+            {"x": X, "y": X},
+            "input size does not match signature: 2!=1 len({x,y}) != len({x}). "
+            "Sent extra: {y}. Missing but required: {}.",
+        ),
+        (
+            {"unknown_key2": X, "unknown_key1": X},
+            "input size does not match signature: 2!=1 len({unknown_key1,unknown_key2}) != len({x}). "
+            "Sent extra: {unknown_key1,unknown_key2}. Missing but required: {x}.",
+        ),
+    ],
+    ids=["none", "one_too_many", "two_others"],
+)
+def test_a_number_of_inputs_that_is_not_the_signature_s(half_plus_two, inputs, text):
+    assert refused_predict(half_plus_two, "half_plus_two", inputs) == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        (
+            {"a": ONE},
+            "input size does not match signature: 1!=2 len({a}) != len({a,b}). "
+            "Sent extra: {}. Missing but required: {b}.",
+        ),
+        (
+            {"z": ONE},
+            "input size does not match signature: 1!=2 len({z}) != len({a,b}). "
+            "Sent extra: {z}. Missing but required: {a,b}.",
+        ),
+        (
+            {"c": ONE, "b": ONE, "a": ONE},
+            "input size does not match signature: 3!=2 len({a,b,c}) != len({a,b}). "
+            "Sent extra: {c}. Missing but required: {}.",
+        ),
+    ],
+)
+def test_several_names_are_sorted_and_joined_by_commas(odd_wiring, inputs, text):
+    assert refused_predict(odd_wiring, "odd_wiring", inputs, "twice_fed") == (INVALID_ARGUMENT, text)
+
+
+def test_a_signature_without_inputs_takes_none(odd_wiring):
+    assert refused_predict(odd_wiring, "odd_wiring", {"x": X}, "nothing_in") == (
+        INVALID_ARGUMENT,
+        "input size does not match signature: 1!=0 len({x}) != len({}). Sent extra: {x}. Missing but required: {}.",
+    )
+
+
+@pytest.mark.parametrize("sent", ["y", "X", "x:0", ""])
+def test_an_input_of_another_name_even_the_tensor_s_own(half_plus_two, sent):
+    assert refused_predict(half_plus_two, "half_plus_two", {sent: X}) == (
+        INVALID_ARGUMENT,
+        "Signature input alias: x(feed name: x:0) not found in request and no default value provided. "
+        f"Inputs expected to be in the request {{{sent}}}, or default input alias set: ",
+    )
+
+
+def test_an_input_that_is_missing_and_has_no_default(default_values):
+    assert refused_predict(default_values, "default_values", {"scale": ONE}) == (
+        INVALID_ARGUMENT,
+        "Signature input alias: x(feed name: serving_default_x:0) not found in request and no default value provided. "
+        "Inputs expected to be in the request {scale}, or default input alias set: offset,scale",
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["wrong"], "Inputs contains invalid name. Used request inputs: x, request input: wrong,x"),
+        (["wrong", "awry"], "Inputs contains invalid name. Used request inputs: x, request input: awry,wrong,x"),
+        (["scale", "z"], "Inputs contains invalid name. Used request inputs: scale,x, request input: scale,x,z"),
+    ],
+)
+def test_an_input_of_a_wrong_name_where_defaults_let_the_number_fit(default_values, more, text):
+    inputs = {"x": np.array([1.0], np.float32)} | dict.fromkeys(more, ONE)
+    assert refused_predict(default_values, "default_values", inputs) == (INVALID_ARGUMENT, text)
+
+
+def test_more_inputs_than_the_signature_has_even_with_defaults(default_values):
+    inputs = dict.fromkeys(["x", "scale", "offset", "more"], ONE)
+    assert refused_predict(default_values, "default_values", inputs) == (
+        INVALID_ARGUMENT,
+        "input size does not match signature: 4!=3 len({more,offset,scale,x}) != len({offset,scale,x}). "
+        "Sent extra: {more}. Missing but required: {}.",
+    )
+
+
+def test_a_tensor_that_is_none(half_plus_two):
+    assert refused_predict(half_plus_two, "half_plus_two", {"x": MALFORMED}) == (
+        INVALID_ARGUMENT,
+        "tensor parsing error: x",
+    )
+
+
+def test_a_tensor_that_is_none_for_an_input_with_a_default(default_values):
+    inputs = {"x": np.array([1.0], np.float32), "scale": MALFORMED}
+    assert refused_predict(default_values, "default_values", inputs) == (
+        INVALID_ARGUMENT,
+        "tensor parsing error: scale",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (["z"], "output tensor alias not found in signature: z Outputs expected to be in the set {y}."),
+        ([""], "output tensor alias not found in signature:  Outputs expected to be in the set {y}."),
+        (["y:0"], "output tensor alias not found in signature: y:0 Outputs expected to be in the set {y}."),
+        (["y", "y"], "duplicate output tensor alias: y"),
+        (["y", "y", "z"], "duplicate output tensor alias: y"),
+        (["y", "z", "y"], "output tensor alias not found in signature: z Outputs expected to be in the set {y}."),
+        (["z", "z"], "output tensor alias not found in signature: z Outputs expected to be in the set {y}."),
+    ],
+)
+def test_an_output_filter_of_unknown_or_repeated_names(half_plus_two, wanted, text):
+    told = refused_predict(half_plus_two, "half_plus_two", {"x": X}, outputs=wanted)
+    assert told == (INVALID_ARGUMENT, text)
+
+
+def test_known_outputs_are_sorted_and_joined_by_commas(odd_wiring):
+    assert refused_predict(odd_wiring, "odd_wiring", {"x": ONE}, "twice_fetched", outputs=["a"]) == (
+        INVALID_ARGUMENT,
+        "output tensor alias not found in signature: a Outputs expected to be in the set {y,z}.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "inputs", "outputs", "told"),
+    [
+        (
+            "nobody",
+            "nothing",
+            {"a": MALFORMED, "b": ONE},
+            ["z"],
+            (NOT_FOUND, "Servable not found for request: Latest(nobody)"),
+        ),
+        (
+            "half_plus_two",
+            "nothing",
+            {"a": MALFORMED, "b": ONE},
+            ["z"],
+            (FAILED_PRECONDITION, 'Serving signature key "nothing" not found.'),
+        ),
+        (
+            "half_plus_two",
+            "",
+            {"x": MALFORMED, "b": ONE},
+            ["z"],
+            (
+                INVALID_ARGUMENT,
+                "input size does not match signature: 2!=1 len({b,x}) != len({x}). "
+                "Sent extra: {b}. Missing but required: {}.",
+            ),
+        ),
+        ("half_plus_two", "", {"x": MALFORMED}, ["z"], (INVALID_ARGUMENT, "tensor parsing error: x")),
+        (
+            "half_plus_two",
+            "",
+            {"x": STRING},
+            ["z"],
+            (
+                INVALID_ARGUMENT,
+                "output tensor alias not found in signature: z Outputs expected to be in the set {y}.",
+            ),
+        ),
+        (
+            "half_plus_two",
+            "",
+            {"x": STRING},
+            ["y"],
+            (INVALID_ARGUMENT, "Expects arg[0] to be float but string is provided"),
+        ),
+    ],
+    ids=["model", "signature", "count", "tensor", "filter", "dtype"],
+)
+def test_only_the_first_mistake_is_told(half_plus_two, name, key, inputs, outputs, told):
+    """Each row mends the mistake of the row before it, in the order in which the original looks."""
+    assert refused_predict(half_plus_two, name, inputs, key, outputs=outputs) == told
+
+
+def test_a_tensor_that_is_none_comes_before_a_name_that_is_wrong(default_values):
+    inputs = {"x": MALFORMED, "wrong": ONE}
+    assert refused_predict(default_values, "default_values", inputs) == (INVALID_ARGUMENT, "tensor parsing error: x")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "hints"),
+    [({"y": X}, {"signature_inputs": "x"}), ({"x": MALFORMED}, {"reason": "shape [-1] has a negative size"})],
+)
+def test_a_hint_says_more_than_the_original_s_text(half_plus_two, inputs, hints):
+    found = refusal(half_plus_two.prediction.Predict, predict_request("half_plus_two", inputs)).hints
+    assert found.keys() == hints.keys()
+    assert all(found[key].startswith(hint) for key, hint in hints.items())

@@ -1,0 +1,38 @@
+"""docs/inspect.md says what is so."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import servable.inspection
+from servable.inspection import report
+from tests.inspection.making import look
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
+
+
+def section(heading):
+    return DOCS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_every_key_of_the_json_is_documented():
+    keys = {field.name for kind in (report.Report, report.Signature, report.Tensor, report.Verdict, report.Caution)
+            for field in dataclasses.fields(kind)}  # fmt: skip
+    assert {key for key in keys if f"`{key}`" not in section("`--json`")} == set()
+
+
+def test_the_table_of_warnings_has_the_codes_that_are_given():
+    documented = re.findall(r"^\| `(\w+)` \|", section("Warnings"), re.MULTILINE)
+    sources = "".join(
+        path.read_text(encoding="utf-8") for path in Path(*servable.inspection.__path__).glob("*_cautions.py")
+    )
+    assert sorted(documented) == sorted(re.findall(r'Caution\(\s+"(\w+)"', sources))
+
+
+def test_the_sample_is_what_the_demo_model_gives():
+    text = servable.inspection.to_text(look(ROOT / "examples" / "digits" / "model"))
+    sample = re.search(r"```\n(SavedModel.*?)```", DOCS, re.DOTALL)[1]
+    # The directory is another, and so may be what is installed.
+    volatile = re.compile(r"^  (?:directory|made with) .*$", re.MULTILINE)
+    assert volatile.sub("", text).startswith(volatile.sub("", sample))

@@ -1,0 +1,58 @@
+"""dtypes and shapes in words and numbers."""
+
+import pytest
+
+from servable import wire
+from servable.inspection import tensors
+from tests.inspection.making import tensor
+from tests.models.exporting import tf
+from tests.models.odd_models import DTYPES
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_a_dtype_is_named_as_tensorflow_names_it(name):
+    dtype = tf.as_dtype(name)
+    assert tensors.name_dtype(dtype.as_datatype_enum) == dtype.name
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (wire.DT_FLOAT_REF, "float32_ref"),
+        (wire.DT_RESOURCE, "resource"),
+        (wire.DT_INVALID, "invalid"),
+        (77, "dtype_77"),
+        (-1, "dtype_-1"),
+        (277, "dtype_77_ref_ref"),
+    ],
+)
+def test_references_and_unknown_numbers_have_a_name_too(number, name):
+    assert tensors.name_dtype(number) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "written"),
+    [
+        ("float32[?,3]", (None, 3), "[?, 3]"),
+        ("float32[]", (), "[]"),
+        ("float32[0]", (0,), "[0]"),
+        ("float32[...]", None, "any shape"),
+    ],
+)
+def test_a_shape_keeps_its_open_axes(text, shape, written):
+    (described,) = tensors.describe({"x": tensor(text, "x:0")})
+    assert described.shape == shape
+    assert tensors.format_shape(described.shape) == written
+
+
+def test_tensors_come_by_name_and_know_their_default():
+    infos = {"b": tensor("string[?]", "b:0"), "a": tensor("int64[]", "f:1")}
+    first, second = tensors.describe(infos, {"b"})
+    assert (first.name, first.dtype, first.tensor_name, first.has_default) == ("a", "int64", "f:1", False)
+    assert (second.name, second.has_default) == ("b", True)
+
+
+def test_a_sparse_tensor_has_no_name():
+    sparse = wire.TensorInfo(coo_sparse=wire.TensorInfo.CooSparse(values_tensor_name="v:0"), dtype=wire.DT_INT64)
+    (described,) = tensors.describe({"ids": sparse})
+    assert described.tensor_name == ""

@@ -1,0 +1,79 @@
+"""Real keys and certificates, made for a test: authorities, and what they vouch for."""
+
+import dataclasses
+import datetime
+import ipaddress
+import itertools
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_VALID_FROM = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+_VALID_UNTIL = datetime.datetime(2060, 1, 1, tzinfo=datetime.timezone.utc)
+_NUMBERS = itertools.count(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """A key and its certificate, as PEM."""
+
+    key: bytes
+    certificate: bytes
+
+
+class Authority:
+    """A certificate authority of a test's own."""
+
+    def __init__(self, name):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named(name)
+        certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0))
+        self.certificate = certificate.public_bytes(serialization.Encoding.PEM)
+
+    def vouch_for(self, name):
+        """An Identity for this machine, good for a server and for a client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        here = x509.SubjectAlternativeName(
+            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
+        )
+        certificate = self._sign(_named(name), key, x509.BasicConstraints(ca=False, path_length=None), here)
+        return Identity(_pem(key), certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _sign(self, subject, key, *extensions):
+        builder = x509.CertificateBuilder(
+            issuer_name=self._name,
+            subject_name=subject,
+            public_key=key.public_key(),
+            serial_number=next(_NUMBERS),
+            not_valid_before=_VALID_FROM,
+            not_valid_after=_VALID_UNTIL,
+        )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        return builder.sign(self._key, hashes.SHA256())
+
+
+def ssl_config(identity, custom_ca=b"", client_verify=False):
+    """The text of an SSLConfig."""
+    lines = [f"server_key: {_quoted(identity.key)}", f"server_cert: {_quoted(identity.certificate)}"]
+    if custom_ca:
+        lines.append(f"custom_ca: {_quoted(custom_ca)}")
+    if client_verify:
+        lines.append("client_verify: true")
+    return "\n".join([*lines, ""])
+
+
+def _named(name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _pem(key):
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _quoted(pem):
+    return '"' + pem.decode().replace("\n", "\\n") + '"'

@@ -1,0 +1,210 @@
+"""A drain loses no call: each is answered, or refused with UNAVAILABLE so that its caller can try elsewhere."""
+
+import collections
+import threading
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.process.raw_http2 import RawClient
+from tests.process.transport import PATIENCE_S, UNARY, Gate, connect, serve
+
+CLIENTS = 8
+REFUSED = (grpc.StatusCode.UNAVAILABLE, "The server is shutting down.")
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+def draining(transport, grace_s=PATIENCE_S):
+    thread = threading.Thread(target=transport.server.drain, args=(grace_s,))
+    thread.start()
+    return thread
+
+
+def ended(thread):
+    thread.join(PATIENCE_S)
+    return not thread.is_alive()
+
+
+class Client(threading.Thread):
+    """Calls one after the other, until one of them is refused."""
+
+    def __init__(self, number, address, busy):
+        super().__init__()
+        self._number, self._address, self._busy = number, address, busy
+        self.answered, self.wrong, self.refusal = [], [], None
+
+    def run(self):
+        with connect(self._address) as channel:
+            call = channel.unary_unary(UNARY)
+            while self.refusal is None:
+                request = b"%d/%d" % (self._number, len(self.answered))
+                try:
+                    reply = call(request, timeout=PATIENCE_S)
+                except grpc.RpcError as error:
+                    self.refusal = error.code()
+                    return
+                (self.answered if reply == request[::-1] else self.wrong).append(request)
+                self._busy.release()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("calls_before", [0, 1, 20, 100])
+def test_while_many_clients_call_each_call_is_answered_or_unavailable(workers, calls_before):
+    run = collections.Counter()
+
+    def reverse(request, time_left_s):
+        run[request] += 1
+        return request[::-1]
+
+    busy = threading.Semaphore(0)
+    with serve(reverse, worker_threads=workers) as transport:
+        clients = [Client(number, transport.address, busy) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        for _ in range(calls_before):
+            assert busy.acquire(timeout=PATIENCE_S)
+        assert ended(draining(transport))
+        for client in clients:
+            assert ended(client)
+    assert [client.wrong for client in clients] == [[]] * CLIENTS
+    assert {client.refusal for client in clients} == {grpc.StatusCode.UNAVAILABLE}
+    # What ran was told, and ran once.
+    assert run == collections.Counter(request for client in clients for request in client.answered)
+
+
+def test_a_call_in_flight_ends_with_its_answer(gate):
+    with serve(gate) as transport:
+        call = transport.begin(b"slow")
+        gate.await_arrival()
+        drain = draining(transport)
+        # Refused calls tell that the drain has begun.
+        assert until_refused(transport) == REFUSED
+        gate.open()
+        assert call.result(PATIENCE_S) == b"slow"
+        assert ended(drain)
+
+
+def test_a_call_that_waits_for_a_thread_ends_with_its_answer(gate):
+    with serve(gate, worker_threads=1) as transport:
+        first = transport.begin(b"first")
+        gate.await_arrival()
+        second = transport.begin(b"second")
+        assert health_of(transport) == health_pb2.HealthCheckResponse.NOT_SERVING  # The second has arrived before it.
+        drain = draining(transport)
+        assert until_refused(transport) == REFUSED
+        gate.open()
+        assert [first.result(PATIENCE_S), second.result(PATIENCE_S)] == [b"first", b"second"]
+        assert ended(drain)
+
+
+def test_new_calls_are_refused_even_if_all_threads_are_busy(gate):
+    with serve(gate, worker_threads=1) as transport:
+        call = transport.begin()
+        gate.await_arrival()
+        drain = draining(transport)
+        assert until_refused(transport) == REFUSED
+        gate.open()
+        assert call.result(PATIENCE_S) == b""
+        assert ended(drain)
+
+
+@pytest.mark.parametrize("grace_s", [0.0, 0.2])
+def test_a_call_that_outlasts_the_grace_is_cut(gate, grace_s):
+    with serve(gate) as transport:
+        call = transport.begin()
+        gate.await_arrival()
+        assert ended(draining(transport, grace_s))
+        assert call.exception(PATIENCE_S).code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("grace_s", [1e10, float("inf")])
+def test_a_grace_without_end_is_one(gate, grace_s):
+    with serve(gate) as transport:
+        call = transport.begin()
+        gate.await_arrival()
+        drain = draining(transport, grace_s)
+        assert until_refused(transport) == REFUSED
+        gate.open()
+        assert call.result(PATIENCE_S) == b""
+        assert ended(drain)
+
+
+def test_open_streams_hold_up_no_drain():
+    with serve() as transport:
+        transport.server.health.set_serving("", serving=True)
+        watch = health_pb2_grpc.HealthStub(transport.channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        questions = Held([reflection_pb2.ServerReflectionRequest(list_services="")])
+        answers = reflection_pb2_grpc.ServerReflectionStub(transport.channel).ServerReflectionInfo(questions)
+        assert next(answers).HasField("list_services_response")
+        assert ended(draining(transport))
+        assert [response.status for response in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
+        with pytest.raises(grpc.RpcError):
+            next(answers)
+        questions.release()
+
+
+def test_a_client_that_does_not_read_its_watch_holds_up_a_drain_no_longer_than_the_grace():
+    with serve() as transport:
+        client = RawClient(transport.port, window_bytes=0)
+        client.call("/grpc.health.v1.Health/Watch", b"")
+        assert health_of(transport) == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert ended(draining(transport, 0.2))
+        client.close()
+
+
+def test_a_client_that_never_sends_its_message_holds_up_a_drain_no_longer_than_the_grace():
+    with serve(worker_threads=2) as transport:
+        client = RawClient(transport.port)
+        client.begin(UNARY)
+        assert transport.call(b"after it") == b"after it"
+        assert ended(draining(transport, 0.2))
+        client.close()
+
+
+def test_a_stopped_server_can_be_stopped_again():
+    with serve() as transport:
+        assert ended(draining(transport))
+        transport.server.stop()
+
+
+class Held:
+    """An iterator of requests that keeps its stream open until it is released."""
+
+    def __init__(self, requests):
+        self._requests = iter(requests)
+        self._released = threading.Event()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        for request in self._requests:
+            return request
+        self._released.wait(PATIENCE_S)
+        raise StopIteration
+
+    def release(self):
+        self._released.set()
+
+
+def health_of(transport):
+    stub = health_pb2_grpc.HealthStub(transport.channel)
+    return stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S).status
+
+
+def until_refused(transport):
+    """Begin calls, on a path that nobody serves, until the server refuses more than the path."""
+    while True:
+        with pytest.raises(grpc.RpcError) as caught:
+            transport.call(path="/test.Service/Unknown")
+        if caught.value.code() is not grpc.StatusCode.UNIMPLEMENTED:
+            return caught.value.code(), caught.value.details()

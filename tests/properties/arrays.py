@@ -1,0 +1,46 @@
+"""Arrays of every dtype, shape and layout in memory, as a model's outputs may be."""
+
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+
+from servable import wire
+from servable.codec import dtypes
+from tests.properties.tensor_protos import small_shapes
+
+LAYOUTS = (np.asarray, np.transpose, np.flip, np.asfortranarray)
+SMALLEST = {wire.DT_INT4: -8, wire.DT_UINT4: 0}
+QUIET_BIT = np.uint32(1 << 22)
+
+
+@st.composite
+def arrays(draw):
+    """An array and its entry in the dtype table."""
+    dtype = dtypes.BY_NUMBER[draw(st.sampled_from(sorted(dtypes.BY_NUMBER)))]
+    sizes = draw(small_shapes())
+    flat = draw(_strings(math.prod(sizes)) if dtype.is_string else _numbers(dtype, math.prod(sizes)))
+    return draw(st.sampled_from(LAYOUTS))(flat.reshape(sizes)), dtype
+
+
+def _strings(count):
+    return st.lists(st.binary(max_size=40), min_size=count, max_size=count).map(lambda texts: np.array(texts, object))
+
+
+def _numbers(dtype, count):
+    size = count * dtype.numpy.itemsize
+    return st.binary(min_size=size, max_size=size).map(lambda content: _view(content, dtype))
+
+
+def _view(content, dtype):
+    """Every bit pattern that the dtype has, but no signalling NaN of 32 bits; see tensor_protos."""
+    codes = np.frombuffer(content, np.uint8)
+    if dtype.number == wire.DT_BOOL:
+        return codes % 2 == 1
+    if dtype.number in SMALLEST:
+        return ((codes % 16).astype(np.int8) + SMALLEST[dtype.number]).astype(dtype.numpy)
+    if dtype.number in {wire.DT_FLOAT, wire.DT_COMPLEX64}:
+        floats = np.frombuffer(content, np.float32)
+        bits = floats.view(np.uint32)
+        return np.where(np.isnan(floats), bits | QUIET_BIT, bits).view(dtype.numpy)
+    return np.frombuffer(content, dtype.numpy)

@@ -1,0 +1,37 @@
+"""TensorFlow's own reading of a TensorProto, to hold the codec against."""
+
+import numpy as np
+import tensorflow as tf
+
+from servable import wire
+from servable.codec import dtypes
+
+FOUR_BITS = [dtypes.BY_NUMBER[number].numpy for number in (wire.DT_INT4, wire.DT_UINT4)]
+
+
+def tensorflow_reads(tensor):
+    """The array that TensorFlow makes of a TensorProto; None if it refuses.
+
+    tf.io.parse_tensor calls Tensor::FromProto, as TensorFlow Serving does.
+    """
+    # A number without a dtype is refused whatever type is asked for.
+    kind = tf.as_dtype(tensor.dtype) if tensor.dtype in dtypes.BY_NUMBER else tf.float32
+    try:
+        read = tf.io.parse_tensor(tensor.SerializeToString(), kind)
+    except tf.errors.InvalidArgumentError:
+        return None
+    return np.asarray(read.numpy(), object if kind == tf.string else None)
+
+
+def plain(array):
+    """An array as what can be compared: dtype, shape, and the bytes of all values, so that a NaN equals itself.
+
+    A quantized array, which may come as integers or in a structured dtype, counts as its integers; numbers of
+    four bits as theirs, since the other four bits of their bytes may be anything.
+    """
+    if array.dtype == object:
+        return "string", array.shape, array.ravel().tolist()
+    if array.dtype in FOUR_BITS:
+        return array.dtype, array.shape, array.astype(np.int8).tobytes()
+    integers = array.view(array.dtype[0]) if array.dtype.names else array
+    return integers.dtype, array.shape, integers.tobytes()
