@@ -5,14 +5,16 @@ It knows pip's words and nothing of what is installed or where. Standard library
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 TERMINAL_PERIOD_S, PLAIN_PERIOD_S = 0.2, 10.0
@@ -52,6 +54,31 @@ def follow_phase(line: str, phase: str) -> str:
     return phase
 
 
+@contextlib.contextmanager
+def held_back(number: signal.Signals) -> Iterator[None]:
+    """Delivers a signal that comes inside the block at its end.
+
+    One whose handler raises while a process is being started would leave a process that nobody knows.
+    """
+    held: list[int] = []
+    before = signal.signal(number, lambda *_: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+        if held:
+            signal.raise_signal(number)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Ends a process, if it still runs, and waits for its end."""
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
 class InstallationFailed(Exception):
     """A command failed. The message ends with its last output and says where all of it is."""
 
@@ -59,7 +86,7 @@ class InstallationFailed(Exception):
 class Installation:
     """A series of commands with one log and one display.
 
-    Use it as a context manager: the display runs inside. One thread uses it.
+    Use it as a context manager: the display runs inside. The main thread uses it.
 
     Attributes:
         has_touched_packages: Whether pip got as far as changing what is installed. Until then it only looks
@@ -107,35 +134,33 @@ class Installation:
             InstallationFailed: It does not start, or its exit status is not 0.
         """
         self._log.write(f"$ {' '.join(command)}\n")
-        environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+        process = None
         try:
-            process = subprocess.Popen(
-                command,
-                env={**environment, **SETTINGS},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                pass_fds=self._kept_descriptors,
-            )
+            with held_back(signal.SIGTERM):
+                process = self._start(command)
+            for line in process.stdout or ():
+                self._note(line)
+            process.wait()
         except OSError as problem:
             raise InstallationFailed(f"{command[0]} does not start: {problem}") from problem
-        self._follow(process)
+        finally:
+            if process:
+                stop(process)
         if process.returncode:
             raise InstallationFailed(self._describe_failure(command, process.returncode))
 
-    def _follow(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                self._note(line)
-            process.wait()
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-            process.stdout.close()
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+        return subprocess.Popen(
+            command,
+            env={**environment, **SETTINGS},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=self._kept_descriptors,
+        )
 
     def _note(self, line: str) -> None:
         self._phase = follow_phase(line, self._phase)

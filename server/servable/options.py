@@ -344,6 +344,9 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 }
 
 
+_LAST_PORT: Final = 65535
+
+
 def validate(options: ServerOptions) -> None:
     """Refuse flags that contradict each other, in the order of the original (TensorFlow Serving: server.cc).
 
@@ -361,6 +364,9 @@ def validate(options: ServerOptions) -> None:
         _refuse("Both server_options.model_base_path and server_options.model_config_file are empty!")
     if not options.platform_config_file:
         _validate_tensorflow(options)
+    if not 0 <= options.port <= _LAST_PORT:
+        # gRPC would listen on what the lowest 16 bits say.
+        _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
     if not options.drain_timeout_s >= 0:
         _refuse(f"drain_timeout_s must be a number of seconds from 0 up; was {options.drain_timeout_s:g}.")
 

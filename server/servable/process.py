@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
 from typing import NoReturn
 
 from servable import app
@@ -21,6 +19,8 @@ from servable.transport.handlers import Method
 
 _log = logging.getLogger(__name__)
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Termination:
     """SIGTERM and SIGINT: the first asks for an orderly end, the second ends the process at once."""
@@ -28,11 +28,19 @@ class Termination:
     def __init__(self) -> None:
         self._requested = threading.Event()
         self._may_drain = False
+        self._reader, self._writer = socket.socketpair()
 
     def install(self) -> None:
-        """Take the signals; as the first process of a container nothing else would end us."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
+        """Take the signals; as the first process of a container nothing else would end us.
+
+        The system may give a signal to any thread. Python then calls handlers on the main thread, once that is back
+        from TensorFlow or from a lock, which may be never. So a thread of our own is told of signals, by their numbers.
+        """
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        threading.Thread(target=self._read, name="signals", daemon=True).start()
 
     def expect_drain(self) -> None:
         """From now on calls may be in flight: a signal no longer ends the process by itself."""
@@ -42,7 +50,12 @@ class Termination:
         """Return when an orderly end is asked for."""
         self._requested.wait()
 
-    def _receive(self, number: int, _frame: FrameType | None) -> None:
+    def _read(self) -> None:
+        while True:
+            for number in filter(_SIGNALS.__contains__, self._reader.recv(64)):
+                self._receive(number)
+
+    def _receive(self, number: int) -> None:
         if self._requested.is_set():
             # Threads may be deep in TensorFlow, and nobody wants to wait for them any more.
             os._exit(128 + number)
@@ -62,7 +75,7 @@ def serve(options: ServerOptions) -> NoReturn:
     termination.install()
     configuration = app.configure(options)
     server = app.Server(configuration, _make_loader(options), _make_profiler(options))
-    _run_aside(server.load)
+    server.load()
     termination.expect_drain()
     server.listen()
     for address in configuration.settings.addresses:
@@ -74,12 +87,6 @@ def serve(options: ServerOptions) -> NoReturn:
     logging.shutdown()
     # A call that outlasted the drain still holds a thread, deep in TensorFlow. Python would wait for it.
     os._exit(0)
-
-
-def _run_aside(step: Callable[[], None]) -> None:
-    # Python hands a signal to the main thread, once that is back from TensorFlow: a load that hangs could not be ended.
-    with ThreadPoolExecutor(1, "load") as pool:
-        pool.submit(step).result()
 
 
 def _make_loader(options: ServerOptions) -> Loader:

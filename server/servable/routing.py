@@ -20,6 +20,9 @@ from servable.signatures import Signature
 
 # Hints travel in a header; a server with thousands of models names the first of them.
 _MOST_NAMES_IN_A_HINT = 20
+# The search for a near name takes time for each character and each name, and callers choose what they send.
+_LONGEST_NAME_TO_COMPARE = 100
+_MOST_NAMES_TO_COMPARE = 500
 
 
 class Runner(Protocol):
@@ -141,5 +144,7 @@ def suggest(name: str, known: Iterable[str], key: str) -> dict[str, str]:
     """Hints for a name that is not known: what is, and the nearest to what was meant."""
     names = sorted(known)
     hints = {key: ", ".join(names[:_MOST_NAMES_IN_A_HINT])}
+    if len(name) > _LONGEST_NAME_TO_COMPARE or len(names) > _MOST_NAMES_TO_COMPARE:
+        return hints
     nearest = difflib.get_close_matches(name, names, n=1)
     return hints | {"did_you_mean": nearest[0]} if nearest else hints

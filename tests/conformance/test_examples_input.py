@@ -38,6 +38,13 @@ def served(servers, request):
     return servers(*MODELS, runs=request.param)
 
 
+@pytest.fixture(params=[(runs, check) for runs in RUNS for check in (False, True)], ids=str)
+def either(servers, request):
+    """A server with the check of method names off or on; what it answers must not depend on that."""
+    runs, check = request.param
+    return servers(*MODELS, runs=runs, **{"enable_signature_method_name_check": True} if check else {})
+
+
 @pytest.fixture(params=APIS)
 def api(request):
     return request.param
@@ -66,22 +73,22 @@ def test_an_example_is_answered(served, api, model):
     assert ask(served, api, xs(2.0), model) == 3.0
 
 
-def test_an_example_without_a_feature_inherits_the_contexts(served, api):
-    assert ask(served, api, with_context(example(x=4.0), example())) == 4.0
+def test_an_example_without_a_feature_inherits_the_contexts(either, api):
+    assert ask(either, api, with_context(example(x=4.0), example())) == 4.0
 
 
-def test_an_examples_feature_wins_over_the_contexts(served, api):
-    assert ask(served, api, with_context(example(x=4.0), example(x=10.0))) == 7.0
+def test_an_examples_feature_wins_over_the_contexts(either, api):
+    assert ask(either, api, with_context(example(x=4.0), example(x=10.0))) == 7.0
 
 
-def test_every_example_has_the_context_and_only_its_own_features(served):
+def test_every_example_has_the_context_and_only_its_own_features(either):
     given = with_context(example(x=4.0), example(), example(x=10.0), example(other=1.0))
-    response = classify(served, "half_plus_two", "classify_x_to_y", given)
+    response = classify(either, "half_plus_two", "classify_x_to_y", given)
     assert labels_and_scores(response.result) == [[("", 4.0)], [("", 7.0)], [("", 4.0)]]
 
 
-def test_without_a_context_an_example_stands_alone(served, api):
-    assert ask(served, api, with_context(None, example(x=2.0))) == 3.0
+def test_without_a_context_an_example_stands_alone(either, api):
+    assert ask(either, api, with_context(None, example(x=2.0))) == 3.0
 
 
 HEAD = fakes.define("serving_default", {"inputs": "examples:0"}, {"scores": "scores:0"})
@@ -122,8 +129,8 @@ def test_a_context_is_put_before_each_example_as_it_stands():
         pytest.param(with_context(example(x=2.0)), id="empty list with a context"),
     ],
 )
-def test_an_input_without_examples_is_refused(served, api, given):
-    assert refuse(served, api, given) == (INVALID_ARGUMENT, "Input is empty.")
+def test_an_input_without_examples_is_refused(either, api, given):
+    assert refuse(either, api, given) == (INVALID_ARGUMENT, "Input is empty.")
 
 
 @pytest.mark.parametrize(

@@ -118,10 +118,12 @@ def names_of_every_form():
     """Signatures with tensor names that no export writes but a hand may."""
     x = placeholder(tf.float32, [None], "x")
     good = signature({"x": x}, {"y": tf.multiply(x, 2.0, name="y")})
-    made = {key: type(good).FromString(good.SerializeToString()) for key in ("bare", "no_name", "second_output")}
+    keys = ("bare", "no_name", "second_output", "echo")
+    made = {key: type(good).FromString(good.SerializeToString()) for key in keys}
     made["bare"].inputs["x"].name, made["bare"].outputs["y"].name = "x", "y"
     made["no_name"].outputs["y"].name = ""
     made["second_output"].outputs["y"].name = "y:1"
+    made["echo"].outputs["y"].name = "x:0"
     return made
 
 
@@ -136,9 +138,10 @@ def names_of_every_form():
             ),
         ),
         ("second_output", (OUT_OF_RANGE, "Node 'y' (type: 'Mul', num of outputs: 1) does not have output 1")),
+        ("echo", (INVALID_ARGUMENT, "x:0 is both fed and fetched.")),
     ],
 )
-def test_a_tensor_name_that_names_nothing(serve_made, key, told):
+def test_a_tensor_name_that_cannot_be_run(serve_made, key, told):
     with serve_made(names_of_every_form) as running:
         assert refused_predict(running, MADE, {"x": X}, key) == told
 

@@ -167,58 +167,44 @@ def test_known_outputs_are_sorted_and_joined_by_commas(odd_wiring):
     )
 
 
+MANY_MISTAKES = {"a": MALFORMED, "b": ONE}
+
+
 @pytest.mark.parametrize(
-    ("name", "key", "inputs", "outputs", "told"),
+    ("mistaken", "told"),
     [
         (
-            "nobody",
-            "nothing",
-            {"a": MALFORMED, "b": ONE},
-            ["z"],
+            {"name": "nobody", "signature": "nothing", "inputs": MANY_MISTAKES},
             (NOT_FOUND, "Servable not found for request: Latest(nobody)"),
         ),
         (
-            "half_plus_two",
-            "nothing",
-            {"a": MALFORMED, "b": ONE},
-            ["z"],
+            {"signature": "nothing", "inputs": MANY_MISTAKES},
             (FAILED_PRECONDITION, 'Serving signature key "nothing" not found.'),
         ),
         (
-            "half_plus_two",
-            "",
-            {"x": MALFORMED, "b": ONE},
-            ["z"],
+            {"inputs": MANY_MISTAKES},
             (
                 INVALID_ARGUMENT,
-                "input size does not match signature: 2!=1 len({b,x}) != len({x}). "
-                "Sent extra: {b}. Missing but required: {}.",
+                "input size does not match signature: 2!=1 len({a,b}) != len({x}). "
+                "Sent extra: {a,b}. Missing but required: {x}.",
             ),
         ),
-        ("half_plus_two", "", {"x": MALFORMED}, ["z"], (INVALID_ARGUMENT, "tensor parsing error: x")),
+        ({"inputs": {"x": MALFORMED}}, (INVALID_ARGUMENT, "tensor parsing error: x")),
         (
-            "half_plus_two",
-            "",
-            {"x": STRING},
-            ["z"],
-            (
-                INVALID_ARGUMENT,
-                "output tensor alias not found in signature: z Outputs expected to be in the set {y}.",
-            ),
+            {"inputs": {"x": STRING}},
+            (INVALID_ARGUMENT, "output tensor alias not found in signature: z Outputs expected to be in the set {y}."),
         ),
         (
-            "half_plus_two",
-            "",
-            {"x": STRING},
-            ["y"],
+            {"inputs": {"x": STRING}, "outputs": ["y"]},
             (INVALID_ARGUMENT, "Expects arg[0] to be float but string is provided"),
         ),
     ],
     ids=["model", "signature", "count", "tensor", "filter", "dtype"],
 )
-def test_only_the_first_mistake_is_told(half_plus_two, name, key, inputs, outputs, told):
+def test_only_the_first_mistake_is_told(half_plus_two, mistaken, told):
     """Each row mends the mistake of the row before it, in the order in which the original looks."""
-    assert refused_predict(half_plus_two, name, inputs, key, outputs=outputs) == told
+    call = {"name": "half_plus_two", "outputs": ["z"]} | mistaken
+    assert refused_predict(half_plus_two, **call) == told
 
 
 def test_a_tensor_that_is_none_comes_before_a_name_that_is_wrong(default_values):

@@ -160,9 +160,7 @@ def serve():
         handler = grpc.unary_unary_rpc_method_handler(
             predict, wire.PredictRequest.FromString, wire.PredictResponse.SerializeToString
         )
-        service = grpc.method_handlers_generic_handler(
-            "tensorflow.serving.PredictionService", {"Predict": handler}
-        )
+        service = grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", {"Predict": handler})
         server.add_generic_rpc_handlers([service])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()

@@ -1,14 +1,16 @@
 """Reports on whole models as TensorFlow writes them, and on broken ones."""
 
+import json
+
 import pytest
 
 from servable import cli, inspection, saved_model, signatures
 from servable.errors import InvalidArgument
 from servable.inference import classification, regression
-from servable.inspection import tensors
 from tests.inspection.making import codes, find, look
 from tests.models import broken_models
 from tests.models.exporting import tf
+from tests.models.notation import read_saved_model
 from tests.models.store import load_builders
 
 BUILDERS = load_builders()
@@ -88,16 +90,15 @@ def test_what_the_server_refuses_for_its_structure_is_refused_and_the_rest_only_
 @pytest.mark.parametrize("name", WHOLE)
 def test_the_tensors_are_those_that_tensorflow_sees(models, name):
     directory = models.version_path(name)
-    stored = saved_model.select_meta_graph(saved_model.read(directory), ["serve"]).signature_def
+    (stored, *_) = (graph for graph in read_saved_model(directory).meta_graphs if graph.meta_info_def.tags == ["serve"])
     for described in look(directory).signatures:
         for side in ("inputs", "outputs"):
-            infos = getattr(stored[described.key], side)
+            infos = getattr(stored.signature_def[described.key], side)
             assert [tensor.name for tensor in getattr(described, side)] == sorted(infos)
             for tensor in getattr(described, side):
+                shape = tf.TensorShape(infos[tensor.name].tensor_shape)
                 assert tensor.dtype == tf.as_dtype(infos[tensor.name].dtype).name
-                shape = tf.TensorShape(None if tensor.shape is None else tensor.shape)
-                assert tensors.read_shape(infos[tensor.name].tensor_shape) == tensor.shape
-                assert (shape.rank is None) == (tensor.shape is None)
+                assert tensor.shape == (None if shape.rank is None else tuple(shape.as_list()))
 
 
 def test_facts_of_a_model_are_told(models):
@@ -135,10 +136,9 @@ def test_what_can_be_read_is_shown_with_a_warning_where_a_look_can_see_the_fault
 
 
 def test_an_op_that_tensorflow_lacks_is_confirmed_by_tensorflow(models, capsys):
-    assert cli.main(["inspect", str(models.base_path("unregistered_op"))]) == 0
-    out = capsys.readouterr().out
-    assert 'has no op "HalveTheInput" (in Mul)' in out
-    assert "[missing_op]" in out
+    assert cli.main(["inspect", "--json", str(models.base_path("unregistered_op"))]) == 0
+    (warning,) = [each for each in json.loads(capsys.readouterr().out)["warnings"] if each["code"] == "missing_op"]
+    assert 'has no op "HalveTheInput" (in Mul)' in warning["text"]
 
 
 def test_the_directory_that_is_not_there_is_one_line_on_stderr(tmp_path, capfd):

@@ -85,8 +85,7 @@ def look_and_write(directory):
     """A report in both forms; a ServingError is an answer too."""
     try:
         report = inspection.inspect(str(directory), list)
-    except ServingError as error:
-        assert error.message
+    except ServingError:
         return
     text = inspection.to_text(report)
     assert all(char.isprintable() for char in text.replace("\n", ""))

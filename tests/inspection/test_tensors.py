@@ -23,7 +23,7 @@ def test_a_dtype_is_named_as_tensorflow_names_it(name):
         (wire.DT_INVALID, "invalid"),
         (77, "dtype_77"),
         (-1, "dtype_-1"),
-        (277, "dtype_77_ref_ref"),
+        (999, "dtype_999"),
     ],
 )
 def test_references_and_unknown_numbers_have_a_name_too(number, name):
@@ -50,6 +50,11 @@ def test_tensors_come_by_name_and_know_their_default():
     first, second = tensors.describe(infos, {"b"})
     assert (first.name, first.dtype, first.tensor_name, first.has_default) == ("a", "int64", "f:1", False)
     assert (second.name, second.has_default) == ("b", True)
+
+
+def test_a_shape_that_is_not_declared_is_no_scalar():
+    (described,) = tensors.describe({"x": wire.TensorInfo(name="x:0", dtype=wire.DT_FLOAT)})
+    assert described.shape is None
 
 
 def test_a_sparse_tensor_has_no_name():

@@ -91,6 +91,13 @@ def test_what_is_left_open_speaks_for_a_regressor(tmp_path, shape):
     assert judge(tmp_path, signature(EXAMPLES, {"outputs": f"float32{shape}"}))["Regress"].callable
 
 
+def test_what_a_hand_made_signature_does_not_declare_speaks_for_it(tmp_path):
+    classifier = wire.SignatureDef(
+        inputs={"inputs": wire.TensorInfo(name="x:0")}, outputs={"scores": wire.TensorInfo(name="y:0")}
+    )
+    assert judge(tmp_path, classifier)["Classify"].callable
+
+
 def test_an_output_that_classify_does_not_fetch_may_be_anything(tmp_path):
     assert judge(tmp_path, signature(EXAMPLES, SCORES | {"extra": "int64[]"}))["Classify"].callable
 
@@ -105,6 +112,14 @@ def test_a_tensor_cannot_be_fed_twice(tmp_path):
     twice = signature({"a": "float32[?]", "b": "float32[?]"}, {"y": "float32[?]"})
     twice.inputs["b"].name = "a"
     assert judge(tmp_path, twice)["Predict"].reason == "two inputs stand for the tensor a:0, which cannot be fed twice"
+
+
+@pytest.mark.parametrize("name", ["x:0", "x"])
+def test_a_tensor_cannot_be_fed_and_fetched_at_once(tmp_path, name):
+    through = signature({"x": "float32[?]"}, {"same": "float32[?]", "y": "float32[?]"})
+    through.outputs["same"].name = name
+    reason = "the tensor x:0 is an input and an output, and is never fed and fetched at once"
+    assert judge(tmp_path, through)["Predict"].reason == reason
 
 
 def test_a_placeholder_that_is_no_input_is_named(tmp_path):
@@ -132,6 +147,6 @@ def test_sparse_inputs_cannot_be_fed(tmp_path):
     definition.inputs["ids"].CopyFrom(sparse)
     definition.inputs["other"].CopyFrom(sparse)
     assert judge(tmp_path, definition, [node("y")])["Predict"].reason == (
-        '"ids" is a sparse or composite tensor, which has no name to feed or fetch; '
-        '"other" is a sparse or composite tensor, which has no name to feed or fetch'
+        '"ids" names no single tensor, as sparse and composite ones do not; '
+        '"other" names no single tensor, as sparse and composite ones do not'
     )

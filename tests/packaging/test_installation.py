@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
-from installation import Installation, InstallationFailed, follow_phase
+from installation import Installation, InstallationFailed, follow_phase, held_back
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,18 @@ def test_settings_that_send_packages_elsewhere_do_not_reach_pip(tmp_path, monkey
     with Installation(tmp_path / "log") as installation:
         installation.run([sys.executable, "-c", code])
     assert (tmp_path / "log").read_text().splitlines()[-1] == "[] 0"
+
+
+def test_a_signal_that_is_held_back_comes_at_the_end_of_the_block():
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda *_: came.append("handled"))
+    try:
+        with held_back(signal.SIGTERM):
+            signal.raise_signal(signal.SIGTERM)
+            came.append("started")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == ["started", "handled"]
 
 
 def test_nothing_but_plain_lines_goes_to_what_is_no_terminal(tmp_path, capfd):

@@ -3,10 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from servable import wire
 from servable.codec import dtypes
 
-FOUR_BITS = [dtypes.BY_NUMBER[number].numpy for number in (wire.DT_INT4, wire.DT_UINT4)]
+FOUR_BITS = [dtype.numpy for dtype in dtypes.BY_NUMBER.values() if dtype.name in {"int4", "uint4"}]
 
 
 def tensorflow_reads(tensor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import tensorflow as tf
 
 from servable.errors import InvalidArgument, ServingError, of_code
 from servable.execution.runs import Run, Runs, TimedRun
+
+_ENDPOINT = re.compile(r".*:[0-9]+")
 
 
 class GraphSession:
@@ -41,9 +44,10 @@ class GraphSession:
     def dtype_of(self, tensor_name: str) -> int | None:
         """The tensorflow.DataType of a tensor of the graph; None if there is none of that name."""
         try:
-            return int(self._session.graph.get_tensor_by_name(tensor_name).dtype.base_dtype.as_datatype_enum)
+            tensor = self._session.graph.get_tensor_by_name(_endpoint(tensor_name))
         except (KeyError, ValueError):
             return None
+        return int(tensor.dtype.base_dtype.as_datatype_enum)
 
     def prepare(self, feeds: Sequence[str], fetches: Sequence[str]) -> Run:
         """A run of these tensor names; it raises what `translate` takes.
@@ -52,13 +56,13 @@ class GraphSession:
             ServingError: if the graph has no such tensors.
         """
         try:
-            return self._runs.prepare(self._session, feeds, fetches)
+            return self._runs.prepare(self._session, _endpoints(feeds), _endpoints(fetches))
         except tf.errors.OpError as error:
             raise translate(error) from error
 
     def prepare_timed(self, feeds: Sequence[str], fetches: Sequence[str]) -> TimedRun:
         """As prepare, for tensors that are known to be there, with a time limit."""
-        return self._runs.prepare_timed(self._session, feeds, fetches)
+        return self._runs.prepare_timed(self._session, _endpoints(feeds), _endpoints(fetches))
 
     def run_once(self, operation: str, feeds: Mapping[str, str]) -> None:
         """Run an operation for its effect (restore, initialise), with strings fed to scalar tensors.
@@ -86,6 +90,15 @@ def translate(error: Exception) -> ServingError:
     if isinstance(plain, tf.errors.OpError):
         return of_code(plain.error_code, plain.message)
     return InvalidArgument(str(error.args[0] if error.args else error))
+
+
+def _endpoints(tensor_names: Sequence[str]) -> list[str]:
+    return [_endpoint(name) for name in tensor_names]
+
+
+def _endpoint(tensor_name: str) -> str:
+    """TensorFlow takes the name of an operation for that of its first output."""
+    return tensor_name if _ENDPOINT.fullmatch(tensor_name) else f"{tensor_name}:0"
 
 
 def _forget_placeholder_shapes(graph_def: Any) -> None:

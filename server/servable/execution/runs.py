@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -88,6 +88,7 @@ class PublicRuns:
 
     def prepare(self, session: Any, feeds: Sequence[str], fetches: Sequence[str]) -> Run:
         """See Runs."""
+        _check_names(session.graph, feeds, fetches)
 
         def run(arrays: Arrays) -> Sequence[Any]:
             results: Sequence[Any] = session.run(fetches, dict(zip(feeds, arrays, strict=True)))
@@ -104,6 +105,39 @@ class PublicRuns:
             return results
 
         return run
+
+
+def _check_names(graph: Any, feeds: Sequence[str], fetches: Sequence[str]) -> None:
+    """Refuse, in the words and the order of the C++, what Session.run puts otherwise or lets pass."""
+    outputs = {name: _count_outputs(graph, name) for name in (*feeds, *fetches)}
+    for name, (count, kind) in outputs.items():
+        operation, _, output = name.rpartition(":")
+        if kind and int(output) >= count:
+            text = f"Node '{operation}' (type: '{kind}', num of outputs: {count}) does not have output {output}"
+            raise tf.errors.OutOfRangeError(None, None, text)
+    for name, (_, kind) in outputs.items():
+        if not kind:
+            _refuse(f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph")
+    if not fetches:
+        _refuse("Must specify at least one target to fetch or execute.")
+    for index, name in enumerate(feeds):
+        if name in fetches:
+            _refuse(f"{name} is both fed and fetched.")
+        if name in feeds[:index]:
+            _refuse(f'Endpoint "{name}" fed more than once.')
+
+
+def _count_outputs(graph: Any, tensor_name: str) -> tuple[int, str]:
+    """How many outputs the operation of a tensor has, and its type; no type if the graph does not hold it."""
+    try:
+        operation = graph.get_operation_by_name(tensor_name.rpartition(":")[0])
+    except (KeyError, ValueError):
+        return 0, ""
+    return len(operation.outputs), operation.type
+
+
+def _refuse(text: str) -> NoReturn:
+    raise tf.errors.InvalidArgumentError(None, None, text)
 
 
 def _time_limit(timeout_s: float) -> Any:

@@ -86,11 +86,7 @@ def split(tensor_name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (tensor_name, 0)
 
 
-def find_repeated(tensor_names: Iterable[str]) -> str | None:
-    """The first tensor that is named twice, as `node:output`."""
-    seen = set()
-    for name, output in map(split, tensor_names):
-        if (name, output) in seen:
-            return f"{name}:{output}"
-        seen.add((name, output))
-    return None
+def name_endpoint(tensor_name: str) -> str:
+    """The name of a tensor with its output, which may be left out where it is the first."""
+    node, output = split(tensor_name)
+    return f"{node}:{output}"

@@ -16,11 +16,13 @@ _IMPORT = re.compile(r"^from \S+ import (\w+)", re.MULTILINE)
 
 
 def find_version() -> str | None:
-    """The version of the installed TensorFlow; None if there is none under this name."""
+    """The version of the installed TensorFlow; None if there is none."""
     try:
         return metadata.version("tensorflow")
     except metadata.PackageNotFoundError:
-        return None
+        # The same package has builds under other names, such as tensorflow-cpu.
+        others = metadata.packages_distributions().get("tensorflow", [])
+        return metadata.version(others[0]) if others else None
 
 
 @cache

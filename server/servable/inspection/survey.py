@@ -42,7 +42,7 @@ def inspect(directory: str, confirm_missing: ConfirmMissing, tags: Sequence[str]
         tag_sets=tag_sets,
         tensorflow_version=meta_graph.meta_info_def.tensorflow_version,
         installed_tensorflow_version=installed.find_version(),
-        graph_bytes=_measure(place.path.glob(f"{saved_model.BINARY_NAME}*")),
+        graph_bytes=_measure_graph(place.path),
         variables_bytes=_measure((place.path / saved_model.VARIABLES_PREFIX).parent.glob("*")),
         has_variables=graph.has_variables,
         assets=tuple(assets),
@@ -89,6 +89,10 @@ def _list_assets(meta_graph: wire.MetaGraphDef, directory: Path) -> dict[str, st
     return {path.removeprefix(folder): path for path in sorted(paths)}
 
 
+def _measure_graph(directory: Path) -> int:
+    return _measure([directory / saved_model.BINARY_NAME]) or _measure([directory / saved_model.TEXT_NAME])
+
+
 def _measure(paths: Iterable[Path]) -> int:
-    """The bytes of these files together."""
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    """The bytes of those of these files that are there."""
+    return sum(os.path.getsize(path) for path in paths if os.path.isfile(path))

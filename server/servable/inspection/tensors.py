@@ -13,27 +13,26 @@ from servable.inspection.report import Tensor
 
 # The enum's own names for what the rest of the world calls otherwise.
 _COMMON_NAMES: Mapping[str, str] = MappingProxyType({"float": "float32", "double": "float64", "half": "float16"})
-_REFERENCE = 100
 _REFERENCE_SUFFIX = "_ref"
+UNDECLARED_DTYPE = "invalid"
 
 
 def describe(infos: Mapping[str, wire.TensorInfo], defaults: Container[str] = ()) -> tuple[Tensor, ...]:
     """The tensors of one side of a signature, by alias in alphabetical order."""
     return tuple(
-        Tensor(alias, name_dtype(info.dtype), read_shape(info.tensor_shape), info.name, alias in defaults)
+        Tensor(alias, name_dtype(info.dtype), read_shape(info), info.name, alias in defaults)
         for alias, info in sorted(infos.items())
     )
 
 
 def name_dtype(number: int) -> str:
     """The name of a tensorflow.DataType: `float32`, `string`; `float32_ref` for a reference to a variable."""
-    if number > _REFERENCE:
-        return name_dtype(number - _REFERENCE) + _REFERENCE_SUFFIX
     try:
         name = wire.DataType.Name(number).removeprefix("DT_").lower()
     except ValueError:
         return f"dtype_{number}"
-    return _COMMON_NAMES.get(name, name)
+    base = name.removesuffix(_REFERENCE_SUFFIX)
+    return _COMMON_NAMES.get(base, base) + name[len(base) :]
 
 
 def base_dtype(tensor: Tensor) -> str:
@@ -41,11 +40,11 @@ def base_dtype(tensor: Tensor) -> str:
     return tensor.dtype.removesuffix(_REFERENCE_SUFFIX)
 
 
-def read_shape(shape: wire.TensorShapeProto) -> tuple[int | None, ...] | None:
-    """The size of each axis, None for any; None in place of all if their number is open."""
-    if shape.unknown_rank:
+def read_shape(info: wire.TensorInfo) -> tuple[int | None, ...] | None:
+    """The size of each axis, None for any; None in place of all if their number is open or no shape is declared."""
+    if info.tensor_shape.unknown_rank or not info.HasField("tensor_shape"):
         return None
-    return tuple(None if dim.size < 0 else dim.size for dim in shape.dim)
+    return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
 
 
 def first_axis(tensor: Tensor) -> int | None:

@@ -43,7 +43,7 @@ def _verdict(faults: Iterable[str]) -> Verdict:
 def _faults_for_predict(signature: Signature, declared: Iterable[Tensor], graph: Graph) -> Iterator[str]:
     for tensor in declared:
         if not tensor.tensor_name:
-            yield f'"{tensor.name}" is a sparse or composite tensor, which has no name to feed or fetch'
+            yield f'"{tensor.name}" names no single tensor, as sparse and composite ones do not'
         elif tensors.base_dtype(tensor) in _CANNOT_TRAVEL:
             yield f'"{tensor.name}" is a {tensor.dtype}, which cannot be sent'
     yield from _faults_in_wiring(signature.inputs, signature.outputs, graph)
@@ -87,7 +87,8 @@ def _name_keys(signature: Signature, *outputs: str) -> str:
         faults.append(f'needs "{classification.INPUT_KEY}" as its only input (has {_list(signature.inputs)})')
     if set(outputs).isdisjoint(signature.outputs) or len(signature.outputs) > len(outputs):
         wanted = " and/or ".join(f'"{key}"' for key in outputs)
-        faults.append(f"needs {wanted} as its only output{'s'[: len(outputs) - 1]} (has {_list(signature.outputs)})")
+        noun = "output" if len(outputs) == 1 else "outputs"
+        faults.append(f"needs {wanted} as its only {noun} (has {_list(signature.outputs)})")
     return "; ".join(faults)
 
 
@@ -98,7 +99,7 @@ def _list(keys: Collection[str]) -> str:
 
 def _faults_in_examples(inputs: Sequence[Tensor]) -> Iterator[str]:
     (only,) = inputs
-    if tensors.base_dtype(only) != _STRING:
+    if _is_other(only, _STRING):
         yield f'"{only.name}" takes {only.dtype}, and is fed serialized tf.Examples, which are strings'
 
 
@@ -106,7 +107,7 @@ def _faults_in_classes(fetched: Sequence[Tensor]) -> Iterator[str]:
     """TensorFlow Serving: classifier.cc, PostProcessClassificationResult."""
     for tensor in fetched:
         wanted = _STRING if tensor.name == classification.CLASSES_KEY else _FLOAT
-        if tensors.base_dtype(tensor) != wanted:
+        if _is_other(tensor, wanted):
             yield f'"{tensor.name}" is {tensor.dtype} and must be {wanted}'
         if tensor.shape is not None and len(tensor.shape) != 2:
             yield f'"{tensor.name}" has the shape {tensors.format_shape(tensor.shape)} and must be [batch, classes]'
@@ -117,28 +118,31 @@ def _faults_in_classes(fetched: Sequence[Tensor]) -> Iterator[str]:
 
 def _faults_in_values(output: Tensor) -> Iterator[str]:
     """TensorFlow Serving: regressor.cc, PostProcessRegressionResult."""
-    if tensors.base_dtype(output) != _FLOAT:
+    if _is_other(output, _FLOAT):
         yield f'"{output.name}" is {output.dtype} and must be {_FLOAT}'
     shape = output.shape
     if shape is not None and (len(shape) not in {1, 2} or (len(shape) == 2 and shape[1] not in {1, None})):
         yield f'"{output.name}" has the shape {tensors.format_shape(shape)} and must be [batch] or [batch, 1]'
 
 
+def _is_other(tensor: Tensor, dtype: str) -> bool:
+    return tensors.base_dtype(tensor) not in {dtype, tensors.UNDECLARED_DTYPE}
+
+
 def _faults_in_wiring(feeds: Mapping[str, str], fetches: Mapping[str, str], graph: Graph) -> Iterator[str]:
     """The first thing that TensorFlow would complain of when it prepares a run (DirectSession, subgraph.cc)."""
-    named = [(alias, name) for alias, name in [*feeds.items(), *fetches.items()] if name]
-    lost = [
-        f'"{alias}" stands for the tensor {name}, which is not in the graph'
-        for alias, name in named
-        if graph.lacks(name)
-    ]
-    twice = graphs.find_repeated(filter(None, feeds.values()))
+    for alias, name in [*feeds.items(), *fetches.items()]:
+        if name and graph.lacks(name):
+            yield f'"{alias}" stands for the tensor {name}, which is not in the graph'
+            return
+    fed = [graphs.name_endpoint(name) for name in feeds.values() if name]
+    fetched = {graphs.name_endpoint(name) for name in fetches.values()}
     unfed = graph.find_unfed(feeds.values(), fetches.values())
     if not fetches:
         yield "there is no output"
-    elif lost:
-        yield from lost
-    elif twice:
-        yield f"two inputs stand for the tensor {twice}, which cannot be fed twice"
+    elif not fetched.isdisjoint(fed):
+        yield f"the tensor {min(fetched.intersection(fed))} is an input and an output, and is never fed and fetched at once"
+    elif len(set(fed)) < len(fed):
+        yield f"two inputs stand for the tensor {max(fed, key=fed.count)}, which cannot be fed twice"
     elif unfed:
         yield f'the placeholder "{unfed}" must be fed and is no input'

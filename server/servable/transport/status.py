@@ -18,7 +18,7 @@ _TRUNCATED = b"...TRUNCATED"
 DETAILS_KEY = "grpc-status-details-bin"
 ERROR_DOMAIN = "servable"
 # gRPC refuses headers of more than 8 KiB in all, of which the message may take three for each of its bytes.
-_MAX_HINT_CHARACTERS = 512
+_MAX_HINT_BYTES = 512
 
 _GRPC_CODES: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
 
@@ -41,9 +41,14 @@ def trailing_metadata(error: ServingError) -> tuple[tuple[str, bytes], ...]:
     info = wire.ErrorInfo(
         reason=Code(error.code).name,
         domain=ERROR_DOMAIN,
-        metadata={key: hint[:_MAX_HINT_CHARACTERS] for key, hint in error.hints.items()},
+        metadata={key: _cut(hint) for key, hint in error.hints.items()},
     )
-    # The message stands in the status itself; a second copy could burst the headers.
-    status = wire.Status(code=int(error.code))
+    # Google's readers of these details refuse a status whose code or message is not the call's.
+    status = wire.Status(code=int(error.code), message=message_bytes(error).decode(errors="replace"))
     status.details.add().Pack(info)
     return ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def _cut(hint: str) -> str:
+    """At most so many bytes, all of whole characters."""
+    return hint.encode(errors="replace")[:_MAX_HINT_BYTES].decode(errors="ignore")

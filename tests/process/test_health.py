@@ -1,0 +1,143 @@
+"""grpc.health.v1 over a transport of its own: names, Watch streams, and answers however busy the server is."""
+
+import threading
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from servable.transport.health import Health
+from servable.transport.side_calls import OpenStreams
+from tests.process.raw_http2 import RawClient
+from tests.process.transport import PATIENCE_S, UNARY, Gate, connect, serve
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+WATCH = "/grpc.health.v1.Health/Watch"
+
+
+def check(channel, service=""):
+    request = health_pb2.HealthCheckRequest(service=service)
+    return health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE_S).status
+
+
+def watch(channel, service=""):
+    request = health_pb2.HealthCheckRequest(service=service)
+    return health_pb2_grpc.HealthStub(channel).Watch(request, timeout=PATIENCE_S)
+
+
+def test_nothing_serves_before_it_is_said_to():
+    with serve() as transport:
+        assert check(transport.channel) == NOT_SERVING
+        transport.server.health.set_serving("", serving=True)
+        assert check(transport.channel) == SERVING
+
+
+def test_an_unknown_name_is_not_found():
+    with serve() as transport:
+        with pytest.raises(grpc.RpcError) as caught:
+            check(transport.channel, "nobody")
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_watch_follows_each_change():
+    with serve() as transport:
+        health = transport.server.health
+        statuses = watch(transport.channel, "m")
+        assert next(statuses).status == SERVICE_UNKNOWN
+        for serving in (False, True, False):
+            health.set_serving("m", serving=serving)
+            assert next(statuses).status == (SERVING if serving else NOT_SERVING)
+        statuses.cancel()
+
+
+def test_a_drain_is_for_good():
+    with serve() as transport:
+        health = transport.server.health
+        health.set_serving("m", serving=True)
+        statuses = watch(transport.channel, "m")
+        assert next(statuses).status == SERVING
+        health.drain()
+        health.set_serving("m", serving=True)
+        assert next(statuses).status == NOT_SERVING
+        assert check(transport.channel, "m") == check(transport.channel) == NOT_SERVING
+        statuses.cancel()
+
+
+def test_health_answers_while_all_threads_are_busy():
+    gate = Gate()
+    with serve(gate, worker_threads=1) as transport:
+        call = transport.begin()
+        gate.await_arrival()
+        transport.begin()
+        assert check(transport.channel) == NOT_SERVING
+        assert next(watch(transport.channel)).status == NOT_SERVING
+        gate.open()
+        assert call.result(PATIENCE_S) == b""
+
+
+def test_health_answers_while_a_hundred_watch():
+    with serve() as transport:
+        streams = [watch(transport.channel) for _ in range(100)]
+        assert [next(stream).status for stream in streams] == [NOT_SERVING] * 100
+        assert check(transport.channel) == NOT_SERVING
+        late = watch(transport.channel)
+        assert next(late).status == NOT_SERVING
+        transport.server.health.set_serving("", serving=True)
+        assert [next(stream).status for stream in [*streams, late]] == [SERVING] * 101
+
+
+def test_a_hundred_watchers_hold_up_no_call():
+    with serve(worker_threads=1) as transport:
+        streams = [watch(transport.channel) for _ in range(100)]
+        assert [next(stream).status for stream in streams] == [NOT_SERVING] * 100
+        assert transport.call(b"a call") == b"a call"
+
+
+def test_a_watcher_that_does_not_read_holds_up_no_other_health_call():
+    with serve() as transport:
+        client = RawClient(transport.port, window_bytes=0)
+        client.call(WATCH, b"")
+        assert check(transport.channel) == NOT_SERVING
+        reader = watch(transport.channel)
+        assert next(reader).status == NOT_SERVING
+        # Every change goes to both; it waits for neither.
+        changer = threading.Thread(target=transport.server.health.set_serving, args=("",), kwargs={"serving": True})
+        changer.start()
+        changer.join(PATIENCE_S)
+        assert not changer.is_alive()
+        assert next(reader).status == SERVING
+        assert check(transport.channel) == SERVING
+        client.close()
+
+
+def test_a_watcher_that_left_is_forgotten():
+    with serve() as transport:
+        with connect(transport.address) as channel:
+            assert next(watch(channel)).status == NOT_SERVING
+            (end,) = transport.server._streams._ends
+            gone = threading.Event()
+            transport.server._streams._discard = lambda it: (OpenStreams._discard(transport.server._streams, it), gone.set())
+        assert gone.wait(PATIENCE_S)
+        assert transport.server._streams._ends == set()
+
+
+class DeadContext:
+    """The context of a call that was over before its handler ran."""
+
+    def add_callback(self, callback):
+        return False
+
+
+def test_a_stream_that_was_over_before_it_began_is_forgotten():
+    streams = OpenStreams()
+    streams.follow(DeadContext(), lambda: None)
+    assert streams._ends == set()
+
+
+def test_a_stream_that_begins_after_the_end_is_ended_at_once():
+    streams, ended = OpenStreams(), []
+    streams.end_all()
+    streams.follow(DeadContext(), lambda: ended.append(True))
+    assert ended == [True]

@@ -1,0 +1,85 @@
+"""`servable serve` from the outside: it answers, over TCP and a unix socket, and only once its models are loaded."""
+
+import re
+
+import pytest
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+)
+
+from servable.options import usage
+from tests.conformance.calls import TIMEOUT_S, model_spec, predict_request, values
+from tests.process.launching import is_open
+from tests.process.transport import connect
+
+AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
+
+
+@pytest.fixture(scope="module", params=["tcp", "unix"])
+def channel(served, request):
+    address = served.address
+    if request.param == "unix":
+        address = served.stderr.wait_for("serving on unix:").split("serving on ")[1].strip()
+    with connect(address) as channel:
+        yield channel
+
+
+def test_the_stock_stubs_get_their_answers(channel):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    response = stub.Predict(predict_request("half_plus_two", {"x": [[2.0], [4.0]]}), timeout=TIMEOUT_S)
+    assert values(response.outputs["y"]) == [[3.0], [4.0]]
+    assert response.model_spec.version.value == 1
+
+
+def test_every_model_of_the_config_is_available(channel):
+    stub = model_service_pb2_grpc.ModelServiceStub(channel)
+    for name in ("half_plus_two", "gate"):
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(name))
+        (version,) = stub.GetModelStatus(request, timeout=TIMEOUT_S).model_version_status
+        assert (version.version, version.state, version.status.error_code) == (1, AVAILABLE, 0)
+
+
+def test_an_unknown_argument_is_told_with_the_usage_and_the_server_goes_on(served):
+    told = served.stdout.wait_for("unknown argument: ")
+    assert told == "unknown argument: --no_such_flag=1\n"
+    for line in usage().splitlines()[:3]:
+        served.stdout.wait_for(re.escape(line))
+
+
+def test_a_flag_without_effect_is_told_in_the_log(served):
+    assert "WARNING" in served.stderr.wait_for("--enable_batching has no effect yet: requests are not batched yet")
+
+
+def test_the_port_is_closed_until_the_models_are_loaded_and_bad_models_end_the_start(serve, models, model_config):
+    bad = {name: models.base_path(name) for name in ("garbage_saved_model", "truncated_variables")}
+    process = serve(f"--model_config_file={model_config({'gate': models.base_path('gate'), **bad})}")
+    process.stderr.wait_for(r"\{name: gate version: 1\} is available")
+    assert not is_open(process.port)
+    assert process.wait() == 255
+    told = process.stdout.text()
+    assert told.startswith("Failed to start server. Error: UNKNOWN: 2 servable(s) did not become available: {{{name: ")
+    for name, cause in {"garbage_saved_model": "DATA_LOSS: ", "truncated_variables": "OUT_OF_RANGE: "}.items():
+        assert f"{{name: {name} version: 1}} due to error: {cause}" in told
+        assert str(bad[name] / "1") in told
+
+
+def test_a_second_server_on_the_same_port_fails_and_says_where(serve, served, model_config):
+    # No models: what counts is the port.
+    process = serve(f"--model_config_file={model_config({})}", f"--port={served.port}")
+    assert process.wait() == 255
+    assert process.stdout.text() == (
+        f"Failed to start server. Error: UNAVAILABLE: Cannot listen on {served.address}: "
+        "the address is in use or not this machine's.\n"
+    )
+
+
+def test_a_missing_base_path_ends_the_start_with_its_name(serve, tmp_path):
+    process = serve("--model_name=m", f"--model_base_path={tmp_path / 'missing'}")
+    assert process.wait() == 255
+    path = tmp_path / "missing"
+    assert process.stdout.text() == (
+        f"Failed to start server. Error: NOT_FOUND: Could not find base path {path} for servable m with error "
+        f"NOT_FOUND: {path}; No such file or directory\n"
+    )
