@@ -170,7 +170,7 @@ def _read_models(options: ServerOptions) -> Sequence[ModelConfig]:
 
 
 def _settings(options: ServerOptions) -> ServerSettings:
-    addresses = [f"{options.bind_address}:{options.port}"] if options.port else []
+    addresses = [f"{_bracketed(options.bind_address)}:{options.port}"] if options.port else []
     if options.grpc_socket_path:
         addresses.append(f"unix:{options.grpc_socket_path}")
     return ServerSettings(
@@ -179,6 +179,11 @@ def _settings(options: ServerOptions) -> ServerSettings:
         max(options.grpc_max_threads, 1),
         channel_arguments.parse(options.grpc_channel_arguments),
     )
+
+
+def _bracketed(host: str) -> str:
+    # An IPv6 address is full of colons; gRPC takes it in brackets only.
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _credentials(options: ServerOptions) -> Any:

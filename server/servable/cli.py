@@ -7,6 +7,7 @@ do without.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Collection, Sequence
 from importlib import metadata
@@ -113,8 +114,16 @@ def _inspect(arguments: argparse.Namespace) -> int:
         hints = "".join(f" ({key}: {value})" for key, value in error.hints.items())
         print(f"{error}{hints}".replace("\n", " "), file=sys.stderr)
         return 1
-    print(inspection.to_json(report) if arguments.json else inspection.to_text(report))
+    _print_all(inspection.to_json(report) if arguments.json else inspection.to_text(report))
     return 0
+
+
+def _print_all(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever reads has enough, as `head` has. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _find_missing_ops(names: Collection[str]) -> Collection[str]:

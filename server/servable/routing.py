@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from servable import wire
-from servable.errors import InvalidArgument, NotFound
+from servable.errors import InvalidArgument, NotFound, Unavailable
 from servable.signatures import Signature
 
 # Hints travel in a header; a server with thousands of models names the first of them.
@@ -74,13 +74,15 @@ class Handle:
 class Routes:
     """An immutable map of what is loaded: name to version to handle, and name to label to version."""
 
-    __slots__ = ("_handles", "_labels", "_latest")
+    __slots__ = ("_handles", "_labels", "_labels_known", "_latest")
 
     def __init__(self, handles: Iterable[Handle] = (), labels: Mapping[str, Mapping[str, int]] | None = None) -> None:
         self._handles: dict[str, dict[int, Handle]] = {}
         for handle in handles:
             self._handles.setdefault(handle.name, {})[handle.version] = handle
         self._latest = {name: versions[max(versions)] for name, versions in self._handles.items()}
+        # Without a model no config has been applied yet, unless somebody says which labels there are.
+        self._labels_known = bool(self._handles) or labels is not None
         self._labels = {name: dict(by_label) for name, by_label in (labels or {}).items()}
 
     def __iter__(self) -> Iterator[Handle]:
@@ -92,6 +94,7 @@ class Routes:
         Raises:
             InvalidArgument: for an empty name or an unknown label.
             NotFound: if no such version is loaded.
+            Unavailable: for a label, before there is a config to know labels from.
         """
         name = spec.name
         if not name:
@@ -112,6 +115,8 @@ class Routes:
         return handle
 
     def _labelled(self, name: str, label: str) -> int:
+        if not self._labels_known:
+            raise Unavailable(f"Model labels does not init yet.{label}")
         labels = self._labels.get(name, {})
         if label not in labels:
             raise InvalidArgument(

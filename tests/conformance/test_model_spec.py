@@ -232,12 +232,6 @@ def test_before_any_config_there_are_no_labels_at_all(tmp_path):
     assert told == (UNAVAILABLE, "Model labels does not init yet.canary")
 
 
-def test_a_config_without_models_is_a_config(tmp_path):
-    with serve_config(tmp_path, "model_config_list {}") as running:
-        told = refused_predict(running, "m", label="canary")
-    assert told == (INVALID_ARGUMENT, "Unrecognized servable version label: canary")
-
-
 @pytest.mark.parametrize(
     ("api", "request_of", "told"),
     [

@@ -118,7 +118,7 @@ def test_a_tensor_cannot_be_fed_twice(tmp_path):
 def test_a_tensor_cannot_be_fed_and_fetched_at_once(tmp_path, name):
     through = signature({"x": "float32[?]"}, {"same": "float32[?]", "y": "float32[?]"})
     through.outputs["same"].name = name
-    reason = "the tensor x:0 is an input and an output, and is never fed and fetched at once"
+    reason = "the tensor x:0 is an input and an output, and cannot be fed and fetched"
     assert judge(tmp_path, through)["Predict"].reason == reason
 
 

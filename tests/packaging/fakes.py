@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 # Answers the probe as a Python 3.12 and writes down what else it is asked to do. What pip does is in a file beside
 # the repository, so that a test can change it between two runs.

@@ -12,8 +12,10 @@ import pytest
 from tests.packaging.fakes import ROOT, TIMEOUT_S, run, write_executable
 
 ECHO = '#!/bin/sh\necho "$@"\n'
-# As servable does: `serve` listens, tells its arguments and ends with 7 on SIGTERM; `health` is content.
-FAKE_SERVER = f"""#!{sys.executable}
+# As servable does: `serve` listens, tells its arguments and ends with 7 on SIGTERM; `health` is content. A Python
+# whose path has a space cannot stand in a script's first line.
+FAKE_SERVER = f"""#!/bin/sh
+exec '{sys.executable}' -c '
 import signal, socket, sys
 if sys.argv[1] == "serve":
     port = [int(flag[7:]) for flag in sys.argv if flag.startswith("--port=")][-1]
@@ -21,6 +23,7 @@ if sys.argv[1] == "serve":
     with socket.create_server(("127.0.0.1", port)) as listening:
         print("arguments:", *sys.argv[2:], flush=True)
         signal.pause()
+' "$@"
 """
 
 

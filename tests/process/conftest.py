@@ -4,8 +4,11 @@ import itertools
 
 import pytest
 
+from servable import app, process
+from servable.options import ServerOptions
 from tests.models.exporting import placeholder, save_tf1, signature, tf, tf1_session, v1
-from tests.process.launching import ServerProcess
+from tests.process.launching import ServerProcess, free_port
+from tests.serving import connect
 
 CONFIG = """
 model_config_list {{
@@ -20,9 +23,9 @@ def serve(request):
     """Starts `servable serve` with flags; the process ends with the test at the latest."""
 
     def start(*flags):
-        process = ServerProcess(*flags)
-        request.addfinalizer(process.kill)
-        return process
+        server = ServerProcess(*flags)
+        request.addfinalizer(server.kill)
+        return server
 
     return start
 
@@ -44,7 +47,7 @@ def model_config(tmp_path_factory):
 def served(models, model_config, tmp_path_factory):
     """A process that serves half_plus_two and gate over TCP and a unix socket, told so in both ways to write flags."""
     base_paths = {name: models.base_path(name) for name in ("half_plus_two", "gate")}
-    process = ServerProcess(
+    server = ServerProcess(
         f"--model_config_file={model_config(base_paths)}",
         "--grpc_socket_path", str(tmp_path_factory.mktemp("sockets") / "servable.sock"),
         "--enable_grpc_healthcheck_service",
@@ -52,8 +55,23 @@ def served(models, model_config, tmp_path_factory):
         "--enable_batching=true",
         "--no_such_flag=1",
     )  # fmt: skip
-    yield process.wait_until_serving()
-    process.kill()
+    try:
+        yield server.wait_until_serving()
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def profiled(models, model_config):
+    """A server in this process with all that `servable serve` gives it, so with the profiler."""
+    config = model_config({name: models.base_path(name) for name in ("half_plus_two", "gate")})
+    options = ServerOptions(model_config_file=str(config), port=free_port(), bind_address="127.0.0.1")
+    configuration = app.configure(options)
+    server = app.Server(configuration, process._make_loader(options), process._make_profiler(options))
+    server.start()
+    running = connect(server, configuration.settings.addresses[0])
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="session")

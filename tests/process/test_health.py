@@ -6,10 +6,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servable.transport.health import Health
 from servable.transport.side_calls import OpenStreams
 from tests.process.raw_http2 import RawClient
-from tests.process.transport import PATIENCE_S, UNARY, Gate, connect, serve
+from tests.process.transport import PATIENCE_S, Gate, serve
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -112,32 +111,35 @@ def test_a_watcher_that_does_not_read_holds_up_no_other_health_call():
         client.close()
 
 
-def test_a_watcher_that_left_is_forgotten():
-    with serve() as transport:
-        with connect(transport.address) as channel:
-            assert next(watch(channel)).status == NOT_SERVING
-            (end,) = transport.server._streams._ends
-            gone = threading.Event()
-            transport.server._streams._discard = lambda it: (OpenStreams._discard(transport.server._streams, it), gone.set())
-        assert gone.wait(PATIENCE_S)
-        assert transport.server._streams._ends == set()
+class FakeContext:
+    """The context of a call that is open, or that was over before its handler ran."""
 
-
-class DeadContext:
-    """The context of a call that was over before its handler ran."""
+    def __init__(self, is_open):
+        self._is_open = is_open
+        self.callbacks = []
 
     def add_callback(self, callback):
-        return False
+        self.callbacks.append(callback)
+        return self._is_open
+
+
+def test_a_stream_that_has_ended_is_forgotten():
+    streams, context = OpenStreams(), FakeContext(is_open=True)
+    streams.follow(context, lambda: None)
+    assert len(streams._ends) == 1
+    (on_end,) = context.callbacks
+    on_end()
+    assert streams._ends == set()
 
 
 def test_a_stream_that_was_over_before_it_began_is_forgotten():
     streams = OpenStreams()
-    streams.follow(DeadContext(), lambda: None)
+    streams.follow(FakeContext(is_open=False), lambda: None)
     assert streams._ends == set()
 
 
 def test_a_stream_that_begins_after_the_end_is_ended_at_once():
     streams, ended = OpenStreams(), []
     streams.end_all()
-    streams.follow(DeadContext(), lambda: ended.append(True))
+    streams.follow(FakeContext(is_open=True), lambda: ended.append(True))
     assert ended == [True]

@@ -12,10 +12,16 @@ from servable.errors import InvalidArgument, ServingError, of_code
 from servable.execution.runs import Run, Runs, TimedRun
 
 _ENDPOINT = re.compile(r".*:[0-9]+")
+# Parts of the names of operations that loop, or wait for somebody: how long they take is up to what they are fed.
+_ENDLESS_OPS = re.compile("While|NextIteration|Dequeue|Enqueue|Barrier|Unstage|Iterator|Reader|Recv|PyFunc")
 
 
 class GraphSession:
-    """A graph and its variables. Runs are thread-safe; closing is for the last who holds it."""
+    """A graph and its variables. Runs are thread-safe; closing is for the last who holds it.
+
+    Attributes:
+        may_not_end: Whether a run may last for ever, however quick others were.
+    """
 
     def __init__(self, graph_def: Any, producer_ops: Any, config: Any, runs: Runs) -> None:
         """Import the graph.
@@ -32,6 +38,7 @@ class GraphSession:
         """
         if runs.checks_shapes:
             _forget_placeholder_shapes(graph_def)
+        self.may_not_end = _may_not_end(graph_def)
         self._runs = runs
         graph = tf.Graph()
         try:
@@ -90,6 +97,11 @@ def translate(error: Exception) -> ServingError:
     if isinstance(plain, tf.errors.OpError):
         return of_code(plain.error_code, plain.message)
     return InvalidArgument(str(error.args[0] if error.args else error))
+
+
+def _may_not_end(graph_def: Any) -> bool:
+    bodies = (graph_def.node, *(function.node_def for function in graph_def.library.function))
+    return any(_ENDLESS_OPS.search(node.op) for nodes in bodies for node in nodes)
 
 
 def _endpoints(tensor_names: Sequence[str]) -> list[str]:

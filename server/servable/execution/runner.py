@@ -16,7 +16,7 @@ from servable.execution.graph_session import GraphSession, translate
 from servable.execution.runs import Arrays
 
 # A run with a time limit costs a hand-over to TensorFlow's pool. It is taken only where it can matter: where
-# a run once took more than this share of the time that is left.
+# a run may last for ever, or once took more than this share of the time that is left.
 _SHARE_THAT_NEEDS_A_LIMIT = 0.1
 # What is remembered of the longest run fades, so that one slow start does not count for ever.
 _FADING = 0.95
@@ -45,11 +45,14 @@ class SessionRunner:
         return [_as_array(result, dtype) for result, dtype in zip(results, self.fetch_dtypes, strict=True)]
 
     def _run_within(self, feeds: Arrays, timeout_s: float | None) -> Sequence[Any]:
-        if timeout_s is None or self._longest_run_s <= timeout_s * _SHARE_THAT_NEEDS_A_LIMIT:
+        if timeout_s is None or self._is_surely_quick(timeout_s):
             return self._run(feeds)
         if timeout_s <= 0:
             raise DeadlineExceeded("Timed out waiting for notification")
         return self._session.prepare_timed(self._feeds, self._fetches)(feeds, timeout_s)
+
+    def _is_surely_quick(self, timeout_s: float) -> bool:
+        return not self._session.may_not_end and self._longest_run_s <= timeout_s * _SHARE_THAT_NEEDS_A_LIMIT
 
     def _check_dtypes(self, feeds: Arrays) -> None:
         for index, (position, wanted) in enumerate(self._wanted):

@@ -36,8 +36,8 @@ def _about_use(signature: Signature) -> Iterator[Caution]:
         yield Caution(
             "predict_unusable",
             f"Predict cannot call it: {predict.reason}.",
-            "Export it again: each input and output a tensor of the graph, no tensor twice among the inputs, every "
-            "placeholder that the outputs need an input.",
+            "Export it again, with inputs and outputs that are tensors of the graph, each of them once, and with an "
+            "input for every placeholder that the outputs need. An output_filter may leave a faulty output out.",
             signature.key,
         )
     classify, regress = signature.rpcs["Classify"], signature.rpcs["Regress"]

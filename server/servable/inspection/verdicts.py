@@ -141,7 +141,7 @@ def _faults_in_wiring(feeds: Mapping[str, str], fetches: Mapping[str, str], grap
     if not fetches:
         yield "there is no output"
     elif not fetched.isdisjoint(fed):
-        yield f"the tensor {min(fetched.intersection(fed))} is an input and an output, and is never fed and fetched at once"
+        yield f"the tensor {min(fetched.intersection(fed))} is an input and an output, and cannot be fed and fetched"
     elif len(set(fed)) < len(fed):
         yield f"two inputs stand for the tensor {max(fed, key=fed.count)}, which cannot be fed twice"
     elif unfed:

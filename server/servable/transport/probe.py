@@ -23,6 +23,9 @@ class TlsFiles:
 
 def ask(address: str, service: str, timeout_s: float, tls: TlsFiles) -> str:
     """What the server says of a service: SERVING, NOT_SERVING, or why there is no answer, in one line."""
+    if (tls.certificate is None) != (tls.key is None):
+        # gRPC would end the process.
+        return "a certificate and its key go together: give --cert_file and --key_file, or neither"
     try:
         with _connect(address, tls) as channel:
             request = health_pb2.HealthCheckRequest(service=service)

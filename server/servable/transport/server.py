@@ -117,12 +117,17 @@ class GrpcServer:
             port = 0
         if port == 0:
             self.stop()
-            raise Unavailable(
-                f"Cannot listen on {address}: the address is in use or not this machine's"
-                + (", or key and certificate do not fit." if credentials is not None else ".")
-            )
+            raise Unavailable(f"Cannot listen on {address}: {_suspect(address, encrypted=credentials is not None)}.")
         return port
 
     def _release(self) -> None:
         for pool in self._pools:
             pool.shutdown(wait=False)
+
+
+def _suspect(address: str, *, encrypted: bool) -> str:
+    """What may be wrong with an address; gRPC tells only its own log what is."""
+    suspicion = "the address is in use or not this machine's"
+    if address.startswith("unix:"):
+        suspicion = "no socket can be made there; the path must be free, short, and in a directory that exists"
+    return suspicion + (", or key and certificate do not fit" if encrypted else "")

@@ -1,0 +1,138 @@
+"""TLS and mutual TLS with real certificates, over TCP and unix sockets, and never clear text in their place."""
+
+import contextlib
+
+import grpc
+import pytest
+
+from servable.errors import Unavailable
+from servable.transport.server import GrpcServer, ServerSettings
+from tests.process.certificates import Authority, ssl_config
+from tests.process.launching import free_port, is_open
+from tests.process.tls import server_credentials
+from tests.process.transport import PATIENCE_S, UNARY
+
+OURS, THEIRS = Authority("ours"), Authority("theirs")
+SERVER = OURS.vouch_for("server")
+CLIENT, STRANGER = OURS.vouch_for("client"), THEIRS.vouch_for("client")
+
+
+@pytest.fixture(scope="module", params=["tcp", "unix"])
+def address(request, tmp_path_factory):
+    if request.param == "unix":
+        return f"unix:{tmp_path_factory.mktemp('sockets') / 'servable.sock'}"
+    return f"127.0.0.1:{free_port()}"
+
+
+@contextlib.contextmanager
+def listening(address, credentials):
+    server = GrpcServer({UNARY: lambda request, time_left_s: request}, ServerSettings([address], credentials))
+    server.start()
+    try:
+        yield address
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def encrypted(address):
+    with listening(address + "1", server_credentials(SERVER)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def verifying(address):
+    # An address of its own: module fixtures live side by side.
+    with listening(address, server_credentials(SERVER, OURS.certificate, client_verify=True)) as address:
+        yield address
+
+
+def call(address, credentials=None):
+    """One call; a unix socket has no name that a certificate could bear."""
+    options = [
+        ("grpc.ssl_target_name_override", "localhost"),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_retries", 0),
+    ]
+    if credentials is None:
+        channel = grpc.insecure_channel(address, options=options[1:])
+    else:
+        channel = grpc.secure_channel(address, credentials, options=options)
+    with channel:
+        return channel.unary_unary(UNARY)(b"a call", timeout=PATIENCE_S)
+
+
+def trusting(authority, identity=None):
+    if identity is None:
+        return grpc.ssl_channel_credentials(authority.certificate)
+    return grpc.ssl_channel_credentials(authority.certificate, identity.key, identity.certificate)
+
+
+def refused(address, credentials=None):
+    with pytest.raises(grpc.RpcError) as caught:
+        call(address, credentials)
+    return caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_client_that_trusts_the_ca_is_answered(encrypted):
+    assert call(encrypted, trusting(OURS)) == b"a call"
+
+
+def test_a_client_in_clear_text_is_refused(encrypted):
+    assert refused(encrypted)
+
+
+def test_a_client_that_trusts_another_ca_refuses(encrypted):
+    assert refused(encrypted, trusting(THEIRS))
+
+
+def test_a_client_certificate_is_not_asked_for_unless_verified(encrypted):
+    assert call(encrypted, trusting(OURS, STRANGER)) == b"a call"
+
+
+def test_a_verified_client_is_answered(verifying):
+    assert call(verifying, trusting(OURS, CLIENT)) == b"a call"
+
+
+@pytest.mark.parametrize("identity", [None, STRANGER], ids=["none", "another CA's"])
+def test_a_client_without_a_certificate_of_the_ca_is_refused(verifying, identity):
+    assert refused(verifying, trusting(OURS, identity))
+
+
+def test_a_verifying_server_refuses_clear_text(verifying):
+    assert refused(verifying)
+
+
+def test_a_ca_without_client_verify_asks_nobody(tmp_path):
+    with listening(f"unix:{tmp_path}/s", server_credentials(SERVER, OURS.certificate)) as address:
+        assert call(address, trusting(OURS)) == b"a call"
+
+
+def test_credentials_that_grpc_cannot_use_open_no_port():
+    port = free_port()
+    broken = grpc.ssl_server_credentials([(SERVER.key, STRANGER.certificate)])
+    server = GrpcServer({}, ServerSettings([f"127.0.0.1:{port}"], broken))
+    with pytest.raises(Unavailable) as caught:
+        server.start()
+    assert caught.value.message == (
+        f"Cannot listen on 127.0.0.1:{port}: the address is in use or not this machine's, "
+        "or key and certificate do not fit."
+    )
+    assert not is_open(port)
+
+
+def test_the_flag_makes_a_server_that_speaks_tls_only_on_every_address(serve, models, tmp_path):
+    config, socket_path = tmp_path / "ssl.config", tmp_path / "s.sock"
+    config.write_text(ssl_config(SERVER))
+    process = serve(
+        f"--model_base_path={models.base_path('half_plus_two')}",
+        f"--ssl_config_file={config}",
+        f"--grpc_socket_path={socket_path}",
+    ).wait_until_serving()
+    process.stderr.wait_for(rf"serving on {process.address} \(TLS\)")
+    process.stderr.wait_for(rf"serving on unix:{socket_path} \(TLS\)")
+    for address in (process.address, f"unix:{socket_path}"):
+        assert refused(address)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(address, trusting(OURS))
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
