@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Collection, Sequence
-from importlib import metadata
 
 from servable import __version__, options
 from servable.errors import ServingError
@@ -38,10 +37,12 @@ def serve(arguments: Sequence[str]) -> int:
     """Serve until a signal, with the flags of tensorflow_model_server."""
     parsed = options.parse(arguments)
     if parsed.options is None or parsed.help_requested:
-        print(parsed.failure + "\n" if parsed.failure else "", options.usage(), sep="")
+        print(*filter(None, (parsed.failure, options.usage())), sep="\n")
         return EXIT_FAILURE
     if parsed.options.version:
-        print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {metadata.version('tensorflow')}")
+        from servable.inspection import installed
+
+        print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {installed.find_version()}")
         return 0
     if parsed.unknown:
         print(f"unknown argument: {parsed.unknown[0]}", options.usage(), sep="\n", flush=True)

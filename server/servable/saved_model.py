@@ -6,7 +6,7 @@ Source of the behaviour: TensorFlow, cc/saved_model/reader.cc and loader_util.cc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -33,8 +33,17 @@ _INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _ASSETS_COLLECTION = "saved_model_assets"
 
 
-def read(directory: Path) -> wire.SavedModel:
+def parse_text_view(text: bytes) -> wire.SavedModel:
+    """A SavedModel in text, without what our trimmed messages lack: enough for a look, not for a load."""
+    return text_format.Parse(text, wire.SavedModel(), allow_unknown_field=True, descriptor_pool=wire.POOL)
+
+
+def read(directory: Path, parse_text: Callable[[bytes], wire.SavedModel] = parse_text_view) -> wire.SavedModel:
     """Read the SavedModel of a version directory.
+
+    Args:
+        directory: The version directory.
+        parse_text: Parses a saved_model.pbtxt. Of a saved_model.pb nothing is lost, since unknown fields are kept.
 
     Raises:
         NotFound: if the directory has no saved_model.pb (nor .pbtxt).
@@ -47,7 +56,7 @@ def read(directory: Path) -> wire.SavedModel:
         if binary.exists():
             return _parse_binary(binary)
         if text.exists():
-            return _parse_text(text)
+            return _parse_text(text, parse_text)
     except OSError as error:
         raise _unreadable(error) from error
     raise _missing(directory)
@@ -67,12 +76,9 @@ def _parse_binary(path: Path) -> wire.SavedModel:
     return saved_model
 
 
-def _parse_text(path: Path) -> wire.SavedModel:
+def _parse_text(path: Path, parse: Callable[[bytes], wire.SavedModel]) -> wire.SavedModel:
     try:
-        # Our messages are trimmed. Bytes of a field that they lack are kept; its text can only be dropped.
-        return text_format.Parse(
-            path.read_bytes(), wire.SavedModel(), allow_unknown_field=True, descriptor_pool=wire.POOL
-        )
+        return parse(path.read_bytes())
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise InvalidArgument(
             f"Can't parse {path} as text proto: {error}. Store the model as {BINARY_NAME} if it is valid."
@@ -81,7 +87,9 @@ def _parse_text(path: Path) -> wire.SavedModel:
 
 def _missing(directory: Path) -> ServingError:
     if (directory / "export.meta").exists():
-        return Unimplemented("Session Bundle is deprecated and removed.")
+        return Unimplemented(
+            f"Session Bundle is deprecated and removed.\nExport the model of {directory} again, as a SavedModel."
+        )
     if directory.exists() and not directory.is_dir():
         return FailedPrecondition(f"{directory}; Not a directory")
     return NotFound(

@@ -4,7 +4,6 @@ Knows the stock messages and gRPC, and nothing of the product but the messages o
 """
 
 import dataclasses
-from contextlib import suppress
 
 import grpc
 import tensorflow as tf
@@ -100,10 +99,3 @@ def refused_predict(running, name, inputs=(), signature="", **options):
 def values(tensor):
     """A TensorProto of a response as nested lists."""
     return tf.make_ndarray(tensor).tolist()
-
-
-def cancel_quietly(future):
-    """Give a call up, and wait until its end is known."""
-    future.cancel()
-    with suppress(grpc.RpcError, grpc.FutureCancelledError):
-        future.result(timeout=TIMEOUT_S)

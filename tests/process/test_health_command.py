@@ -108,9 +108,7 @@ def test_a_file_that_holds_no_certificate_ends_in_one_line(told):
 def test_half_a_pair_is_told(told, asked):
     outcome = told[0][asked]
     assert outcome["status"] == 1
-    assert outcome["stdout"] == (
-        "a certificate and its key go together: give --cert_file and --key_file, or neither\n"
-    )
+    assert outcome["stdout"] == ("a certificate and its key go together: give --cert_file and --key_file, or neither\n")
 
 
 def test_no_question_needs_tensorflow(told):

@@ -11,5 +11,5 @@ from hypothesis import HealthCheck, settings
 COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("repeatable", COMMON, max_examples=150, derandomize=True, database=None)
-settings.register_profile("long", COMMON, max_examples=5_000, print_blob=True)
+settings.register_profile("long", COMMON, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("SERVABLE_PROPERTIES", "repeatable"))

@@ -1,10 +1,13 @@
 """A TensorProto means to this server what it means to TensorFlow."""
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from servable.codec import decoding
+from servable import wire
+from servable.codec import decoding, dtypes
 from tests.properties.reading import plain, tensorflow_reads
-from tests.properties.tensor_protos import tensor_protos
+from tests.properties.tensor_protos import NO_DTYPES, tensor_protos, texts_content
 
 
 def server_reads(tensor):
@@ -14,8 +17,23 @@ def server_reads(tensor):
         return None
 
 
-@given(tensor_protos())
-def test_both_refuse_a_tensor_or_both_give_the_same_array(tensor):
+def check(tensor):
     ours, theirs = server_reads(tensor), tensorflow_reads(tensor)
     assert (ours is None) == (theirs is None)
     assert ours is None or plain(ours) == plain(theirs)
+
+
+# One dtype after another, or each would be tried a few times only.
+@pytest.mark.parametrize("number", [*sorted(dtypes.BY_NUMBER), *NO_DTYPES], ids=dtypes.name_of)
+@settings(max_examples=settings().max_examples // 4)
+@given(data=st.data())
+def test_both_refuse_a_tensor_or_both_give_the_same_array(number, data):
+    check(data.draw(tensor_protos(st.just(number))))
+
+
+@given(st.integers(1, 5).flatmap(lambda count: st.tuples(st.just(count), texts_content(count))))
+def test_both_refuse_texts_in_one_piece_or_both_part_them_alike(texts):
+    count, content = texts
+    tensor = wire.TensorProto(dtype=wire.DT_STRING, tensor_content=content)
+    tensor.tensor_shape.dim.add(size=count)
+    check(tensor)

@@ -1,14 +1,18 @@
 """An array arrives as it was sent, in both forms, here and in TensorFlow."""
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from servable import wire
-from servable.codec import decoding, encoding
+from servable.codec import decoding, dtypes, encoding
 from tests.properties.arrays import arrays
 from tests.properties.reading import plain, tensorflow_reads
 
-FORMS = pytest.mark.parametrize("as_content", [False, True], ids=["typed", "content"])
+BY_NAME = {dtype.name: dtype for dtype in dtypes.BY_NUMBER.values()}
+# One dtype after another, or each would be tried a few times only.
+SOME = settings(max_examples=settings().max_examples // 4)
 
 
 def encode(array, dtype, as_content):
@@ -18,25 +22,26 @@ def encode(array, dtype, as_content):
     return wire.TensorProto.FromString(tensor.SerializeToString())
 
 
-@FORMS
-@given(made=arrays())
-def test_what_is_encoded_decodes_to_the_same_array(made, as_content):
-    array, dtype = made
-    decoded = decoding.decode(encode(array, dtype, as_content))
+@pytest.mark.parametrize("dtype", BY_NAME.values(), ids=BY_NAME)
+@SOME
+@given(data=st.data(), as_content=st.booleans())
+def test_what_is_encoded_is_read_as_the_same_array_here_and_by_tensorflow(dtype, data, as_content):
+    array = data.draw(arrays(dtype))
+    tensor = encode(array, dtype, as_content)
+    decoded = decoding.decode(tensor)
     assert decoded.dtype == dtype.numpy
     assert plain(decoded) == plain(array)
+    assert plain(tensorflow_reads(tensor)) == plain(array)
 
 
-@FORMS
-@given(made=arrays())
-def test_tensorflow_reads_the_same_array_from_what_is_encoded(made, as_content):
-    array, dtype = made
-    assert plain(tensorflow_reads(encode(array, dtype, as_content))) == plain(array)
-
-
-@FORMS
-@given(made=arrays())
-def test_a_quantized_array_may_come_as_integers(made, as_content):
-    array, dtype = made
+@pytest.mark.parametrize(
+    "dtype", [each for each in BY_NAME.values() if each.field == "int_val"], ids=lambda dtype: dtype.name
+)
+@SOME
+@given(data=st.data(), as_integers=st.booleans())
+def test_integers_travel_as_the_numbers_that_they_are(dtype, data, as_integers):
+    """Quantized ones too, in their own dtype as TensorFlow's sessions take it or as the integers that these give."""
+    array = data.draw(arrays(dtype))
     integers = array.view(array.dtype[0]) if array.dtype.names else array
-    assert encode(integers, dtype, as_content) == encode(array, dtype, as_content)
+    tensor = encode(integers if as_integers else array, dtype, as_content=False)
+    assert list(tensor.int_val) == integers.astype(np.int32).ravel().tolist()

@@ -3,12 +3,13 @@
 import logging
 
 import grpc
+import numpy as np
 import pytest
-from hypothesis import assume, event, given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from servable import wire
-from servable.codec import dtypes
+from servable.codec import dtypes, encoding
 from tests.models.odd_models import DTYPES
 from tests.properties.mutations import mutated
 from tests.properties.reading import plain, tensorflow_reads
@@ -106,10 +107,12 @@ def test_any_tensors_under_any_names_are_answered_or_refused(running, complaints
     check(running, complaints, f"{PREDICTION}/Predict", request.SerializeToString())
 
 
-@given(tensor=tensor_protos())
+SERVED_DTYPES = [dtype.number for dtype in dtypes.BY_NUMBER.values() if dtype.name in DTYPES]
+
+
+@given(tensor=tensor_protos(st.sampled_from([*SERVED_DTYPES, wire.DT_INVALID])))
 def test_an_identity_gives_back_what_tensorflow_reads_or_refuses_what_it_refuses(running, complaints, tensor):
     dtype = dtypes.BY_NUMBER.get(tensor.dtype)
-    assume(dtype is None or dtype.name in DTYPES)
     key = f"identity_{dtype.name if dtype else 'float'}"
     request = wire.PredictRequest(model_spec=model_spec("dtypes", key), inputs={"x": tensor})
     expected = tensorflow_reads(tensor)
@@ -121,6 +124,17 @@ def test_an_identity_gives_back_what_tensorflow_reads_or_refuses_what_it_refuses
         assert code is grpc.StatusCode.OK, reply
         assert plain(tensorflow_reads(wire.PredictResponse.FromString(reply).outputs["y"])) == plain(expected)
     assert not complaints, complaints
+
+
+EXAMPLES = [example_list(0.5).example_list.examples[0].SerializeToString()]
+
+
+@given(texts=st.lists(mutated(EXAMPLES) | st.binary(max_size=9), max_size=3))
+def test_any_bytes_for_an_example_are_answered_or_refused(running, complaints, texts):
+    """Through Predict they reach the graph's own parser, whose complaints quote them."""
+    request = wire.PredictRequest(model_spec=model_spec("example_heads"))
+    encoding.encode(np.array(texts, object), wire.DT_STRING, request.inputs["inputs"])
+    check(running, complaints, f"{PREDICTION}/Predict", request.SerializeToString())
 
 
 HEADS = [model_spec("example_heads"), model_spec("example_heads", "regression")]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2
+from google.protobuf import text_format
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from servable import saved_model, signatures, wire
-from servable.errors import ServingError, of_code
+from servable.errors import NotFound, ServingError, of_code
 from servable.execution import keras_copies
 from servable.execution.graph_session import GraphSession
 from servable.execution.loaded_model import LoadedModel
@@ -45,7 +46,7 @@ class SavedModelLoader:
         Raises:
             ServingError: if it cannot be loaded; the text names the directory and what to do.
         """
-        meta_graph = saved_model.select_meta_graph(saved_model.read(directory), self.tags)
+        meta_graph = self._select_meta_graph(directory)
         prepared = {
             key: signatures.prepare(key, definition) for key, definition in saved_model.signatures(meta_graph).items()
         }
@@ -56,6 +57,15 @@ class SavedModelLoader:
             session.close()
             raise
         return LoadedModel(session, prepared)
+
+    def _select_meta_graph(self, directory: Path) -> wire.MetaGraphDef:
+        stored = saved_model.read(directory, _parse_text)
+        try:
+            return saved_model.select_meta_graph(stored, self.tags)
+        except NotFound as error:
+            raise _explain(
+                error, f"{directory} has the tag sets {error.hints['tag_sets']}; --saved_model_tags chooses one."
+            ) from error
 
     def _import_graph(self, meta_graph: wire.MetaGraphDef, directory: Path) -> GraphSession:
         # TensorFlow's own message of the same bytes: our view of a graph keeps only what a look at it needs.
@@ -72,6 +82,11 @@ class SavedModelLoader:
                 f"model was made with {full.meta_info_def.tensorflow_version or 'an unknown version'}. "
                 "`servable inspect` lists the ops that are missing.",
             ) from error
+
+
+def _parse_text(text: bytes) -> wire.SavedModel:
+    # TensorFlow's own message knows all fields; ours keeps as bytes what it does not know.
+    return wire.SavedModel.FromString(text_format.Parse(text, saved_model_pb2.SavedModel()).SerializeToString())
 
 
 def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:

@@ -1,7 +1,7 @@
 """tensorflow.ProfilerService: record what TensorFlow does for a while, for `tf.profiler.experimental.client.trace`.
 
-The trace goes back to the caller and to no path of the caller's choice. Source of the messages: TensorFlow,
-tsl/profiler/protobuf/profiler_service.proto.
+The trace goes back to the caller, who saves it; the original writes it on the server, to a path of the caller's choice.
+Source of the messages: TensorFlow, tsl/profiler/protobuf/profiler_service.proto.
 """
 
 from __future__ import annotations
@@ -12,11 +12,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from servable import wire
+from servable.errors import Internal, InvalidArgument
 from servable.execution.graph_session import translate
 
 _DEFAULT_DURATION_MS = 1000
+# A recording takes memory as long as it runs, and a thread of the server; nobody may be left who waits for it.
+_LONGEST_DURATION_MS = 10 * 60 * 1000
+# Under this name the stock client saves a trace, for TensorBoard to find (tsl/profiler/rpc/client/save_profile.cc).
+_XPLANE_TOOL = "xplane.pb"
 
 
 def methods() -> Mapping[str, Callable[[bytes, float | None], bytes]]:
@@ -32,19 +38,22 @@ class Profiler:
         self._ended = threading.Event()
 
     def profile(self, request: bytes, time_left_s: float | None) -> bytes:
-        """Record for `duration_ms` and answer with the trace as an XSpace.
+        """Record for `duration_ms` and answer with the trace: an XSpace if that is asked for, else the file of one.
 
         Raises:
-            ServingError: ALREADY_EXISTS while another recording runs.
+            ServingError: ALREADY_EXISTS while another recording runs, INVALID_ARGUMENT for a duration that is too long.
         """
-        message = wire.ProfileRequest.FromString(request)
-        duration_s = (message.duration_ms or _DEFAULT_DURATION_MS) / 1000
+        message = _parse(request)
+        duration_s = _duration_s(message)
         with tempfile.TemporaryDirectory() as directory:
-            self._record(directory, min(duration_s, time_left_s or duration_s))
+            self._record(directory, duration_s if time_left_s is None else min(duration_s, time_left_s))
             traces = [path.read_bytes() for path in Path(directory).rglob("*.xplane.pb")]
         response = wire.ProfileResponse(empty_trace=not traces)
         for trace in traces:
-            response.xspace.MergeFromString(trace)
+            if message.emit_xspace:
+                response.xspace.MergeFromString(trace)
+            else:
+                response.tool_data.add(name=_XPLANE_TOOL, data=trace)
         return response.SerializeToString()
 
     def terminate(self, _request: bytes, _time_left_s: float | None) -> bytes:
@@ -62,3 +71,18 @@ class Profiler:
             self._ended.wait(duration_s)
         finally:
             tf.profiler.experimental.stop()
+
+
+def _parse(request: bytes) -> wire.ProfileRequest:
+    try:
+        return wire.ProfileRequest.FromString(request)
+    except DecodeError as error:
+        # As gRPC C++ answers bytes that do not parse.
+        raise Internal("") from error
+
+
+def _duration_s(request: wire.ProfileRequest) -> float:
+    duration_ms = request.duration_ms or _DEFAULT_DURATION_MS
+    if duration_ms > _LONGEST_DURATION_MS:
+        raise InvalidArgument(f"duration_ms must be at most {_LONGEST_DURATION_MS}; was {duration_ms}.")
+    return duration_ms / 1000

@@ -1,0 +1,130 @@
+"""The session's ConfigProto from flags and file."""
+
+import pytest
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+
+from servable.errors import InvalidArgument, NotFound
+from servable.execution import session_config
+from servable.execution.loader import SavedModelLoader
+from servable.options import ServerOptions
+from tests.execution.running import floats, run
+
+XLA_VARIABLE = "TF_XLA_FLAGS"
+
+
+@pytest.fixture(autouse=True)
+def no_xla_flags(monkeypatch):
+    # Set, then deleted, so that what a test makes the product set is undone as well.
+    monkeypatch.setenv(XLA_VARIABLE, "")
+    monkeypatch.delenv(XLA_VARIABLE)
+
+
+def make(**flags):
+    return session_config.make(ServerOptions(**flags))
+
+
+def threads(config):
+    return config.intra_op_parallelism_threads, config.inter_op_parallelism_threads
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    def write(text):
+        (tmp_path / "session.config").write_text(text)
+        return str(tmp_path / "session.config")
+
+    return write
+
+
+def test_no_flag_leaves_all_to_tensorflow():
+    assert make() == config_pb2.ConfigProto(gpu_options=config_pb2.GPUOptions())
+
+
+@pytest.mark.parametrize(
+    ("session", "intra", "inter", "expected"),
+    [
+        (0, 0, 0, (0, 0)),
+        (3, 0, 0, (3, 3)),
+        (0, 2, 0, (2, 0)),
+        (0, 0, 5, (0, 5)),
+        (0, 2, 5, (2, 5)),
+        (3, 2, 0, (2, 0)),
+        (3, 0, 5, (0, 5)),
+    ],
+)
+def test_threads(session, intra, inter, expected):
+    config = make(
+        tensorflow_session_parallelism=session,
+        tensorflow_intra_op_parallelism=intra,
+        tensorflow_inter_op_parallelism=inter,
+    )
+    assert threads(config) == expected
+
+
+def test_the_share_of_gpu_memory():
+    assert make(per_process_gpu_memory_fraction=0.25).gpu_options.per_process_gpu_memory_fraction == 0.25
+
+
+def test_flags_are_written_over_a_file_even_if_they_say_nothing(config_file):
+    path = config_file(
+        "intra_op_parallelism_threads: 7 inter_op_parallelism_threads: 8 "
+        "gpu_options { per_process_gpu_memory_fraction: 0.5 allow_growth: true } log_device_placement: true"
+    )
+    config = make(tensorflow_session_config_file=path)
+    assert threads(config) == (0, 0)
+    assert config.gpu_options == config_pb2.GPUOptions(allow_growth=True)
+    assert config.log_device_placement
+    assert threads(make(tensorflow_session_config_file=path, tensorflow_session_parallelism=2)) == (2, 2)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(NotFound, match=f"{tmp_path}/none; No such file or directory"):
+        make(tensorflow_session_config_file=f"{tmp_path}/none")
+
+
+def test_a_file_that_holds_something_else_is_told(config_file, capfd):
+    path = config_file("no_such_field: 1")
+    with pytest.raises(InvalidArgument, match=f"Invalid protobuf file: '{path}'"):
+        make(tensorflow_session_config_file=path)
+    assert "Error parsing text-format tensorflow.ConfigProto: 1:1: " in capfd.readouterr().err
+
+
+def test_bfloat16_rewrites_graphs():
+    rewriting = make(mixed_precision="bfloat16").graph_options.rewrite_options
+    assert rewriting.auto_mixed_precision_onednn_bfloat16 == rewriter_config_pb2.RewriterConfig.ON
+
+
+@pytest.mark.parametrize("precision", ["float16", "BFLOAT16", " "])
+def test_another_precision_is_ignored_with_a_warning(precision, caplog):
+    assert make(mixed_precision=precision) == make()
+    assert f"--mixed_precision={precision} has no effect" in caplog.text
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_xla_is_asked_for(device):
+    config = make(**{f"xla_{device}_compilation_enabled": True})
+    assert config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.ON_1
+
+
+def test_xla_on_the_cpu_needs_tensorflows_own_flag_which_is_given_once(monkeypatch):
+    monkeypatch.setenv(XLA_VARIABLE, "--tf_xla_min_cluster_size=2")
+    make(xla_gpu_compilation_enabled=True)
+    assert session_config.os.environ[XLA_VARIABLE] == "--tf_xla_min_cluster_size=2"
+    for _ in range(2):
+        make(xla_cpu_compilation_enabled=True)
+        assert session_config.os.environ[XLA_VARIABLE] == "--tf_xla_min_cluster_size=2 --tf_xla_cpu_global_jit"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"tensorflow_session_parallelism": 1},
+        {"mixed_precision": "bfloat16"},
+        {"xla_gpu_compilation_enabled": True},
+        {"per_process_gpu_memory_fraction": 0.5},
+    ],
+)
+def test_tensorflow_takes_the_config(models, flags):
+    model = SavedModelLoader(config=make(**flags))(models.version_path("half_plus_two"))
+    assert run(model, "serving_default", {"x": floats(2.0)}) == {"y": [[3.0]]}
+    model.close()

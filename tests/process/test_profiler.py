@@ -1,0 +1,124 @@
+"""tensorflow.ProfilerService on the gRPC port, with TensorFlow's own client (contract: end-to-end test 29)."""
+
+import threading
+
+import pytest
+import tensorflow as tf
+
+from servable import wire
+from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, UNIMPLEMENTED, predict_request, refused
+
+PROFILER = "/tensorflow.ProfilerService/"
+PATIENCE_S = 60.0
+
+
+class Caller(threading.Thread):
+    """Predicts until it is told to stop."""
+
+    def __init__(self, running):
+        super().__init__()
+        self._running, self._told_to_stop = running, threading.Event()
+        self.answered, self.calling = 0, threading.Event()
+
+    def run(self):
+        request = predict_request("half_plus_two", {"x": [[2.0]]})
+        while not self._told_to_stop.is_set():
+            self._running.prediction.Predict(request, timeout=PATIENCE_S)
+            self.answered += 1
+            self.calling.set()
+
+    def stop(self):
+        self._told_to_stop.set()
+        self.join(PATIENCE_S)
+
+
+@pytest.fixture
+def caller(profiled):
+    caller = Caller(profiled)
+    caller.start()
+    assert caller.calling.wait(PATIENCE_S)
+    yield caller
+    caller.stop()
+
+
+def profile(profiled, **request):
+    """A recording that goes on; its reply comes as a ProfileResponse."""
+    call = profiled.channel.unary_unary(PROFILER + "Profile", response_deserializer=wire.ProfileResponse.FromString)
+    return call.future(wire.ProfileRequest(**request).SerializeToString(), timeout=PATIENCE_S)
+
+
+def refused_profile(profiled, request):
+    return refused(profiled.channel.unary_unary(PROFILER + "Profile"), request)
+
+
+def test_the_stock_client_traces_and_saves_what_it_got(profiled, caller, tmp_path):
+    tf.profiler.experimental.client.trace(f"grpc://{profiled.address}", str(tmp_path), 200)
+    (trace,) = tmp_path.rglob("*.xplane.pb")
+    assert trace.name == profiled.address.replace(":", "_") + ".xplane.pb"
+    assert trace.stat().st_size > 0
+    assert caller.answered > 0
+
+
+def test_no_path_of_a_callers_choice_is_written_to(profiled, tmp_path):
+    response = profile(profiled, duration_ms=1, repository_root=str(tmp_path), session_id="s", host_name="h")
+    assert [tool.name for tool in response.result(PATIENCE_S).tool_data] == ["xplane.pb"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_xspace_is_sent_if_it_is_asked_for(profiled):
+    response = profile(profiled, duration_ms=1, emit_xspace=True).result(PATIENCE_S)
+    assert response.HasField("xspace")
+    assert not response.tool_data
+    assert not response.empty_trace
+
+
+def test_a_second_recording_is_refused_and_terminate_ends_the_first(profiled):
+    first = profile(profiled, duration_ms=500_000, emit_xspace=True)
+    # Whether the first has begun can be seen by a second only: one that is not refused was too early.
+    refusal = None
+    while refusal is None:
+        second = profile(profiled, duration_ms=1)
+        refusal = second.exception(PATIENCE_S)
+        assert not first.done()
+    assert refusal.code().name == "ALREADY_EXISTS"
+    assert refusal.details() == "Another profiler is running."
+    assert profiled.call(PROFILER + "Terminate", b"") == b""
+    assert first.result(PATIENCE_S).HasField("xspace")
+    assert not profile(profiled, duration_ms=1).result(PATIENCE_S).empty_trace
+
+
+def test_a_recording_ends_with_the_deadline_of_its_caller(profiled):
+    call = profiled.channel.unary_unary(PROFILER + "Profile")
+    request = wire.ProfileRequest(duration_ms=500_000).SerializeToString()
+    assert refused(call, request, timeout_s=0.3)[0].name == "DEADLINE_EXCEEDED"
+    refusal = True
+    while refusal:
+        refusal = profile(profiled, duration_ms=1).exception(PATIENCE_S)
+
+
+def test_terminate_without_a_recording_is_answered(profiled):
+    assert profiled.call(PROFILER + "Terminate", b"") == b""
+    assert not profile(profiled, duration_ms=1).result(PATIENCE_S).empty_trace
+
+
+@pytest.mark.parametrize("duration_ms", [600_001, 1 << 63, (1 << 64) - 1])
+def test_a_recording_without_end_is_refused(profiled, duration_ms):
+    request = wire.ProfileRequest(duration_ms=duration_ms).SerializeToString()
+    assert refused_profile(profiled, request) == (
+        INVALID_ARGUMENT,
+        f"duration_ms must be at most 600000; was {duration_ms}.",
+    )
+
+
+def test_bytes_that_do_not_parse_are_internal_without_a_text(profiled):
+    assert refused_profile(profiled, b"\xff") == (INTERNAL, "")
+
+
+@pytest.mark.parametrize("method", ["Monitor", "StartContinuousProfiling", "StopContinuousProfiling", "GetSnapshot"])
+def test_other_methods_are_unimplemented(profiled, method):
+    assert refused(profiled.channel.unary_unary(PROFILER + method), b"") == (UNIMPLEMENTED, "")
+
+
+def test_without_its_flag_there_is_no_profiler(servers):
+    running = servers("half_plus_two")
+    assert refused(running.channel.unary_unary(PROFILER + "Profile"), b"") == (UNIMPLEMENTED, "")
