@@ -97,7 +97,12 @@ def test_an_empty_certificate_is_refused(write):
     assert refusal(write(server_key=KEY)) == f"server_cert is empty. {RIGHT_CERT}"
 
 
-@pytest.mark.parametrize("key", ["/etc/ssl/key.pem", CERT, KEY[: len(KEY) // 2], "hunter2"])
+# Fixed ids here and below: keys are made anew by each worker of pytest-xdist, and workers must agree on the tests' names.
+@pytest.mark.parametrize(
+    "key",
+    ["/etc/ssl/key.pem", CERT, KEY[: len(KEY) // 2], "hunter2"],
+    ids=["a path", "a certificate", "half a key", "a password"],
+)
 def test_a_key_that_is_no_pem_key_is_refused(write, key):
     assert refusal(write(server_key=key, server_cert=CERT)) == f"server_key is no PEM private key. {RIGHT_KEY}"
 
@@ -117,7 +122,11 @@ def test_an_encrypted_key_is_refused(write, key):
 BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
-@pytest.mark.parametrize("pem", ["/etc/ssl/cert.pem", KEY, CERT[: len(CERT) // 2], BROKEN, CERT + BROKEN])
+@pytest.mark.parametrize(
+    "pem",
+    ["/etc/ssl/cert.pem", KEY, CERT[: len(CERT) // 2], BROKEN, CERT + BROKEN],
+    ids=["a path", "a key", "half a certificate", "a broken one", "a broken one behind a good one"],
+)
 @pytest.mark.parametrize("field", ["server_cert", "custom_ca"])
 def test_a_certificate_that_is_no_pem_certificate_is_refused(write, field, pem):
     fields = {"server_key": KEY, "server_cert": CERT, field: pem}

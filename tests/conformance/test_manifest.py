@@ -61,6 +61,8 @@ def test_every_conformance_test_stands_for_a_behaviour():
     assert sorted(written - named) == []
 
 
-@pytest.mark.parametrize("section", ["1.1", "1.2", "1.3", "1.4", "2.1", "2.2", "2.3", "2.4", "3", "4.1", "4.2", "5", "12"])
+@pytest.mark.parametrize(
+    "section", ["1.1", "1.2", "1.3", "1.4", "2.1", "2.2", "2.3", "2.4", "3", "4.1", "4.2", "5", "12"]
+)
 def test_a_section_of_the_contract_is_there(section):
     assert SECTIONS[section]

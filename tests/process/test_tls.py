@@ -5,12 +5,14 @@ import contextlib
 import grpc
 import pytest
 
+from servable import app
 from servable.errors import Unavailable
+from servable.options import ServerOptions
 from servable.transport.server import GrpcServer, ServerSettings
 from tests.process.certificates import Authority, ssl_config
 from tests.process.launching import free_port, is_open
 from tests.process.tls import server_credentials
-from tests.process.transport import PATIENCE_S, UNARY
+from tests.process.transport import PATIENCE_S, UNARY, NoModel
 
 OURS, THEIRS = Authority("ours"), Authority("theirs")
 SERVER = OURS.vouch_for("server")
@@ -18,10 +20,11 @@ CLIENT, STRANGER = OURS.vouch_for("client"), THEIRS.vouch_for("client")
 
 
 @pytest.fixture(scope="module", params=["tcp", "unix"])
-def address(request, tmp_path_factory):
+def find_address(request, tmp_path_factory):
+    """Gives an address of its own to each server."""
     if request.param == "unix":
-        return f"unix:{tmp_path_factory.mktemp('sockets') / 'servable.sock'}"
-    return f"127.0.0.1:{free_port()}"
+        return lambda: f"unix:{tmp_path_factory.mktemp('sockets') / 'servable.sock'}"
+    return lambda: f"127.0.0.1:{free_port()}"
 
 
 @contextlib.contextmanager
@@ -35,15 +38,14 @@ def listening(address, credentials):
 
 
 @pytest.fixture(scope="module")
-def encrypted(address):
-    with listening(address + "1", server_credentials(SERVER)) as address:
+def encrypted(find_address):
+    with listening(find_address(), server_credentials(SERVER)) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def verifying(address):
-    # An address of its own: module fixtures live side by side.
-    with listening(address, server_credentials(SERVER, OURS.certificate, client_verify=True)) as address:
+def verifying(find_address):
+    with listening(find_address(), server_credentials(SERVER, OURS.certificate, client_verify=True)) as address:
         yield address
 
 
@@ -121,18 +123,24 @@ def test_credentials_that_grpc_cannot_use_open_no_port():
     assert not is_open(port)
 
 
-def test_the_flag_makes_a_server_that_speaks_tls_only_on_every_address(serve, models, tmp_path):
+def test_the_flag_makes_a_server_that_speaks_tls_only_on_every_address(tmp_path):
     config, socket_path = tmp_path / "ssl.config", tmp_path / "s.sock"
     config.write_text(ssl_config(SERVER))
-    process = serve(
-        f"--model_base_path={models.base_path('half_plus_two')}",
-        f"--ssl_config_file={config}",
-        f"--grpc_socket_path={socket_path}",
-    ).wait_until_serving()
-    process.stderr.wait_for(rf"serving on {process.address} \(TLS\)")
-    process.stderr.wait_for(rf"serving on unix:{socket_path} \(TLS\)")
-    for address in (process.address, f"unix:{socket_path}"):
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    options = ServerOptions(
+        model_base_path=f"{tmp_path}/m",
+        ssl_config_file=str(config),
+        grpc_socket_path=str(socket_path),
+        port=free_port(),
+        bind_address="127.0.0.1",
+    )
+    configuration = app.configure(options)
+    server = app.Server(configuration, lambda directory: NoModel())
+    server.start()
+    assert configuration.settings.addresses == [f"127.0.0.1:{options.port}", f"unix:{socket_path}"]
+    for address in configuration.settings.addresses:
         assert refused(address)
         with pytest.raises(grpc.RpcError) as caught:
             call(address, trusting(OURS))
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    server.stop()

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import threading
+from types import MappingProxyType
 
 import grpc
 
@@ -71,3 +72,12 @@ class Gate:
 
     def open(self):
         self._open.set()
+
+
+class NoModel:
+    """A servable for an app.Server of which nobody asks anything."""
+
+    signatures = MappingProxyType({})
+
+    def runner(self, feeds, fetches):
+        raise AssertionError("nobody asks")

@@ -10,6 +10,6 @@ from hypothesis import HealthCheck, settings
 # A loaded machine is slow, and the first call of a TensorFlow op is slow anywhere: neither is a fault.
 COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-settings.register_profile("repeatable", COMMON, max_examples=150, derandomize=True, database=None)
+settings.register_profile("repeatable", COMMON, max_examples=120, derandomize=True, database=None)
 settings.register_profile("long", COMMON, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("SERVABLE_PROPERTIES", "repeatable"))

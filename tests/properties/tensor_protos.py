@@ -71,21 +71,6 @@ def is_within_bounds(sizes):
     return count <= MOST_ELEMENTS and (count > 0 or without_zeros * LARGEST_VALUE_BYTES <= INT64_MAX)
 
 
-@st.composite
-def tensor_protos(draw, numbers=NUMBERS):
-    """Any dtype and shape; values as content or typed, as many as the shape takes or not, in the right field or not."""
-    sizes, number = draw(shapes()), draw(numbers)
-    tensor = wire.TensorProto(dtype=number, version_number=draw(st.sampled_from((0, 0, 7))))
-    tensor.tensor_shape.unknown_rank = draw(st.sampled_from((False, False, True)))
-    for size in sizes:
-        tensor.tensor_shape.dim.add(size=size, name=draw(st.sampled_from(("", "batch"))))
-    dtype = dtypes.BY_NUMBER.get(number, dtypes.BY_NUMBER[wire.DT_FLOAT])
-    count = max(min(math.prod(sizes), MOST_ELEMENTS), 0)
-    for fill in draw(st.sampled_from(FILLS)):
-        fill(draw, tensor, dtype, count)
-    return tensor
-
-
 def _fill_field(draw, tensor, dtype, count):
     wanted = count * (2 if dtype.field in COMPLEX_FIELDS else 1)
     # A few short of the end, so that what fills the rest is seen to be the last.
@@ -103,10 +88,23 @@ def _fill_content(draw, tensor, dtype, count):
     tensor.tensor_content = draw(texts_content(count) if dtype.is_string else _contents(dtype, count))
 
 
-FILLS = (
-    *((), (_fill_field,), (_fill_field,), (_fill_content,), (_fill_content,)),
-    *((_fill_another,), (_fill_field, _fill_another), (_fill_field, _fill_another, _fill_content)),
-)
+TYPED = ((), (_fill_field,), (_fill_field,), (_fill_another,), (_fill_field, _fill_another))
+CONTENT = ((_fill_content,), (_fill_content,), (_fill_content, _fill_field, _fill_another))
+
+
+@st.composite
+def tensor_protos(draw, numbers=NUMBERS, fills=(*TYPED, *CONTENT)):
+    """Any dtype and shape; values as content or typed, as many as the shape takes or not, in the right field or not."""
+    sizes, number = draw(shapes()), draw(numbers)
+    tensor = wire.TensorProto(dtype=number, version_number=draw(st.sampled_from((0, 0, 7))))
+    tensor.tensor_shape.unknown_rank = draw(st.sampled_from((False, False, True)))
+    for size in sizes:
+        tensor.tensor_shape.dim.add(size=size, name=draw(st.sampled_from(("", "batch"))))
+    dtype = dtypes.BY_NUMBER.get(number, dtypes.BY_NUMBER[wire.DT_FLOAT])
+    count = max(min(math.prod(sizes), MOST_ELEMENTS), 0)
+    for fill in draw(st.sampled_from(fills)):
+        fill(draw, tensor, dtype, count)
+    return tensor
 
 
 def _extend(tensor, field, values):
@@ -127,11 +125,10 @@ def _contents(dtype, count):
 
 def texts_content(count):
     """TensorFlow's EncodeStringList, all lengths as varints and then all bytes, and what is close to it."""
-    return repeated(_LENGTHS_AND_TEXTS, count).flatmap(
-        lambda pairs: st.sampled_from(_ENDS).map(
-            lambda change: change(b"".join(itertools.chain(*zip(*pairs, strict=True))))
-        )
+    joined = repeated(_LENGTHS_AND_TEXTS, count).map(
+        lambda pairs: b"".join(length for length, _ in pairs) + b"".join(text for _, text in pairs)
     )
+    return joined.flatmap(lambda whole: st.sampled_from((whole, whole, whole, whole[:-1], whole[1:], whole + b"\0")))
 
 
 def _write_length(length):
@@ -143,7 +140,6 @@ def _write_length(length):
 
 _TEXTS = st.binary(max_size=9) | st.binary(min_size=126, max_size=130)
 _LENGTHS_AND_TEXTS = _TEXTS.flatmap(lambda text: st.tuples(_write_length(len(text)), st.just(text)))
-_ENDS = (*[lambda whole: whole] * 4, lambda whole: whole[:-1], lambda whole: whole[1:], lambda whole: whole + b"\0")
 
 
 def _varint(value):

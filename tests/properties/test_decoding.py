@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from servable import wire
 from servable.codec import decoding, dtypes
 from tests.properties.reading import plain, tensorflow_reads
-from tests.properties.tensor_protos import NO_DTYPES, tensor_protos, texts_content
+from tests.properties.tensor_protos import CONTENT, NO_DTYPES, TYPED, tensor_protos, texts_content
 
 
 def server_reads(tensor):
@@ -25,10 +25,11 @@ def check(tensor):
 
 # One dtype after another, or each would be tried a few times only.
 @pytest.mark.parametrize("number", [*sorted(dtypes.BY_NUMBER), *NO_DTYPES], ids=dtypes.name_of)
-@settings(max_examples=settings().max_examples // 4)
+@pytest.mark.parametrize("fills", [TYPED, CONTENT], ids=["typed", "content"])
+@settings(max_examples=settings().max_examples // 5)
 @given(data=st.data())
-def test_both_refuse_a_tensor_or_both_give_the_same_array(number, data):
-    check(data.draw(tensor_protos(st.just(number))))
+def test_both_refuse_a_tensor_or_both_give_the_same_array(number, fills, data):
+    check(data.draw(tensor_protos(st.just(number), fills)))
 
 
 @given(st.integers(1, 5).flatmap(lambda count: st.tuples(st.just(count), texts_content(count))))

@@ -11,6 +11,7 @@ from tests.properties.arrays import arrays
 from tests.properties.reading import plain, tensorflow_reads
 
 BY_NAME = {dtype.name: dtype for dtype in dtypes.BY_NUMBER.values()}
+INTEGERS = {name: dtype for name, dtype in BY_NAME.items() if dtype.field == "int_val"}
 # One dtype after another, or each would be tried a few times only.
 SOME = settings(max_examples=settings().max_examples // 4)
 
@@ -34,9 +35,7 @@ def test_what_is_encoded_is_read_as_the_same_array_here_and_by_tensorflow(dtype,
     assert plain(tensorflow_reads(tensor)) == plain(array)
 
 
-@pytest.mark.parametrize(
-    "dtype", [each for each in BY_NAME.values() if each.field == "int_val"], ids=lambda dtype: dtype.name
-)
+@pytest.mark.parametrize("dtype", INTEGERS.values(), ids=INTEGERS)
 @SOME
 @given(data=st.data(), as_integers=st.booleans())
 def test_integers_travel_as_the_numbers_that_they_are(dtype, data, as_integers):

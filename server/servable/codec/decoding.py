@@ -78,7 +78,7 @@ def _read_content(content: bytes, dtype: Dtype, count: int) -> np.ndarray[Any, A
             f"take {count * dtype.numpy.itemsize}"
         )
     stored = np.frombuffer(content, dtype.stored.newbyteorder("<"))
-    if dtype.number == wire.DT_BOOL and stored.view(np.uint8).max() > 1:
+    if dtype.number == wire.DT_BOOL and int(stored.view(np.uint8).max()) > 1:
         raise MalformedTensor("tensor_content of a bool tensor may hold the bytes 0 and 1 only")
     return stored.view(dtype.numpy)
 

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from servable.errors import InvalidArgument, ServingError, of_code
+from servable.execution import open_shapes
 from servable.execution.runs import Run, Runs, TimedRun
 
 _ENDPOINT = re.compile(r".*:[0-9]+")
@@ -23,7 +24,7 @@ class GraphSession:
         may_not_end: Whether a run may last for ever, however quick others were.
     """
 
-    def __init__(self, graph_def: Any, producer_ops: Any, config: Any, runs: Runs) -> None:
+    def __init__(self, graph_def: Any, producer_ops: Any, config: Any, runs: Runs, fed: Mapping[str, int]) -> None:
         """Import the graph.
 
         Args:
@@ -32,12 +33,13 @@ class GraphSession:
                 None.
             config: A tensorflow ConfigProto.
             runs: How the graph is run.
+            fed: The tensorflow.DataType of each tensor that may be fed, by name.
 
         Raises:
             ServingError: if this TensorFlow cannot run the graph.
         """
         if runs.checks_shapes:
-            _forget_placeholder_shapes(graph_def)
+            open_shapes.open_feeds(graph_def, {_endpoint(name): dtype for name, dtype in fed.items()})
         self.may_not_end = _may_not_end(graph_def)
         self._runs = runs
         graph = tf.Graph()
@@ -111,11 +113,3 @@ def _endpoints(tensor_names: Sequence[str]) -> list[str]:
 def _endpoint(tensor_name: str) -> str:
     """TensorFlow takes the name of an operation for that of its first output."""
     return tensor_name if _ENDPOINT.fullmatch(tensor_name) else f"{tensor_name}:0"
-
-
-def _forget_placeholder_shapes(graph_def: Any) -> None:
-    for node in graph_def.node:
-        # TensorFlow 1's builder writes the shapes of all outputs down once more.
-        for attribute in ("shape", "_output_shapes"):
-            if node.op == "Placeholder" and attribute in node.attr:
-                del node.attr[attribute]

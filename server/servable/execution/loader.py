@@ -74,7 +74,7 @@ class SavedModelLoader:
             _log.info("%s was saved by Keras 3 with tf.saved_model.save; its variables are joined", directory)
         producer_ops = full.meta_info_def.stripped_op_list if full.meta_info_def.HasField("stripped_op_list") else None
         try:
-            return GraphSession(full.graph_def, producer_ops, self.config, self.runs or best_runs())
+            return GraphSession(full.graph_def, producer_ops, self.config, self.runs or best_runs(), _fed_tensors(full))
         except ServingError as error:
             raise _explain(
                 error,
@@ -87,6 +87,11 @@ class SavedModelLoader:
 def _parse_text(text: bytes) -> wire.SavedModel:
     # TensorFlow's own message knows all fields; ours keeps as bytes what it does not know.
     return wire.SavedModel.FromString(text_format.Parse(text, saved_model_pb2.SavedModel()).SerializeToString())
+
+
+def _fed_tensors(meta_graph: Any) -> dict[str, int]:
+    definitions = meta_graph.signature_def.values()
+    return {info.name: info.dtype for definition in definitions for info in definition.inputs.values()}
 
 
 def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:

@@ -13,7 +13,7 @@ from servable import wire
 from servable.codec import dtypes
 from servable.errors import DeadlineExceeded, InvalidArgument
 from servable.execution.graph_session import GraphSession, translate
-from servable.execution.runs import Arrays
+from servable.execution.runs import Arrays, TimedRun
 
 # A run with a time limit costs a hand-over to TensorFlow's pool. It is taken only where it can matter: where
 # a run may last for ever, or once took more than this share of the time that is left.
@@ -28,6 +28,7 @@ class SessionRunner:
     def __init__(self, session: GraphSession, feeds: Sequence[str], fetches: Sequence[str]) -> None:
         self._session, self._feeds, self._fetches = session, feeds, fetches
         self._run = session.prepare(feeds, fetches)
+        self._timed_run: TimedRun | None = None
         self._wanted = _feed_order(session, feeds)
         self._longest_run_s = 0.0
         self.fetch_dtypes: Sequence[int] = [session.dtype_of(name) or wire.DT_INVALID for name in fetches]
@@ -49,7 +50,9 @@ class SessionRunner:
             return self._run(feeds)
         if timeout_s <= 0:
             raise DeadlineExceeded("Timed out waiting for notification")
-        return self._session.prepare_timed(self._feeds, self._fetches)(feeds, timeout_s)
+        if self._timed_run is None:
+            self._timed_run = self._session.prepare_timed(self._feeds, self._fetches)
+        return self._timed_run(feeds, timeout_s)
 
     def _is_surely_quick(self, timeout_s: float) -> bool:
         return not self._session.may_not_end and self._longest_run_s <= timeout_s * _SHARE_THAT_NEEDS_A_LIMIT

@@ -17,6 +17,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
+from servable.execution import open_shapes
+
 _log = logging.getLogger(__name__)
 
 Arrays = Sequence[np.ndarray[Any, Any]]
@@ -89,18 +91,20 @@ class PublicRuns:
     def prepare(self, session: Any, feeds: Sequence[str], fetches: Sequence[str]) -> Run:
         """See Runs."""
         _check_names(session.graph, feeds, fetches)
+        fed_names = open_shapes.find(session.graph, feeds)
 
         def run(arrays: Arrays) -> Sequence[Any]:
-            results: Sequence[Any] = session.run(fetches, dict(zip(feeds, arrays, strict=True)))
+            results: Sequence[Any] = session.run(fetches, dict(zip(fed_names, arrays, strict=True)))
             return results
 
         return run
 
     def prepare_timed(self, session: Any, feeds: Sequence[str], fetches: Sequence[str]) -> TimedRun:
         """See Runs."""
+        fed_names = open_shapes.find(session.graph, feeds)
 
         def run(arrays: Arrays, timeout_s: float) -> Sequence[Any]:
-            fed = dict(zip(feeds, arrays, strict=True))
+            fed = dict(zip(fed_names, arrays, strict=True))
             results: Sequence[Any] = session.run(fetches, fed, options=_time_limit(timeout_s))
             return results
 

@@ -1,0 +1,79 @@
+"""What flags make of a server, seen in what it is put together from."""
+
+import pytest
+from tensorflow.core.protobuf import config_pb2
+
+from servable import app, process
+from servable.options import ServerOptions
+from tests.process.certificates import Authority, ssl_config
+
+PROFILER = "/tensorflow.ProfilerService/"
+
+
+def settings(**flags):
+    return app.configure(ServerOptions(model_base_path="/models/m", **flags)).settings
+
+
+def models(**flags):
+    return [(model.name, model.base_path) for model in app.configure(ServerOptions(**flags)).models]
+
+
+@pytest.mark.parametrize(
+    ("flag", "tags"),
+    [
+        ("serve", ["serve"]),
+        ("", ["serve"]),
+        ("serve,gpu", ["serve", "gpu"]),
+        ("serve, gpu ", ["serve", " gpu "]),
+        ("serve,", ["serve", ""]),
+    ],
+)
+def test_tags_are_split_at_commas_and_not_trimmed(flag, tags):
+    assert process._make_loader(ServerOptions(saved_model_tags=flag)).tags == tags
+
+
+def test_the_session_config_reaches_the_loader():
+    loader = process._make_loader(ServerOptions(tensorflow_session_parallelism=3))
+    assert loader.config == config_pb2.ConfigProto(
+        intra_op_parallelism_threads=3, inter_op_parallelism_threads=3, gpu_options=config_pb2.GPUOptions()
+    )
+
+
+@pytest.mark.parametrize(("flag", "threads"), [(1, 1), (7, 7), (0, 1), (-5, 1)])
+def test_at_least_one_thread_serves(flag, threads):
+    assert settings(grpc_max_threads=flag).worker_threads == threads
+
+
+def test_channel_arguments_reach_the_server():
+    arguments = settings(grpc_channel_arguments="grpc.max_connection_age_ms=2000,grpc.lb_policy_name=grpclb")
+    assert arguments.channel_arguments == [("grpc.max_connection_age_ms", 2000), ("grpc.lb_policy_name", "grpclb")]
+
+
+def test_by_default_the_server_speaks_clear_text_on_all_addresses_of_the_machine():
+    assert settings().credentials is None
+    assert settings().addresses == ["0.0.0.0:8500"]
+
+
+def test_tls_and_alts_are_never_clear_text(tmp_path):
+    path = tmp_path / "ssl.config"
+    path.write_text(ssl_config(Authority("ours").vouch_for("server")))
+    assert settings(ssl_config_file=str(path)).credentials is not None
+    assert settings(use_alts_credentials=True).credentials is not None
+
+
+def test_the_profiler_has_its_flag():
+    assert sorted(process._make_profiler(ServerOptions())) == [PROFILER + "Profile", PROFILER + "Terminate"]
+    assert process._make_profiler(ServerOptions(enable_profiler=False)) == {}
+
+
+def test_a_name_and_a_base_path_are_one_model():
+    assert models(model_base_path="/models/m") == [("default", "/models/m")]
+    assert models(model_name="m", model_base_path="/models/m/") == [("m", "/models/m/")]
+
+
+def test_a_config_file_overrules_name_and_base_path(model_config):
+    path = str(model_config({"a": "/models/a", "b": "/models/b"}))
+    assert models(model_config_file=path, model_name="c", model_base_path="/models/c") == [
+        ("a", "/models/a"),
+        ("b", "/models/b"),
+    ]

@@ -1,0 +1,71 @@
+"""Which versions a policy wants of those that are there."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servable.config.version_policy import All, Latest, Specific
+from servable.sources.base_path import Version, list_versions
+from servable.sources.policy import select
+
+NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
+
+
+def versions(*numbers):
+    return [Version(number, Path("/models/m", str(number))) for number in numbers]
+
+
+def chosen(policy, *numbers):
+    return [version.number for version in select(versions(*numbers), policy)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Latest(), [30]),
+        (Latest(1), [30]),
+        (Latest(2), [7, 30]),
+        (Latest(3), [-1, 7, 30]),
+        (Latest(4), [-1, 7, 30]),
+        (All(), [-1, 7, 30]),
+        (Specific((7,)), [7]),
+        (Specific((30, -1)), [-1, 30]),
+        (Specific((7, 8, 9)), [7]),
+        (Specific((7, 7)), [7]),
+        (Specific((8,)), []),
+        (Specific(()), []),
+    ],
+)
+def test_a_policy_chooses_by_number(policy, expected):
+    assert chosen(policy, 7, 30, -1) == expected
+
+
+@pytest.mark.parametrize("policy", [Latest(), Latest(5), All(), Specific((1,))])
+def test_of_nothing_nothing_is_chosen(policy):
+    assert chosen(policy) == []
+
+
+def test_a_specific_version_is_found_under_a_name_with_zeros(tmp_path):
+    (tmp_path / "00000123").mkdir()
+    found = list_versions("m", str(tmp_path))
+    assert select(found, Specific((123,))) == [Version(123, tmp_path / "00000123")]
+
+
+@given(st.lists(NUMBERS, unique=True), st.integers(1, 1 << 32))
+def test_the_latest_are_the_highest_and_no_more_than_asked_for(numbers, count):
+    latest = chosen(Latest(count), *numbers)
+    assert latest == sorted(latest)
+    assert len(latest) == min(count, len(numbers))
+    assert all(other < min(latest) for other in set(numbers) - set(latest))
+
+
+@given(st.lists(NUMBERS, unique=True), st.lists(NUMBERS))
+def test_specific_versions_are_those_that_are_asked_for_and_there(numbers, asked):
+    assert chosen(Specific(tuple(asked)), *numbers) == sorted(set(numbers) & set(asked))
+
+
+@given(st.lists(NUMBERS, unique=True))
+def test_all_are_all(numbers):
+    assert chosen(All(), *numbers) == sorted(numbers)
