@@ -97,7 +97,7 @@ def test_an_empty_certificate_is_refused(write):
     assert refusal(write(server_key=KEY)) == f"server_cert is empty. {RIGHT_CERT}"
 
 
-# Fixed ids here and below: keys are made anew by each worker of pytest-xdist, and workers must agree on the tests' names.
+# Fixed ids here and below: each worker of pytest-xdist makes keys anew, and workers must agree on the names of tests.
 @pytest.mark.parametrize(
     "key",
     ["/etc/ssl/key.pem", CERT, KEY[: len(KEY) // 2], "hunter2"],
