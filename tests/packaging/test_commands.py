@@ -107,6 +107,14 @@ def test_test_runs_pytest_in_two_processes_from_the_root(copy_script, tmp_path):
     assert (tmp_path / "prepared").read_text() == "test"
 
 
+def test_test_without_arguments_runs_both_suites(copy_script, tmp_path):
+    script = copy_script("test", python='#!/bin/sh\npwd\necho "$@"\ncase "$*" in *client*) exit 3 ;; esac\n')
+    done = run([sys.executable, script])
+    client = "-m pytest -n 2 -c client/pyproject.toml client/tests"
+    assert done.stdout == f"{tmp_path}\n-m pytest -n 2\n{tmp_path}\n{client}\n"
+    assert done.returncode == 3
+
+
 @pytest.fixture
 def check(copy_script, tmp_path):
     """Returns a function that runs scripts/check with tools that pass, but for the one named."""
