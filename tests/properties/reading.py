@@ -5,7 +5,17 @@ import tensorflow as tf
 
 from servable.codec import dtypes
 
-FOUR_BITS = [dtype.numpy for dtype in dtypes.BY_NUMBER.values() if dtype.name in {"int4", "uint4"}]
+
+def _is_known(number):
+    try:
+        return bool(tf.as_dtype(number))
+    except TypeError:
+        return False
+
+
+# The dtypes that this TensorFlow has as well: 2.16 lacks the latest of eight bits.
+DTYPES = [dtype for number, dtype in sorted(dtypes.BY_NUMBER.items()) if _is_known(number)]
+FOUR_BITS = [dtype.numpy for dtype in DTYPES if dtype.name in {"int4", "uint4"}]
 
 
 def tensorflow_reads(tensor):

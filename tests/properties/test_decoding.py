@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from servable import wire
 from servable.codec import decoding, dtypes
-from tests.properties.reading import plain, tensorflow_reads
+from tests.properties.reading import DTYPES, plain, tensorflow_reads
 from tests.properties.tensor_protos import CONTENT, NO_DTYPES, TYPED, tensor_protos, texts_content
 
 
@@ -24,7 +24,7 @@ def check(tensor):
 
 
 # One dtype after another, or each would be tried a few times only.
-@pytest.mark.parametrize("number", [*sorted(dtypes.BY_NUMBER), *NO_DTYPES], ids=dtypes.name_of)
+@pytest.mark.parametrize("number", [*(dtype.number for dtype in DTYPES), *NO_DTYPES], ids=dtypes.name_of)
 @pytest.mark.parametrize("fills", [TYPED, CONTENT], ids=["typed", "content"])
 @settings(max_examples=settings().max_examples // 5)
 @given(data=st.data())

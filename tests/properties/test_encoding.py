@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servable import wire
-from servable.codec import decoding, dtypes, encoding
+from servable.codec import decoding, encoding
 from tests.properties.arrays import arrays
-from tests.properties.reading import plain, tensorflow_reads
+from tests.properties.reading import DTYPES, plain, tensorflow_reads
 
-BY_NAME = {dtype.name: dtype for dtype in dtypes.BY_NUMBER.values()}
+BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 INTEGERS = {name: dtype for name, dtype in BY_NAME.items() if dtype.field == "int_val"}
 # One dtype after another, or each would be tried a few times only.
 SOME = settings(max_examples=settings().max_examples // 4)

@@ -1,0 +1,102 @@
+"""What the sync and the asyncio client share: settings, checked once, and the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from servable_client import _core
+from servable_client._core import Choice, Core
+from servable_client._deadline import Deadline
+from servable_client._network import Metadata, Network, Tls, merge_metadata
+from servable_client.errors import ClientClosed, DeadlineExceeded
+
+TIMEOUT_S = 30.0
+"""The default deadline of a call, which is also what TensorFlow Serving gives its REST calls."""
+
+RELOAD_TIMEOUT_S = 600.0
+"""The default deadline of `reload_config`: a server answers it when the new models are loaded."""
+
+
+class ClientBase:
+    """Settings and the core; a subclass brings the I/O."""
+
+    def __init__(
+        self,
+        target: str | Sequence[str],
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        infer: bool = True,
+        retries: int = 3,
+        compression: str | None = None,
+        tls: Tls | bool | None = None,
+        token: str | Callable[[], str] | None = None,
+        call_credentials: Any = None,
+        metadata: Metadata | None = None,
+        interceptors: Sequence[Any] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make a client; nothing is connected yet.
+
+        Args:
+            target: Where the server is: `"host:port"`, `"unix:/path"`, `"dns:///host:port"` (all addresses of the
+                name in turn) or any other target that gRPC knows. A list of `"host:port"` is called in turn (round
+                robin); its names are resolved here and once, so that with names that change `dns:///` is right.
+            model: The model that calls ask for unless they name another. So with the next three.
+            version: A version; by default the newest.
+            label: A version by its label, in place of `version`.
+            signature: A signature; by default `serving_default`.
+            timeout_s: Seconds that a call may take in all, retries included; `math.inf` for no deadline.
+            infer: Whether `predict` asks for the model's signature, once for each model, version and label and again
+                when another version serves. It makes unnamed inputs, conversions and checks of names possible.
+            retries: How often a call is tried again when the server is UNAVAILABLE (0 to 4, with growing, jittered
+                pauses, all before the deadline). Nothing else is retried.
+            compression: `"gzip"` or `"deflate"` for requests; replies are as the server sends them.
+            tls: True for TLS with public certificates, or a `Tls` that says which.
+            token: A bearer token, or a function that is asked for it at each call. Needs tls.
+            call_credentials: Any `grpc.CallCredentials`. Need tls.
+            metadata: Headers of all calls; a call's own come after them.
+            interceptors: gRPC client interceptors, of grpc.aio for the AsyncClient. They see messages as bytes.
+            options: More gRPC channel options by name, which win over the client's own.
+
+        Raises:
+            InputError: if a setting is wrong, a file of tls cannot be read or a name of a list not be resolved.
+        """
+        network = Network(target, retries, compression, tls, token, call_credentials, options)
+        self._name = network.name
+        self._connection = network.connection()
+        self._interceptors = tuple(interceptors)
+        self._core = Core(Choice(model, version, label, signature), infer=infer, name=self._name)
+        self._timeout_s = timeout_s
+        self._metadata = merge_metadata(metadata)
+        self._closed = False
+        Deadline(timeout_s)  # raises if it is no number
+        self._open()
+
+    def _open(self) -> None:
+        """Make the channel, if it is made at once."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    def _deadline(self, timeout_s: float | None) -> Deadline:
+        return Deadline(self._timeout_s if timeout_s is None else timeout_s)
+
+    def _headers(self, metadata: Metadata | None) -> tuple[tuple[str, str | bytes], ...]:
+        return merge_metadata(self._metadata, metadata) if metadata else self._metadata
+
+    def _time_for(self, call: _core.Call, deadline: Deadline) -> float | None:
+        """The seconds that gRPC may take for a call that may be made now."""
+        if self._closed:
+            raise self._closed_error()
+        left_s = deadline.timeout_s(call.at_most_s)
+        if left_s is not None and left_s <= 0:
+            raise DeadlineExceeded("the time was over before the call was sent", target=self._name, model=call.model)
+        return left_s
+
+    def _closed_error(self) -> ClientClosed:
+        return ClientClosed(f"{self!r} is closed")

@@ -1,0 +1,144 @@
+"""The command bench: the request is made and tried once, then sent by processes that do nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import grpc
+import numpy as np
+
+from servable_client._cli_connection import make_client, make_network, positive
+from servable_client._cli_inputs import read_inputs
+from servable_client._cli_output import as_json
+from servable_client.bench import fleet, report
+from servable_client.bench.plan import Plan
+from servable_client.client import Client
+from servable_client.errors import InputError
+from servable_client.signatures import TensorSpec
+
+NOTES = """\
+
+Without inputs, zeros (or empty strings) in the shapes of the signature are sent, with --batch for open sizes.
+By default --concurrency calls are under way all the time, and the next is sent when one has ended. With --rate calls
+are sent on time whatever the server does, and latency is counted from the time at which each should have been sent.
+The reply of each call is received and not decoded. Nothing is tried again: failures are counted by their code.
+"""
+_PREDICT = "/tensorflow.serving.PredictionService/Predict"
+_CONCURRENCY, _RATE_CONCURRENCY = 8, 256
+_CLEAR = "\r\x1b[K"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    group = parser.add_argument_group("load")
+    group.add_argument(
+        "-c",
+        "--concurrency",
+        type=_count,
+        metavar="N",
+        help=f"calls under way at once ({_CONCURRENCY}; with --rate at most, {_RATE_CONCURRENCY})",
+    )
+    group.add_argument("-r", "--rate", type=positive, metavar="R", help="calls to send in a second")
+    group.add_argument(
+        "-d", "--duration", type=positive, default=10.0, metavar="S", help="seconds to measure (%(default)g)"
+    )
+    group.add_argument(
+        "--warmup", type=_not_negative, default=1.0, metavar="S", help="seconds before that (%(default)g)"
+    )
+    group.add_argument("--processes", type=_count, metavar="N", help="processes that send (half the cores, 4 at most)")
+    group.add_argument(
+        "--batch", type=_count, default=1, metavar="N", help="for open sizes without inputs (%(default)s)"
+    )
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="see below")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    return 0.0 if float(text) == 0 else positive(text)
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure a signature; the status is 1 if no call succeeded."""
+    plan = _make_plan(options)
+    shows = sys.stderr.isatty()
+    result = fleet.run(plan, _show if shows else _ignore)
+    if shows:
+        sys.stderr.write(_CLEAR)
+    found = as_json(report.as_value(plan, result)) if options.json else report.as_text(plan, result)
+    sys.stdout.write(found + "\n")
+    sys.stdout.flush()
+    return 0 if result.latencies.total else 1
+
+
+def _show(progress: fleet.Progress) -> None:
+    sys.stderr.write(_CLEAR + report.progress_line(progress))
+    sys.stderr.flush()
+
+
+def _ignore(_progress: fleet.Progress) -> None:
+    pass
+
+
+def _make_plan(options: argparse.Namespace) -> Plan:
+    caught = _Catcher()
+    with make_client(options, [caught]) as client:
+        inputs = read_inputs(options.inputs) if options.inputs else _make_zeros(client, options)
+        # Once as a user would, so that what is wrong is told in one line before anything is measured.
+        client.predict(inputs)
+        headers = tuple(options.metadata)
+    concurrency = options.concurrency or (_RATE_CONCURRENCY if options.rate else _CONCURRENCY)
+    return Plan(
+        network=make_network(options),
+        path=_PREDICT,
+        request=caught.request,
+        metadata=headers,
+        timeout_s=options.timeout,
+        concurrency=concurrency,
+        rate=options.rate,
+        duration_s=options.duration,
+        warmup_s=options.warmup,
+        processes=min(options.processes or _default_processes(), concurrency),
+    )
+
+
+def _default_processes() -> int:
+    # The server may be on this machine too, and needs the other half.
+    return max(1, min(4, (os.cpu_count() or 1) // 2))
+
+
+class _Catcher(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc,unused-ignore]
+    """Keeps the bytes of the last Predict."""
+
+    request = b""
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: bytes) -> Any:
+        """Let a call pass, and look at it."""
+        if client_call_details.method in {_PREDICT, _PREDICT.encode()}:
+            self.request = request
+        return continuation(client_call_details, request)
+
+
+def _make_zeros(client: Client, options: argparse.Namespace) -> dict[str, Any]:
+    signatures = client.metadata().signatures
+    name = options.signature or "serving_default"
+    if name not in signatures:
+        raise InputError(
+            f"model {options.model!r} has no signature {name!r}; it has: {', '.join(signatures) or 'none'}"
+        )
+    return {spec.name: _zeros(spec, options.batch) for spec in signatures[name].inputs.values()}
+
+
+def _zeros(spec: TensorSpec, batch: int) -> Any:
+    if spec.shape is None:
+        raise InputError(f"input {spec.name!r} has no known rank: pass {spec.name}=...", input=spec.name)
+    shape = [batch if size is None else size for size in spec.shape]
+    return np.full(shape, b"", object) if spec.dtype == "string" else np.zeros(shape, spec.numpy)

@@ -1,0 +1,113 @@
+"""Inputs as words of a command: JSON, files of NumPy, standard input."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from servable_client.errors import InputError
+
+# JSON never starts like this, so that what does is a name.
+_NAMED = re.compile(r"([A-Za-z_][\w./:-]*)=(.*)", re.DOTALL)
+
+
+def read_inputs(words: Sequence[str]) -> Any:
+    """What `Client.predict` takes: a dict of inputs by name, or the one value without a name.
+
+    Raises:
+        InputError: if a word is no input, or a name comes twice.
+        OSError: if a file cannot be read.
+    """
+    named: dict[str, Any] = {}
+    for word in words:
+        found = _NAMED.fullmatch(word)
+        value = _read_value(found[1], found[2]) if found else _read_value("", word)
+        if found:
+            value = {found[1]: value}
+        elif not isinstance(value, dict):
+            if len(words) > 1:
+                raise InputError(f"{_cut(word)} has no name, and there are {len(words)} inputs: use NAME=...")
+            return value
+        for name in value.keys() & named.keys():
+            raise InputError(f"input {name!r} is given twice", input=name)
+        named.update(value)
+    return named
+
+
+def _read_value(name: str, word: str) -> Any:
+    if word in {"-", "@-"}:
+        return _parse(name, sys.stdin.read(), "standard input")
+    if not word.startswith("@"):
+        return _parse(name, word, _cut(word))
+    path = Path(word[1:])
+    read = _READERS.get(path.suffix)
+    if read is None:
+        raise InputError(f"{_subject(name)}: {path}: expected a file that ends in {', '.join(_READERS)}")
+    return read(name, path)
+
+
+def _read_npy(name: str, path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{_subject(name)}: {path} is no array: {error}") from None
+
+
+def _read_npz(name: str, path: Path) -> Any:
+    if name:
+        raise InputError(f"input {name!r}: {path} has arrays by name: pass it as @{path}, or one of them as .npy")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} holds no arrays by name: {error}") from None
+
+
+def _read_json(name: str, path: Path) -> Any:
+    try:
+        return _parse(name, path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{_subject(name)}: {path} is no JSON: {error}") from None
+
+
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".json": _read_json}
+
+
+def _parse(name: str, text: str, what: str) -> Any:
+    try:
+        value = json.loads(text, object_hook=_read_object)
+    except json.JSONDecodeError as error:
+        hint = "" if error.pos else "; a string needs its quotes: '\"text\"'"
+        raise InputError(f"{_subject(name)}: {what} is no JSON: {error}{hint}", input=name or None) from None
+    except RecursionError:
+        raise InputError(f"{_subject(name)}: {what} is nested too deeply", input=name or None) from None
+    if name and isinstance(value, dict):
+        raise InputError(f'input {name!r}: expected a value or a list, got a JSON object that is not {{"b64": ...}}')
+    return value
+
+
+def _read_object(value: dict[str, Any]) -> Any:
+    """Bytes in the way of TensorFlow Serving's REST API: an object whose only key is b64."""
+    if value.keys() != {"b64"}:
+        return value
+    try:
+        return base64.b64decode(value["b64"], validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise InputError(f"a b64 value is no base64: {error}") from None
+
+
+def _subject(name: str) -> str:
+    return f"input {name!r}" if name else "the input"
+
+
+def _cut(word: str) -> str:
+    return repr(word if len(word) <= 40 else f"{word[:37]}...")
