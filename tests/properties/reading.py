@@ -8,7 +8,7 @@ from servable.codec import dtypes
 
 def _is_known(number):
     try:
-        return bool(tf.as_dtype(number))
+        return tf.as_dtype(number) is not None
     except TypeError:
         return False
 
