@@ -56,8 +56,9 @@ class ServingError(Exception):
     code: ClassVar[Code]
 
     def __init__(self, message: str, hints: Mapping[str, str] = _NO_HINTS) -> None:
-        super().__init__(message)
-        self.message = message
+        # A path may hold bytes that are no text. Replies cannot.
+        self.message = message.encode(errors="replace").decode()
+        super().__init__(self.message)
         self.hints = hints
 
     def __str__(self) -> str:

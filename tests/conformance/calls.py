@@ -37,7 +37,7 @@ class Refusal:
 
     @property
     def told(self):
-        """Code and text, to compare with a row of the contract."""
+        """Code and text, to compare with what the original says."""
         return self.code, self.details
 
 

@@ -1,4 +1,4 @@
-"""Classify over a socket, with the stock stubs: contract 2.2 and 2.3, and catalogue rows 55 to 74 and 107 to 111."""
+"""Classify over a socket, with the stock stubs: sections 2.2 and 2.3 of requirements.toml."""
 
 import pytest
 

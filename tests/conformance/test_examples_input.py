@@ -1,4 +1,4 @@
-"""Contract 2.1: how the examples of a request reach the graph, and what is said of those that do not."""
+"""Section 2.1 of requirements.toml: how examples reach the graph, and what is said of those that do not."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""GetModelMetadata over a socket, with the stock stubs: contract 3, and catalogue rows 2 and 117 to 120."""
+"""GetModelMetadata over a socket, with the stock stubs: section 3 of requirements.toml."""
 
 import pytest
 from google.protobuf import text_format

@@ -1,6 +1,6 @@
 """GetModelStatus over a socket, with the stock stubs, and the states that the manager publishes.
 
-Contract 4.1, and catalogue rows 1 and 121 to 126.
+Section 4.1 of requirements.toml.
 """
 
 import pytest

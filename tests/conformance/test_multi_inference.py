@@ -1,4 +1,4 @@
-"""MultiInference over a socket, with the stock stubs: contract 2.4, and catalogue rows 88 to 106."""
+"""MultiInference over a socket, with the stock stubs: section 2.4 of requirements.toml."""
 
 import pytest
 

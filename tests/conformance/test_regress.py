@@ -1,4 +1,4 @@
-"""Regress over a socket, with the stock stubs: contract 2.2 and 2.3, and catalogue rows 75 to 87 and 112 to 116."""
+"""Regress over a socket, with the stock stubs: sections 2.2 and 2.3 of requirements.toml."""
 
 import pytest
 

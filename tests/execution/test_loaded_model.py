@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from servable.errors import InvalidArgument
-from servable.execution import loaded_model
 from servable.execution.loaded_model import MAX_RUNNERS, LoadedModel
 
 PATIENCE_S = 30.0
@@ -127,7 +126,3 @@ def test_everybody_who_waits_hears_that_a_runner_cannot_be_made(model, session):
 def test_closing_closes_the_session(model, session):
     model.close()
     assert session.closed
-
-
-def test_the_cap_is_what_its_module_says():
-    assert loaded_model.MAX_RUNNERS == 128

@@ -106,6 +106,13 @@ def test_xla_is_asked_for(device):
     assert config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.ON_1
 
 
+def test_xla_is_off_unless_asked_for_even_where_a_file_turns_it_on(tmp_path):
+    file = tmp_path / "session.pbtxt"
+    file.write_text("graph_options { optimizer_options { global_jit_level: ON_2 } }")
+    config = make(tensorflow_session_config_file=str(file))
+    assert config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.OFF
+
+
 def test_xla_on_the_cpu_needs_tensorflows_own_flag_beside_those_that_are_set(monkeypatch):
     monkeypatch.setenv(XLA_VARIABLE, "--tf_xla_min_cluster_size=2")
     make(xla_gpu_compilation_enabled=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from threading import BrokenBarrierError
@@ -79,16 +82,31 @@ def run(plan: Plan, tell: Callable[[Progress], None]) -> Result:
         context.Process(target=run_worker, args=(plan, index, board, ready, start_ns), daemon=True)
         for index in range(plan.processes)
     ]
-    try:
-        for worker in workers:
-            worker.start()
-        measure_ns = _release(plan, ready, start_ns)
-        is_whole = _follow(workers, board, measure_ns, tell)
-    finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
+    with _interrupts() as interrupted:
+        try:
+            for worker in workers:
+                worker.start()
+            measure_ns = _release(plan, ready, start_ns)
+            is_whole = _follow(workers, board, measure_ns, tell, interrupted)
+        finally:
+            for worker in workers:
+                worker.terminate()
+                worker.join()
     return _read(plan, board, measure_ns, is_whole=is_whole)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Set by Ctrl-C. A KeyboardInterrupt could be raised where somebody else swallows it, and be lost."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _release(plan: Plan, ready: Any, start_ns: Any) -> int:
@@ -107,17 +125,22 @@ def _release(plan: Plan, ready: Any, start_ns: Any) -> int:
     return int(start_ns.value) + int(plan.warmup_s * _NS_PER_S)
 
 
-def _follow(workers: Sequence[BaseProcess], board: Board, measure_ns: int, tell: Callable[[Progress], None]) -> bool:
+def _follow(
+    workers: Sequence[BaseProcess],
+    board: Board,
+    measure_ns: int,
+    tell: Callable[[Progress], None],
+    interrupted: threading.Event,
+) -> bool:
     """Wait for the end; returns whether it was reached."""
-    try:
-        for worker in workers:
-            while worker.is_alive():
-                worker.join(_LOOK_S)
-                tell(_progress(board, measure_ns))
-            if worker.exitcode:
-                raise BenchFailed(f"a process of the benchmark ended with status {worker.exitcode}")
-    except KeyboardInterrupt:
-        return False
+    for worker in workers:
+        while worker.is_alive():
+            if interrupted.is_set():
+                return False
+            worker.join(_LOOK_S)
+            tell(_progress(board, measure_ns))
+        if worker.exitcode:
+            raise BenchFailed(f"a process of the benchmark ended with status {worker.exitcode}")
     return True
 
 
