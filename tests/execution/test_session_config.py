@@ -36,8 +36,10 @@ def config_file(tmp_path):
     return write
 
 
-def test_no_flag_leaves_all_to_tensorflow():
-    assert make() == config_pb2.ConfigProto(gpu_options=config_pb2.GPUOptions())
+def test_no_flag_leaves_all_but_xla_to_tensorflow():
+    expected = config_pb2.ConfigProto(gpu_options=config_pb2.GPUOptions())
+    expected.graph_options.optimizer_options.global_jit_level = config_pb2.OptimizerOptions.OFF
+    assert make() == expected
 
 
 @pytest.mark.parametrize(
@@ -106,10 +108,9 @@ def test_xla_is_asked_for(device):
     assert config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.ON_1
 
 
-def test_xla_is_off_unless_asked_for_even_where_a_file_turns_it_on(tmp_path):
-    file = tmp_path / "session.pbtxt"
-    file.write_text("graph_options { optimizer_options { global_jit_level: ON_2 } }")
-    config = make(tensorflow_session_config_file=str(file))
+def test_xla_is_off_unless_asked_for_even_where_a_file_turns_it_on(config_file):
+    path = config_file("graph_options { optimizer_options { global_jit_level: ON_2 } }")
+    config = make(tensorflow_session_config_file=path)
     assert config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.OFF
 
 
