@@ -6,7 +6,14 @@ Knows the stock messages and nothing of the product.
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2, regression_pb2
 
-from tests.conformance.calls import PREDICTION_SERVICE, TIMEOUT_S, model_spec, refused
+from tests.conformance.calls import (
+    INVALID_ARGUMENT,
+    NOT_FOUND,
+    PREDICTION_SERVICE,
+    TIMEOUT_S,
+    model_spec,
+    refused,
+)
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
@@ -16,6 +23,15 @@ PREDICT_METHOD = "tensorflow/serving/predict"
 MODELS = ("half_plus_two", "half_plus_two_tf2", "example_heads", "dnn_classifier", "odd_heads")
 # Every call that takes examples; the last asks one regression task.
 APIS = ("Classify", "Regress", "MultiInference")
+
+# Name, further fields, and the code and text that they are refused with, on a server of MODELS.
+SPECS_THAT_FIND_NOTHING = [
+    ("", {}, INVALID_ARGUMENT, "ModelSpec has no name specified."),
+    ("nope", {}, NOT_FOUND, "Servable not found for request: Latest(nope)"),
+    ("nope", {"version": 1}, NOT_FOUND, "Servable not found for request: Specific(nope, 1)"),
+    ("odd_heads", {"version": 9}, NOT_FOUND, "Servable not found for request: Specific(odd_heads, 9)"),
+    ("odd_heads", {"label": "canary"}, INVALID_ARGUMENT, "Unrecognized servable version label: canary"),
+]
 
 
 def example(**features):

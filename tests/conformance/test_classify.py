@@ -6,10 +6,11 @@ from servable import errors
 from servable.inference import classification
 from servable.inference.classify import Classify
 from tests.conformance import fakes
-from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, NOT_FOUND, RUNS, refusal
+from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, RUNS, refusal
 from tests.conformance.example_calls import (
     CLASSIFY_METHOD,
     MODELS,
+    SPECS_THAT_FIND_NOTHING,
     classification_pb2,
     classify,
     example,
@@ -131,16 +132,7 @@ def test_a_request_without_a_model_spec_is_refused(served):
     assert refused_by(served, "Classify", request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
-@pytest.mark.parametrize(
-    ("name", "version", "code", "text"),
-    [
-        ("", {}, INVALID_ARGUMENT, "ModelSpec has no name specified."),
-        ("nope", {}, NOT_FOUND, "Servable not found for request: Latest(nope)"),
-        ("nope", {"version": 1}, NOT_FOUND, "Servable not found for request: Specific(nope, 1)"),
-        ("odd_heads", {"version": 9}, NOT_FOUND, "Servable not found for request: Specific(odd_heads, 9)"),
-        ("odd_heads", {"label": "canary"}, INVALID_ARGUMENT, "Unrecognized servable version label: canary"),
-    ],
-)
+@pytest.mark.parametrize(("name", "version", "code", "text"), SPECS_THAT_FIND_NOTHING)
 def test_a_model_spec_that_finds_nothing_is_refused(served, name, version, code, text):
     assert refused(served, name, "classify_ok", **version) == (code, text)
 

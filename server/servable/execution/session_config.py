@@ -53,11 +53,9 @@ def _set_precision(config: Any, precision: str) -> None:
 
 
 def _set_compilation(config: Any, options: ServerOptions) -> None:
-    levels, is_on = (
-        config_pb2.OptimizerOptions,
-        options.xla_cpu_compilation_enabled or options.xla_gpu_compilation_enabled,
-    )
-    config.graph_options.optimizer_options.global_jit_level = levels.ON_1 if is_on else levels.OFF
+    levels = config_pb2.OptimizerOptions
+    asked_for = options.xla_cpu_compilation_enabled or options.xla_gpu_compilation_enabled
+    config.graph_options.optimizer_options.global_jit_level = levels.ON_1 if asked_for else levels.OFF
     if options.xla_cpu_compilation_enabled:
         # TensorFlow reads this once, when the first graph is compiled; on a CPU the level alone compiles
         # nothing.

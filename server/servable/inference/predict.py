@@ -6,7 +6,7 @@ cc/saved_model/util.cc. The order of the checks is theirs, since only the first 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,11 +87,14 @@ def _read_inputs(
                 {"signature_inputs": _join(signature.inputs)},
             )
         feeds.append(name)
-    _check_unused(signature, sent)
+    if signature.defaults:
+        _check_unused(signature, sent)
     return tuple(feeds), arrays
 
 
-def _check_count(signature: Signature, sent: Iterable[str]) -> None:
+def _check_count(signature: Signature, sent: Collection[str]) -> None:
+    if len(sent) == len(signature.inputs):
+        return
     names = set(sent)
     expected = set(signature.inputs)
     if len(names) > len(expected) or (len(names) < len(expected) and not signature.defaults):
