@@ -40,8 +40,8 @@ class Running:
 
 
 def start(store, *names: str, runs: str = "private", **flags: Any) -> Running:
-    """Serve test models by their names, each under its own name."""
-    options = ServerOptions(model_base_path=str(store.base_path(names[0])), **flags)
+    """Serve test models by their names, each under its own name. What cannot be loaded fails at once."""
+    options = ServerOptions(model_base_path=str(store.base_path(names[0])), **{"max_num_load_retries": 0, **flags})
     configuration = dataclasses.replace(
         app.configure(options),
         models=[ModelConfig(name, str(store.base_path(name))) for name in names],

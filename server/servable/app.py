@@ -6,6 +6,7 @@ model_servers/server.cc); health follows the models; a drain comes before the st
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,23 +15,25 @@ from typing import Any
 from servable import options as flags
 from servable.config import channel_arguments, models, ssl_config
 from servable.config.models import ModelConfig
-from servable.errors import Unknown
+from servable.control_plane import ControlPlane
 from servable.inference.classify import Classify
 from servable.inference.metadata import GetModelMetadata
 from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
-from servable.lifecycle.manager import AspiredVersion, Loader, Manager
+from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.states import ServableId, VersionState
-from servable.management.reload import handle_reload_config_request
+from servable.management.reload import HandleReloadConfigRequest
+from servable.management.served_models import wait_until_any_serves
 from servable.management.status import GetModelStatus
+from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.routing import Router
-from servable.sources import base_path, policy
 from servable.transport import credentials, health
 from servable.transport.handlers import Method
 from servable.transport.server import GrpcServer, ServerSettings
+
+_log = logging.getLogger(__name__)
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
@@ -47,10 +50,16 @@ _SERVICE_HEALTH_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that the flags say, and the files that they name, read and checked."""
+    """All that the flags say, and the files that they name, read and checked.
+
+    Attributes:
+        options: The flags.
+        models: What to serve at first; None if the config file says nothing, and a reload is to come.
+        settings: How to listen.
+    """
 
     options: ServerOptions
-    models: Sequence[ModelConfig]
+    models: Sequence[ModelConfig] | None
     settings: ServerSettings
 
 
@@ -81,15 +90,18 @@ class Server:
         Args:
             configuration: What to serve and how.
             loader: Loads a version from its directory.
-            extra_methods: More methods by full path, made of what only the caller knows (the profiler).
+            extra_methods: More methods by full path, made of what only the caller knows (the profiler). They may wait.
         """
-        self._models = configuration.models
-        self._router = Router()
-        self._monitor = StateMonitor()
-        self._manager = Manager(loader, self._router, self._monitor)
-        methods = {**self._methods(configuration.options), **extra_methods}
-        self._grpc = GrpcServer(methods, configuration.settings)
-        self._monitor.listen(self._follow_health)
+        options = configuration.options
+        self._configuration = configuration
+        self._router, self._monitor, self._metrics = Router(), StateMonitor(), Metrics()
+        self._control = ControlPlane(
+            options, self._metrics.counting_loads(loader), self._router, self._monitor, self._tell_health
+        )
+        self._grpc = GrpcServer(
+            self._methods(options), configuration.settings, {**self._waiting_methods(), **extra_methods}
+        )
+        self._monitor.listen(lambda servable, _state: self._tell_health(servable.name))
 
     def start(self) -> list[int]:
         """Load, then listen; see there."""
@@ -97,16 +109,20 @@ class Server:
         return self.listen()
 
     def load(self) -> None:
-        """Load all models.
+        """Load the first models.
 
         Raises:
-            ServingError: if a model cannot be loaded.
+            ServingError: if a label is not valid, or if no model can be loaded.
         """
-        for model in self._models:
-            self._grpc.health.set_serving(model.name, serving=False)
-        discovered = [self._discover(model) for model in self._models]
-        self._manager.aspire([version for versions in discovered for version in versions])
-        self._require_availability()
+        self._control.start()
+        try:
+            if self._configuration.models is not None:
+                self._load(self._configuration.models)
+        except BaseException:
+            self._control.stop()
+            raise
+        self._control.end_initial_load()
+        self._control.follow_config_file()
 
     def listen(self) -> list[int]:
         """Open the ports, then say SERVING.
@@ -117,7 +133,11 @@ class Server:
         Raises:
             Unavailable: if an address cannot be bound.
         """
-        ports = self._grpc.start()
+        try:
+            ports = self._grpc.start()
+        except BaseException:
+            self._control.stop()
+            raise
         for name in _SERVICE_HEALTH_NAMES:
             self._grpc.health.set_serving(name, serving=True)
         return ports
@@ -125,10 +145,17 @@ class Server:
     def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, refuse new calls, and return when those in flight have ended or the grace is over."""
         self._grpc.drain(grace_s)
+        self._control.stop()
 
     def stop(self) -> None:
         """End at once."""
         self._grpc.stop()
+        self._control.stop()
+
+    def _load(self, models: Sequence[ModelConfig]) -> None:
+        change = self._control.served_models.apply(models)
+        for name in wait_until_any_serves(change):
+            _log.warning("%s does not serve yet; the server starts without it", name)
 
     def _methods(self, options: ServerOptions) -> dict[str, Method]:
         check = options.enable_signature_method_name_check
@@ -140,30 +167,19 @@ class Server:
             f"/{PREDICTION_SERVICE}/MultiInference": MultiInference(self._router, check),
             f"/{PREDICTION_SERVICE}/GetModelMetadata": GetModelMetadata(self._router),
             f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor),
-            f"/{MODEL_SERVICE}/HandleReloadConfigRequest": handle_reload_config_request,
         }
 
-    def _discover(self, model: ModelConfig) -> Sequence[AspiredVersion]:
-        versions = policy.select(base_path.list_versions(model.name, model.base_path), model.version_policy)
-        return [AspiredVersion(ServableId(model.name, version.number), version.path) for version in versions]
+    def _waiting_methods(self) -> dict[str, Method]:
+        reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
+        return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_}
 
-    def _require_availability(self) -> None:
-        missing = [model for model in self._models if not self._monitor.is_available(model.name)]
-        if missing:
-            causes = "".join(f"{{{self._cause(model)}}}, " for model in missing)
-            raise Unknown(f"{len(missing)} servable(s) did not become available: {{{causes}}}")
-
-    def _cause(self, model: ModelConfig) -> str:
-        for version, known in self._monitor.versions(model.name).items():
-            if known.error is not None:
-                return f"{ServableId(model.name, version)} due to error: {known.error}"
-        return f"{model.name} due to error: NOT_FOUND: no versions found under base path {model.base_path}"
-
-    def _follow_health(self, servable: ServableId, _state: VersionState) -> None:
-        self._grpc.health.set_serving(servable.name, serving=self._monitor.is_available(servable.name))
+    def _tell_health(self, name: str) -> None:
+        # A model may bear any name, also none; it must not speak for the server.
+        if name not in _SERVICE_HEALTH_NAMES:
+            self._grpc.health.set_serving(name, serving=self._monitor.is_available(name))
 
 
-def _read_models(options: ServerOptions) -> Sequence[ModelConfig]:
+def _read_models(options: ServerOptions) -> Sequence[ModelConfig] | None:
     if options.model_config_file:
         return models.read(options.model_config_file)
     return models.from_flags(options.model_name, options.model_base_path)

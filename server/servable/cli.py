@@ -1,4 +1,4 @@
-"""The command line: `servable serve`, `inspect`, `health`.
+"""The command line: `servable serve`, `inspect`, `warmup`, `health`.
 
 Verbs are thin: each reads its arguments, calls one function and prints. TensorFlow is imported only where a verb cannot
 do without.
@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["serve"]:
         # Not argparse's: the flags follow the original's syntax.
         return serve(arguments[1:])
+    if arguments[:1] == ["warmup"]:
+        # It takes flags of serve too.
+        return _warm_up(arguments[1:])
     parsed = _parser().parse_args(arguments)
     status: int = parsed.run(parsed)
     return status
@@ -70,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"servable {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     verbs.add_parser("serve", help="serve models; `servable serve --help` lists the flags", add_help=False)
+    verbs.add_parser("warmup", help="write the requests that a model answers before it serves", add_help=False)
     _add_health(verbs.add_parser("health", help="ask a server whether it serves; exit status 0 if it does"))
     _add_inspect(verbs.add_parser("inspect", help="print what is in a SavedModel and which calls can use it"))
     return parser
@@ -98,6 +102,8 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", help="a version directory, or a base path with version directories")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument("--saved_model_tags", help="the meta graph to look at, as for `servable serve`")
+    parser.add_argument("--custom_op_libraries", default="", help="shared objects with ops, as for `servable serve`")
+    parser.add_argument("--import", dest="modules", default="", help="modules that register ops, likewise")
     parser.set_defaults(run=_inspect)
 
 
@@ -109,8 +115,15 @@ def _inspect(arguments: argparse.Namespace) -> int:
     # What the rooms would log is in the report or in its error.
     logging.getLogger("servable").addHandler(logging.NullHandler())
     tags = arguments.saved_model_tags.split(",") if arguments.saved_model_tags else ()
+
+    def find_missing_ops(names: Collection[str]) -> Collection[str]:
+        from servable.execution import op_libraries, registered_ops
+
+        op_libraries.bring(arguments.custom_op_libraries, arguments.modules)
+        return registered_ops.find_missing(names)
+
     try:
-        report = inspection.inspect(arguments.directory, _find_missing_ops, tags)
+        report = inspection.inspect(arguments.directory, find_missing_ops, tags)
     except ServingError as error:
         hints = "".join(f" ({key}: {value})" for key, value in error.hints.items())
         print(f"{error}{hints}".replace("\n", " "), file=sys.stderr)
@@ -119,15 +132,15 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _warm_up(arguments: Sequence[str]) -> int:
+    from servable import warmup_command
+
+    return warmup_command.main(arguments)
+
+
 def _print_all(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
         # Whoever reads has enough, as `head` has. Python flushes once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _find_missing_ops(names: Collection[str]) -> Collection[str]:
-    from servable.execution import registered_ops
-
-    return registered_ops.find_missing(names)

@@ -98,11 +98,6 @@ _NOT_YET, _NEVER = Effect.NOT_YET, Effect.NEVER
 
 _REST: Final = "there is no REST API yet"
 _BATCHING: Final = "requests are not batched yet"
-_LABELS: Final = "version labels are not served yet"
-_RELOADING: Final = "the configuration is read once, at start"
-_POLLING: Final = "base paths are read once, at start"
-_LOADING: Final = "versions are loaded once each, at start"
-_WARM_UP: Final = "models are not warmed up yet"
 _TFLITE: Final = "TensorFlow Lite models are not served yet"
 
 
@@ -120,7 +115,9 @@ class ServerOptions:
     rest_api_enable_cors_support: bool = flag(False, _BOOL, "Send CORS headers in REST replies.", _NOT_YET, _REST)
     enable_batching: bool = flag(False, _BOOL, "Run requests together in batches.", _NOT_YET, _BATCHING)
     allow_version_labels_for_unavailable_models: bool = flag(
-        False, _BOOL, "Let a new label name an unavailable version.", _NOT_YET, _LABELS
+        False,
+        _BOOL,
+        "Let a new label name a version that does not serve yet; an old label still moves only to one that does.",
     )
     batching_parameters_file: str = flag(
         "", _STRING, "Text file with BatchingParameters; needs --enable_batching.", _NOT_YET, _BATCHING
@@ -132,21 +129,25 @@ class ServerOptions:
         "", _STRING, "Text file with ModelServerConfig; --model_name and --model_base_path are then ignored."
     )
     model_config_file_poll_wait_seconds: int = flag(
-        0, _INT32, "Seconds between readings of --model_config_file; 0 or less: once.", _NOT_YET, _RELOADING
+        0, _INT32, "Seconds between readings of --model_config_file; 0 or less: once, at start."
     )
     model_name: str = flag("default", _STRING, "Name of the model at --model_base_path.")
     model_base_path: str = flag("", _STRING, "Absolute path or URI of the folder that holds the version folders.")
-    num_load_threads: int = flag(0, _INT32, "Threads that load versions after the start.", _NOT_YET, _LOADING)
-    num_unload_threads: int = flag(0, _INT32, "Threads that unload versions.", _NOT_YET, _LOADING)
-    max_num_load_retries: int = flag(5, _INT32, "How often a failed load is tried again.", _NOT_YET, _LOADING)
+    num_load_threads: int = flag(0, _INT32, "Versions that load at the same time after the start; 0 or less: one.")
+    num_unload_threads: int = flag(0, _INT32, "Versions that unload at the same time; 0 or less: one.")
+    max_num_load_retries: int = flag(5, _INT32, "How often a failed load is tried again.")
     load_retry_interval_micros: int = flag(
-        60000000, _INT64, "Microseconds between tries of a load; below 0: none.", _NOT_YET, _LOADING
+        60000000, _INT64, "Microseconds between tries of a load; 0 or less: at once."
     )
     file_system_poll_wait_seconds: int = flag(
-        1, _INT32, "Seconds between looks for new versions; 0: one look, below: none.", _NOT_YET, _POLLING
+        1, _INT32, "Seconds between looks for new versions; 0 or less: only at the start and at a reload."
     )
     flush_filesystem_caches: bool = flag(
-        True, _BOOL, "Flush file system caches after loading.", _NOT_YET, "no cache is flushed yet"
+        True,
+        _BOOL,
+        "Flush file system caches after loading.",
+        _NEVER,
+        "only TensorFlow's remote file systems keep caches, and base paths are local",
     )
     tensorflow_session_parallelism: int = flag(
         0, _INT64, "Threads within and between operations of a session; 0 lets TensorFlow choose."
@@ -169,12 +170,8 @@ class ServerOptions:
     saved_model_tags: str = flag("serve", _STRING, "Tags of the meta graph to load, separated by commas.")
     grpc_channel_arguments: str = flag("", _STRING, "gRPC server settings, as key=value separated by commas.")
     grpc_max_threads: int = flag(PerCpu(4), _INT32, "Most threads that gRPC requests may hold.")
-    enable_model_warmup: bool = flag(
-        True, _BOOL, "Run a version's recorded requests before it serves.", _NOT_YET, _WARM_UP
-    )
-    num_request_iterations_for_warmup: int = flag(
-        0, _INT32, "Runs of each recorded request; 0 or less: once.", _NOT_YET, _WARM_UP
-    )
+    enable_model_warmup: bool = flag(True, _BOOL, "Run a version's recorded requests before it serves.")
+    num_request_iterations_for_warmup: int = flag(0, _INT32, "Runs of each recorded request; 0 or less: once.")
     version: bool = flag(False, _BOOL, "Print the versions and end.")
     monitoring_config_file: str = flag(
         "", _STRING, "Text file with MonitoringConfig.", _NOT_YET, "metrics are not exported yet"
@@ -214,9 +211,21 @@ class ServerOptions:
         30.0, _FLOAT, "Ours: seconds that requests in flight are given after SIGTERM or SIGINT."
     )
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
+    custom_op_libraries: str = flag(
+        "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
+    )
+    import_: str = flag(
+        "",
+        _STRING,
+        "Ours: Python modules, separated by commas; imported before any model, for the ops and functions they bring.",
+    )
 
 
-FLAGS: Final[Mapping[str, Flag]] = {field.name: field.metadata["flag"] for field in dataclasses.fields(ServerOptions)}
+# The field of a flag whose name Python keeps for itself ends with an underscore.
+_FIELDS: Final[Mapping[str, dataclasses.Field[Any]]] = {
+    field.name.removesuffix("_"): field for field in dataclasses.fields(ServerOptions)
+}
+FLAGS: Final[Mapping[str, Flag]] = {name: field.metadata["flag"] for name, field in _FIELDS.items()}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -257,7 +266,8 @@ def parse(argv: Sequence[str]) -> Parsed:
         given = vars(_parser().parse_args(known))
     except _UnreadableValueError as error:
         return Parsed(None, unknown, frozenset(), str(error))
-    return Parsed(ServerOptions(**given), unknown, frozenset(given), None)
+    values = {_FIELDS[name].name: value for name, value in given.items()}
+    return Parsed(ServerOptions(**values), unknown, frozenset(given), None)
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:

@@ -10,12 +10,16 @@ import os
 import signal
 import socket
 import threading
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from servable import app
 from servable.lifecycle.manager import Loader
 from servable.options import ServerOptions
 from servable.transport.handlers import Method
+from servable.warmup.loading import WarmLoader
+
+if TYPE_CHECKING:
+    from servable.execution.loader import SavedModelLoader
 
 _log = logging.getLogger(__name__)
 
@@ -90,10 +94,22 @@ def serve(options: ServerOptions) -> NoReturn:
 
 
 def _make_loader(options: ServerOptions) -> Loader:
+    loader = make_cold_loader(options)
+    if not options.enable_model_warmup:
+        return loader
+    from servable.execution import tf_records
+
+    iterations = max(options.num_request_iterations_for_warmup, 1)
+    return WarmLoader(loader, tf_records.read, iterations, options.enable_signature_method_name_check)
+
+
+def make_cold_loader(options: ServerOptions) -> SavedModelLoader:
+    """A loader as the flags ask for it, but for the warm-up."""
     # TensorFlow takes seconds to import: a wrong flag is told before.
-    from servable.execution import session_config
+    from servable.execution import op_libraries, session_config
     from servable.execution.loader import SavedModelLoader
 
+    op_libraries.bring(options.custom_op_libraries, options.import_)
     tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
     return SavedModelLoader(tags, session_config.make(options))
 

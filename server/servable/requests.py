@@ -1,17 +1,77 @@
-"""What every API does first: parse the bytes, insist on a model spec, and last: name the version that answered."""
+"""What a request is on its way, and what every API does first and last.
+
+First: parse the bytes, insist on a model spec. Last: name the version that answered.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from servable import wire
 from servable.errors import Internal, InvalidArgument
-from servable.routing import Handle
+from servable.routing import Handle, Servable
 from servable.signatures import DEFAULT_KEY
 
 MessageT = TypeVar("MessageT", bound=Message)
+
+
+@dataclass(slots=True)
+class Run:
+    """The one run that a request needs: checked and decoded, and not begun.
+
+    Attributes:
+        servable: The version that runs.
+        feeds: The names of the tensors to feed.
+        fetches: The names of the tensors to fetch.
+        arrays: One array for each feed.
+    """
+
+    servable: Servable
+    feeds: tuple[str, ...]
+    fetches: tuple[str, ...]
+    arrays: Sequence[np.ndarray[Any, Any]]
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What a run gave: one array for each fetch, and their tensorflow.DataTypes."""
+
+    arrays: Sequence[np.ndarray[Any, Any]]
+    dtypes: Sequence[int]
+
+
+Steps: TypeAlias = Generator[Run, Fetched, bytes]
+"""A request on its way. It yields the run that it needs, is sent what was fetched, and returns the reply.
+
+So whoever drives it decides when and where the run happens: at once, on a thread of its own, or in a batch with others.
+As long as it lives, it holds the handle of its version.
+"""
+
+
+def complete(steps: Steps, time_left_s: float | None) -> bytes:
+    """Drive a request to its end on the calling thread.
+
+    Args:
+        steps: A request that has not begun.
+        time_left_s: Seconds until the caller stops waiting; None if it waits for ever.
+
+    Raises:
+        ServingError: for everything that the caller is to be told.
+    """
+    run = next(steps)
+    runner = run.servable.runner(run.feeds, run.fetches)
+    fetched = Fetched(runner.run(run.arrays, time_left_s), runner.fetch_dtypes)
+    try:
+        steps.send(fetched)
+    except StopIteration as end:
+        reply: bytes = end.value
+        return reply
+    raise RuntimeError("a request asked for a second run")
 
 
 class Method(Protocol):

@@ -8,6 +8,7 @@ TensorFlow Serving, server_core.cc (ServableRequestFromModelSpec) and basic_mana
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -61,32 +62,78 @@ class Servable(Protocol):
             ServingError: if the graph has no such tensors.
         """
 
+    def close(self) -> None:
+        """Give back its memory. Called once, when no call holds a handle of it any more."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Handle:
-    """A loaded version under its name and number."""
+    """A loaded version under its name and number.
+
+    Whoever answers a call holds the handle until the reply is made: a version that leaves is unloaded when nobody
+    holds its handle any more.
+    """
+
+    __slots__ = ("__weakref__", "name", "servable", "version")
 
     name: str
     version: int
     servable: Servable
 
 
+Labels = Mapping[str, Mapping[str, int]]
+"""Version by label by model."""
+
+
 class Routes:
     """An immutable map of what is loaded: name to version to handle, and name to label to version."""
 
-    __slots__ = ("_handles", "_labels", "_labels_known", "_latest")
+    __slots__ = ("_handles", "_labels", "_latest")
 
-    def __init__(self, handles: Iterable[Handle] = (), labels: Mapping[str, Mapping[str, int]] | None = None) -> None:
+    def __init__(self, handles: Iterable[Handle] = (), labels: Labels | None = None) -> None:
+        """Route to these handles.
+
+        Args:
+            handles: What is loaded.
+            labels: What labels stand for; None as long as no config was applied that could say.
+        """
         self._handles: dict[str, dict[int, Handle]] = {}
         for handle in handles:
             self._handles.setdefault(handle.name, {})[handle.version] = handle
         self._latest = {name: versions[max(versions)] for name, versions in self._handles.items()}
-        # Without a model no config has been applied yet, unless somebody says which labels there are.
-        self._labels_known = bool(self._handles) or labels is not None
-        self._labels = {name: dict(by_label) for name, by_label in (labels or {}).items()}
+        self._labels = labels
 
     def __iter__(self) -> Iterator[Handle]:
         return (handle for versions in self._handles.values() for handle in versions.values())
+
+    @property
+    def labels(self) -> Labels | None:
+        """What labels stand for; None as long as no config was applied that could say."""
+        return self._labels
+
+    def get(self, name: str, version: int) -> Handle | None:
+        """The handle of a version, if it is loaded."""
+        return self._handles.get(name, {}).get(version)
+
+    def of(self, name: str) -> Iterable[Handle]:
+        """The handles of a model."""
+        return self._handles.get(name, {}).values()
+
+    def with_versions(self, name: str, handles: Iterable[Handle]) -> Routes:
+        """These routes, but with just these handles for one model. Other models are not looked at."""
+        own = {handle.version: handle for handle in handles}
+        routes = Routes(labels=self._labels)
+        routes._handles, routes._latest = self._handles.copy(), self._latest.copy()
+        if own:
+            routes._handles[name], routes._latest[name] = own, own[max(own)]
+        else:
+            routes._handles.pop(name, None)
+            routes._latest.pop(name, None)
+        return routes
+
+    def with_labels(self, labels: Labels) -> Routes:
+        """These routes with other labels."""
+        return Routes(self, labels)
 
     def resolve(self, spec: wire.ModelSpec) -> Handle:
         """The version that a spec asks for: by number, by label, or the highest that is loaded.
@@ -106,7 +153,7 @@ class Routes:
                 raise NotFound(f"Servable not found for request: Latest({name})", self._name_hints(name))
             return handle
         version = spec.version.value if choice == "version" else self._labelled(name, spec.version_label)
-        handle = self._handles.get(name, {}).get(version)
+        handle = self.get(name, version)
         if handle is None:
             raise NotFound(
                 f"Servable not found for request: Specific({name}, {version})",
@@ -115,7 +162,7 @@ class Routes:
         return handle
 
     def _labelled(self, name: str, label: str) -> int:
-        if not self._labels_known:
+        if self._labels is None:
             raise Unavailable(f"Model labels does not init yet.{label}")
         labels = self._labels.get(name, {})
         if label not in labels:
@@ -133,16 +180,37 @@ class Routes:
 
 
 class Router:
-    """Holds the current routes. One writer swaps them; readers take them whole."""
+    """Holds the current routes. Readers take them whole and without a lock; writers take turns."""
 
-    __slots__ = ("routes",)
+    __slots__ = ("_writing", "routes")
 
     def __init__(self, routes: Routes | None = None) -> None:
         self.routes = routes or Routes()
+        self._writing = threading.Lock()
 
     def resolve(self, spec: wire.ModelSpec) -> Handle:
         """As Routes.resolve, on the routes of this moment."""
         return self.routes.resolve(spec)
+
+    def add(self, handle: Handle) -> None:
+        """Route to a handle, in place of another one of its version."""
+        with self._writing:
+            self.routes = self.routes.with_versions(handle.name, [*self._others(handle), handle])
+
+    def remove(self, handle: Handle) -> None:
+        """Route to a handle no more; another one of its version stays."""
+        with self._writing:
+            current = self.routes.get(handle.name, handle.version)
+            if current is handle:
+                self.routes = self.routes.with_versions(handle.name, self._others(handle))
+
+    def relabel(self, labels: Labels) -> None:
+        """Replace all labels."""
+        with self._writing:
+            self.routes = self.routes.with_labels(labels)
+
+    def _others(self, handle: Handle) -> list[Handle]:
+        return [other for other in self.routes.of(handle.name) if other.version != handle.version]
 
 
 def suggest(name: str, known: Iterable[str], key: str) -> dict[str, str]:

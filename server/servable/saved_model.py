@@ -38,12 +38,17 @@ def parse_text_view(text: bytes) -> wire.SavedModel:
     return text_format.Parse(text, wire.SavedModel(), allow_unknown_field=True, descriptor_pool=wire.POOL)
 
 
-def read(directory: Path, parse_text: Callable[[bytes], wire.SavedModel] = parse_text_view) -> wire.SavedModel:
+def read(
+    directory: Path,
+    parse_text: Callable[[bytes], wire.SavedModel] = parse_text_view,
+    parse_binary: Callable[[bytes], wire.SavedModel] = wire.SavedModel.FromString,
+) -> wire.SavedModel:
     """Read the SavedModel of a version directory.
 
     Args:
         directory: The version directory.
-        parse_text: Parses a saved_model.pbtxt. Of a saved_model.pb nothing is lost, since unknown fields are kept.
+        parse_text: Parses a saved_model.pbtxt.
+        parse_binary: Parses a saved_model.pb; by default nothing is lost, since unknown fields are kept.
 
     Raises:
         NotFound: if the directory has no saved_model.pb (nor .pbtxt).
@@ -54,7 +59,7 @@ def read(directory: Path, parse_text: Callable[[bytes], wire.SavedModel] = parse
     binary, text = directory / BINARY_NAME, directory / TEXT_NAME
     try:
         if binary.exists():
-            return _parse_binary(binary)
+            return _parse_binary(binary, parse_binary)
         if text.exists():
             return _parse_text(text, parse_text)
     except OSError as error:
@@ -62,10 +67,10 @@ def read(directory: Path, parse_text: Callable[[bytes], wire.SavedModel] = parse
     raise _missing(directory)
 
 
-def _parse_binary(path: Path) -> wire.SavedModel:
+def _parse_binary(path: Path, parse: Callable[[bytes], wire.SavedModel]) -> wire.SavedModel:
     data = path.read_bytes()
     try:
-        saved_model = wire.SavedModel.FromString(data)
+        saved_model = parse(data)
     except DecodeError as error:
         raise DataLoss(
             f"Can't parse {path} as binary proto ({len(data)} bytes): the file is truncated or no SavedModel. "

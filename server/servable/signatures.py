@@ -49,11 +49,18 @@ def prepare(key: str, definition: wire.SignatureDef) -> Signature:
     """
     return Signature(
         key,
-        definition,
+        _copy(definition),
         {alias: info.name for alias, info in definition.inputs.items()},
         {alias: info.name for alias, info in definition.outputs.items()},
         {alias: _decode_default(key, alias, value) for alias, value in definition.defaults.items()},
     )
+
+
+def _copy(definition: wire.SignatureDef) -> wire.SignatureDef:
+    # A part of a message keeps the whole of it in memory, which for a SavedModel is the graph with all its constants.
+    copy = wire.SignatureDef()
+    copy.CopyFrom(definition)
+    return copy
 
 
 def _decode_default(key: str, alias: str, value: wire.TensorProto) -> np.ndarray[Any, Any]:

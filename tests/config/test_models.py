@@ -8,7 +8,7 @@ from servable import wire
 from servable.config import models
 from servable.config.models import ModelConfig
 from servable.config.version_policy import All, Latest, Specific
-from servable.errors import InvalidArgument, NotFound, Unimplemented
+from servable.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
 
 
 def model(name="m", base_path="/m", model_platform="tensorflow", **fields):
@@ -68,14 +68,17 @@ def test_flags_with_a_relative_path_are_refused_as_in_a_file():
     assert caught.value.message == ("Expected model default to have an absolute path or URI; got base_path()=m")
 
 
-@pytest.mark.parametrize("text", ["# nothing", "model_config_list {}"])
-def test_a_config_without_models_is_no_models(write, text):
-    assert models.read(write(text)) == ()
+def test_a_config_without_models_is_no_models(write):
+    assert models.read(write("model_config_list {}")) == ()
+
+
+def test_a_file_that_sets_no_config_asks_for_no_change(write):
+    assert models.read(write("# nothing")) is None
 
 
 def test_a_config_that_is_not_set_is_told_in_the_log(caplog):
     with caplog.at_level(logging.INFO):
-        assert models.from_message(wire.ModelServerConfig()) == ()
+        assert models.from_message(wire.ModelServerConfig()) is None
     assert caplog.messages == ["Taking no action for empty config."]
 
 
@@ -83,6 +86,23 @@ def test_a_custom_config_is_refused(write):
     with pytest.raises(Unimplemented) as caught:
         models.read(write("custom_model_config {}"))
     assert caught.value.message == "ModelServer does not yet support custom model config."
+
+
+def test_models_that_are_served_cannot_give_way_to_a_custom_config(write):
+    with pytest.raises(FailedPrecondition) as caught:
+        models.read(write("custom_model_config {}"), served=["m"])
+    assert caught.value.message == (
+        "Cannot transition to requested config. It is only legal to transition from one ModelConfigList to another."
+    )
+
+
+def test_a_model_that_is_served_keeps_its_platform():
+    changed = wire.ModelConfigList(config=[model("new", model_platform="pytorch"), model("m", model_platform="caffe")])
+    with pytest.raises(InvalidArgument) as caught:
+        models.from_list(changed, served=["m"])
+    assert caught.value.message == (
+        "Illegal to change a model's platform. For model m platform was tensorflow and new platform requested is caffe"
+    )
 
 
 POLICY = wire.FileSystemStoragePathSourceConfig.ServableVersionPolicy

@@ -1,6 +1,7 @@
 """Servables behind the protocols of routing that only pretend, and so can tell what a graph was asked for."""
 
 import dataclasses
+import threading
 
 import numpy as np
 
@@ -19,16 +20,21 @@ class Run:
 
 
 class FakeServable:
-    """Gives the outputs that it was made with, by tensor name, and remembers its runs."""
+    """Gives the outputs that it was made with, by tensor name, and remembers its runs and whether it was closed."""
 
     def __init__(self, *definitions, outputs=None, error=None):
         self.signatures = {key: signatures.prepare(key, definition) for key, definition in definitions}
         self.outputs = outputs or {}
         self.error = error
         self.runs = []
+        self.closed = threading.Event()
 
     def runner(self, feeds, fetches):
         return _FakeRunner(self, feeds, fetches)
+
+    def close(self):
+        assert not self.closed.is_set(), "a servable is closed once"
+        self.closed.set()
 
 
 class _FakeRunner:

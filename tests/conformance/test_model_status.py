@@ -1,18 +1,15 @@
-"""GetModelStatus over a socket, with the stock stubs, and the states that the manager publishes.
+"""GetModelStatus over a socket, with the stock stubs, and from the monitor's states to the reply.
 
-Section 4.1 of requirements.toml.
+Section 4.1 of requirements.toml; which states the manager publishes is in tests/lifecycle/test_manager.py.
 """
 
 import pytest
 from tensorflow_serving.apis import get_model_status_pb2
 
 from servable import errors
-from servable.lifecycle.manager import AspiredVersion, Manager
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.states import ServableId, State, VersionState
 from servable.management.status import GetModelStatus
-from servable.routing import Router
-from tests.conformance import fakes
 from tests.conformance.calls import (
     INTERNAL,
     INVALID_ARGUMENT,
@@ -231,98 +228,3 @@ def test_a_listener_hears_every_state_when_it_can_already_be_read():
         (identify(1), VersionState(State.LOADING), VersionState(State.LOADING)),
         (identify(1), VersionState(State.AVAILABLE), VersionState(State.AVAILABLE)),
     ]
-
-
-# From the manager to the monitor.
-
-
-class Loads:
-    """A loader that gives a fake servable or raises the error set for a path, and a log of all that happened."""
-
-    def __init__(self, tmp_path, failures=()):
-        self.monitor, self.router = StateMonitor(), Router()
-        self.log, self.servables = [], {}
-        self._folder, self._failures = tmp_path, dict(failures)
-        self._manager = Manager(self._load, self.router, self.monitor)
-        self.monitor.listen(lambda servable, known: self.log.append((servable.version, known.state.name)))
-
-    def aspire(self, *numbers):
-        self._manager.aspire(AspiredVersion(identify(number), self._folder / str(number)) for number in numbers)
-
-    def _load(self, path):
-        number = int(path.name)
-        self.log.append((number, "the loader runs", states(status_of(self.monitor, version=number))))
-        if number in self._failures:
-            raise self._failures[number]
-        self.servables[number] = fakes.FakeServable()
-        return self.servables[number]
-
-    def resolve(self, **spec):
-        return self.router.resolve(model_spec("m", **spec))
-
-
-def test_a_version_goes_from_start_over_loading_to_available(tmp_path):
-    loads = Loads(tmp_path)
-    loads.aspire(1)
-    assert loads.log == [
-        (1, "START"),
-        (1, "LOADING"),
-        (1, "the loader runs", [(1, LOADING)]),
-        (1, "AVAILABLE"),
-    ]
-
-
-def test_a_version_that_fails_goes_to_end_with_its_error(tmp_path):
-    error = errors.NotFound("no model here")
-    loads = Loads(tmp_path, {1: error})
-    loads.aspire(1)
-    assert [event[1] for event in loads.log] == ["START", "LOADING", "the loader runs", "END"]
-    assert loads.monitor.versions("m") == {1: VersionState(State.END, error)}
-
-
-def test_all_versions_start_before_the_first_loads_and_the_highest_loads_first(tmp_path):
-    loads = Loads(tmp_path)
-    loads.aspire(2, 10, 1)
-    assert [event[:2] for event in loads.log if event[1] != "the loader runs"] == [
-        (10, "START"), (2, "START"), (1, "START"),
-        (10, "LOADING"), (10, "AVAILABLE"),
-        (2, "LOADING"), (2, "AVAILABLE"),
-        (1, "LOADING"), (1, "AVAILABLE"),
-    ]  # fmt: skip
-
-
-def test_a_failure_holds_up_no_other_version_and_the_highest_that_loaded_answers(tmp_path):
-    loads = Loads(tmp_path, {3: errors.DataLoss("cut")})
-    loads.aspire(1, 2, 3)
-    assert states(status_of(loads.monitor)) == [(3, END), (2, AVAILABLE), (1, AVAILABLE)]
-    assert loads.resolve().version == 2
-    assert loads.resolve(version=1).servable is loads.servables[1]
-    with pytest.raises(errors.NotFound, match=r"^NOT_FOUND: Servable not found for request: Specific\(m, 3\)$"):
-        loads.resolve(version=3)
-
-
-def test_what_nobody_foresaw_ends_as_internal_and_names_the_fault(tmp_path):
-    loads = Loads(tmp_path, {2: KeyError("weights")})
-    loads.aspire(1, 2)
-    failed, served = status_of(loads.monitor)
-    assert states([failed, served]) == [(2, END), (1, AVAILABLE)]
-    assert (failed.status.error_code, failed.status.error_message) == (13, "KeyError: 'weights'")
-
-
-def test_a_version_is_routed_before_it_is_said_to_be_available(tmp_path):
-    loads = Loads(tmp_path)
-    routed = []
-    loads.monitor.listen(
-        lambda servable, known: routed.append((known.state.name, [handle.version for handle in loads.router.routes]))
-    )
-    loads.aspire(1)
-    assert routed == [("START", []), ("LOADING", []), ("AVAILABLE", [1])]
-
-
-def test_versions_that_are_aspired_later_join_those_that_serve(tmp_path):
-    loads = Loads(tmp_path)
-    loads.aspire(1)
-    loads.aspire(2)
-    assert states(status_of(loads.monitor)) == [(2, AVAILABLE), (1, AVAILABLE)]
-    assert loads.resolve().version == 2
-    assert loads.resolve(version=1).version == 1

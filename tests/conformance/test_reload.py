@@ -1,54 +1,459 @@
-"""HandleReloadConfigRequest, as far as it goes today: it is refused in words, and nothing changes."""
+"""HandleReloadConfigRequest over a socket, with the stock stubs: section 4.2, and server_core_test of 13.14."""
 
+import grpc
 import pytest
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
+from google.protobuf import text_format
+from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.conformance.calls import INTERNAL, MODEL_SERVICE, TIMEOUT_S, UNIMPLEMENTED, model_spec, refused
-from tests.conformance.example_calls import MODELS
+from tests.conformance.calls import (
+    DEADLINE_EXCEEDED,
+    FAILED_PRECONDITION,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    MODEL_SERVICE,
+    NOT_FOUND,
+    TIMEOUT_S,
+    refused,
+)
+from tests.conformance.operating import eventually, model, operate, put, reload_request, remove
 
 METHOD = MODEL_SERVICE + "HandleReloadConfigRequest"
-TEXT = "This server cannot change its models while it runs. Restart it with the new config."
+UNKNOWN = grpc.StatusCode.UNKNOWN
+LOAD_ATTEMPTS = "/tensorflow/cc/saved_model/load_attempt_count"
+NO_LIST = (
+    INVALID_ARGUMENT,
+    "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported",
+)
+CUSTOM = 'custom_model_config { type_url: "type.googleapis.com/nobody.Knows" }'
 
 
 @pytest.fixture
-def served(servers):
-    return servers(*MODELS, runs="private")
+def first(tmp_path):
+    """The model that serves at first, with a label that a reload may give it."""
+    put(tmp_path / "first", 1)
+    return model("first", tmp_path / "first", labels={"stable": 1})
 
 
-def _requests():
-    config, request = model_server_config_pb2.ModelServerConfig, model_management_pb2.ReloadConfigRequest
-    empty = model_server_config_pb2.ModelConfigList()
-    another = model_server_config_pb2.ModelConfigList()
-    another.config.add(name="other", base_path="/other", model_platform="tensorflow")
-    custom = config()
-    custom.custom_model_config.type_url = "type.googleapis.com/nobody.Knows"
-    return {
-        "nothing": request(),
-        "no config list": request(config=config()),
-        "empty list": request(config=config(model_config_list=empty)),
-        "another model": request(config=config(model_config_list=another)),
-        "custom config": request(config=custom),
-        "metrics": request(metric_names=["/tensorflow/serving/request_count"]),
-    }
+@pytest.fixture
+def server(tmp_path, first):
+    """A server of `first`."""
+    with operate(tmp_path, model("first", tmp_path / "first")) as server:
+        server.reload(first)
+        yield server
 
 
-REQUESTS = _requests()
+@pytest.fixture
+def empty_server(tmp_path):
+    """A server to which no config was applied yet."""
+    with operate(tmp_path) as server:
+        yield server
 
 
-@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
-def test_a_reload_is_refused_and_the_text_says_what_to_do(served, request_):
-    assert refused(served.model.HandleReloadConfigRequest, request_) == (UNIMPLEMENTED, TEXT)
+def unavailable(causes, noun="model(s)"):
+    told = "".join(f"{{{who} due to error: {cause}}}, " for who, cause in causes.items())
+    return UNKNOWN, f"{len(causes)} {noun} did not become available: {{{told}}}"
 
 
-def test_a_refused_reload_leaves_the_models_as_they_were(served):
-    request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec("half_plus_two"))
-    before = served.model.GetModelStatus(request, timeout=TIMEOUT_S)
-    for request_ in REQUESTS.values():
-        refused(served.model.HandleReloadConfigRequest, request_)
-    assert served.model.GetModelStatus(request, timeout=TIMEOUT_S) == before
+def failed_load(name, path):
+    return f"{{name: {name} version: {path.name}}}", f"NOT_FOUND: no answer in {path}"
+
+
+# What is refused, and changes nothing.
+
+
+@pytest.mark.parametrize("config", ["", "config {}", f"config {{ {CUSTOM} }}", 'metric_names: "/any"'])
+def test_a_config_that_is_no_list_is_refused(server, config):
+    request = text_format.Parse(config, model_management_pb2.ReloadConfigRequest())
+    assert refused(server.running.model.HandleReloadConfigRequest, request) == NO_LIST
+    assert server.answer("first", label="stable") == 1
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05abc"])
-def test_bytes_that_are_no_request_are_internal_without_a_text(served, garbage):
-    assert refused(served.channel.unary_unary(METHOD), garbage) == (INTERNAL, "")
+def test_bytes_that_are_no_request_are_internal_without_a_text(server, garbage):
+    assert refused(server.running.channel.unary_unary(METHOD), garbage) == (INTERNAL, "")
+
+
+REFUSED = {
+    "a name twice": (
+        [{"name": "new"}, {"name": "new"}],
+        "Illegal to list model new multiple times in config list",
+    ),
+    "a relative base path": (
+        [{"name": "new", "base_path": "models/new"}],
+        "Expected model new to have an absolute path or URI; got base_path()=models/new",
+    ),
+    "an empty base path": (
+        [{"name": "new", "base_path": ""}],
+        "Expected model new to have an absolute path or URI; got base_path()=",
+    ),
+    "type and platform": (
+        [{"name": "new", "model_type": "TENSORFLOW", "model_platform": "tensorflow"}],
+        "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform, "
+        "model name is new",
+    ),
+    "neither type nor platform": (
+        [{"name": "new", "model_platform": ""}],
+        "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform, "
+        "model name is new",
+    ),
+    "the type OTHER": (
+        [{"name": "new", "model_type": "OTHER"}],
+        "ModelServerConfig::model_type choice 2 not supported.",
+    ),
+    "an unknown platform": (
+        [{"name": "new", "model_platform": "caffe"}],
+        "Model new requests unsupported platform caffe",
+    ),
+    "another platform than before": (
+        [{"name": "first", "model_platform": "caffe"}],
+        "Illegal to change a model's platform. For model first platform was tensorflow and new platform requested is "
+        "caffe",
+    ),
+    "request logging": (
+        [{"name": "new", "model_platform": "tensorflow", "logging_config": {}}],
+        "No request-logger-creator provided.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("models", "text"), REFUSED.values(), ids=REFUSED)
+def test_a_config_that_is_not_valid_is_refused_and_changes_nothing(server, first, tmp_path, models, text):
+    put(tmp_path / "new", 1)
+    put(tmp_path / "good", 1)
+    bad = [model(**{"base_path": tmp_path / "new", **fields}) for fields in models]
+    assert server.refused_reload(model("good", tmp_path / "good"), *bad) == (INVALID_ARGUMENT, text)
+    assert server.answer("first", label="stable") == 1
+    assert (server.states("first"), server.states("new"), server.states("good")) == ({1: "AVAILABLE"}, {}, {})
+    # The original keeps the bad config half and refuses good ones afterwards.
+    server.reload(first, model("new", tmp_path / "new"))
+    assert server.answer("new") == 1
+
+
+def test_a_label_of_a_version_that_does_not_serve_refuses_the_whole_config(server, first, tmp_path):
+    put(tmp_path / "new", 1)
+    labelled = model("new", tmp_path / "new", labels={"stable": 1})
+    assert server.refused_reload(labelled) == (
+        FAILED_PRECONDITION,
+        "Request to assign label to version 1 of model new, which is not currently available for inference",
+    )
+    assert server.answer("first", label="stable") == 1
+    assert server.states("new") == {}
+    server.reload(first, model("new", tmp_path / "new"))
+    server.reload(labelled)
+    assert server.answer("new", label="stable") == 1
+
+
+# What is taken.
+
+
+def test_a_reload_is_ok_with_a_status_of_ok_once_the_new_model_serves(server, first, tmp_path):
+    put(tmp_path / "new", 7)
+    response = server.reload(first, model("new", tmp_path / "new"))
+    assert response.HasField("status")
+    assert (response.status.error_code, response.status.error_message, list(response.metric)) == (0, "", [])
+    assert server.answer("new") == 7
+    assert server.answer("first", label="stable") == 1
+    assert server.is_serving("new")
+
+
+def test_the_same_config_again_changes_nothing(server, first):
+    for _ in range(3):
+        server.reload(first)
+    assert len(server.loader.tries) == 1
+    assert server.answer("first", label="stable") == 1
+
+
+def test_a_model_that_is_not_in_the_list_leaves(server, tmp_path):
+    leaving = server.loader.servables[tmp_path / "first" / "1"]
+    put(tmp_path / "new", 1)
+    server.reload(model("new", tmp_path / "new"))
+    server.await_states("first", {1: "END"})
+    assert server.refused_call("first") == (NOT_FOUND, "Servable not found for request: Latest(first)")
+    assert server.refused_call("first", label="stable") == (
+        INVALID_ARGUMENT,
+        "Unrecognized servable version label: stable",
+    )
+    assert not server.is_serving("first")
+    assert leaving.closed.is_set()
+
+
+def test_a_model_that_left_comes_back(server, first, tmp_path):
+    server.reload()
+    server.await_states("first", {1: "END"})
+    server.reload(model("first", tmp_path / "first"))
+    assert server.states("first") == {1: "AVAILABLE"}
+    assert server.is_serving("first")
+    server.reload(first)
+    assert server.answer("first", label="stable") == 1
+
+
+def test_an_empty_list_unloads_everything(server):
+    server.reload()
+    server.await_states("first", {1: "END"})
+    assert server.refused_call("first") == (NOT_FOUND, "Servable not found for request: Latest(first)")
+    assert not server.is_serving("first")
+    assert server.is_serving("")
+
+
+def test_the_list_replaces_base_paths_and_policies_without_waiting(server, tmp_path):
+    held = server.loader.hold_load(put(tmp_path / "moved", 5))
+    put(tmp_path / "moved", 4)
+    server.reload(model("first", tmp_path / "moved", "all {}"))
+    held.await_arrival()
+    assert server.answer("first") == 1
+    held.open()
+    server.await_states("first", {5: "AVAILABLE", 4: "AVAILABLE", 1: "END"})
+    assert [server.answer("first", version=number) for number in (4, 5)] == [4, 5]
+
+
+def test_models_may_share_a_base_path_and_a_trailing_slash_is_fine(server, first, tmp_path):
+    server.reload(first, model("twin", tmp_path / "first"), model("third", f"{tmp_path}/first/"))
+    assert [server.answer(name) for name in ("first", "twin", "third")] == [1, 1, 1]
+
+
+def test_the_deprecated_model_type_still_works(server, tmp_path):
+    put(tmp_path / "old", 3)
+    server.reload(model("old", tmp_path / "old", model_type="TENSORFLOW"))
+    assert server.answer("old") == 3
+
+
+# A new model that does not become available.
+
+
+def test_a_new_model_that_cannot_be_loaded_is_told_and_the_others_serve(server, first, tmp_path):
+    bad = put(tmp_path / "bad", 2)
+    (bad / "answer").unlink()
+    put(tmp_path / "good", 1)
+    models = [first, model("bad", tmp_path / "bad"), model("good", tmp_path / "good")]
+    assert server.refused_reload(*models) == unavailable(dict([failed_load("bad", bad)]))
+    assert server.states("bad") == {2: ("END", 5, f"no answer in {bad}")}
+    assert not server.is_serving("bad")
+    eventually(lambda: server.states("good"), {1: "AVAILABLE"})
+    assert server.answer("first", label="stable") == 1
+
+
+def test_models_that_cannot_be_loaded_are_told_in_the_order_of_the_config(server, tmp_path):
+    paths = {name: put(tmp_path / name, 1) for name in ("z", "a", "m")}
+    for path in paths.values():
+        (path / "answer").unlink()
+    models = [model(name, tmp_path / name) for name in paths]
+    assert server.refused_reload(*models) == unavailable(dict(failed_load(*pair) for pair in paths.items()))
+
+
+def test_a_new_model_whose_base_path_is_missing_is_told_at_once_and_comes_when_it_can(server, first, tmp_path):
+    new = model("new", tmp_path / "new")
+    cause = (
+        f"NOT_FOUND: Could not find base path {tmp_path}/new for servable new with error "
+        f"NOT_FOUND: {tmp_path}/new; No such file or directory"
+    )
+    assert server.refused_reload(first, new) == unavailable({"new": cause})
+    assert not server.is_serving("new")
+    put(tmp_path / "new", 1)
+    server.await_states("new", {1: "AVAILABLE"})
+    assert server.is_serving("new")
+
+
+def test_a_new_model_without_versions_is_told_at_once_and_comes_when_it_can(server, first, tmp_path):
+    (tmp_path / "new" / "first").mkdir(parents=True)
+    cause = f"NOT_FOUND: no versions found under base path {tmp_path}/new"
+    assert server.refused_reload(first, model("new", tmp_path / "new")) == unavailable({"new": cause})
+    put(tmp_path / "new", 1)
+    server.await_states("new", {1: "AVAILABLE"})
+
+
+def test_the_highest_version_that_serves_or_has_ended_decides(server, tmp_path):
+    bad = put(tmp_path / "new", 2)
+    (bad / "answer").unlink()
+    put(tmp_path / "new", 1)
+    told = server.refused_reload(model("new", tmp_path / "new", "all {}"))
+    assert told == unavailable(dict([failed_load("new", bad)]))
+    server.await_states("new", {2: ("END", 5, f"no answer in {bad}"), 1: "AVAILABLE"})
+
+
+def test_what_became_of_a_model_before_does_not_count(server, first, tmp_path):
+    path = put(tmp_path / "new", 1)
+    (path / "answer").unlink()
+    new = model("new", tmp_path / "new")
+    assert server.refused_reload(first, new)[0] is UNKNOWN
+    server.reload(first)
+    (path / "answer").write_text("4")
+    held = server.loader.hold_load(path)
+    call = server.begin_reload(first, new)
+    held.await_arrival()
+    assert not call.done()
+    held.open()
+    assert call.result(TIMEOUT_S).status.error_code == 0
+    assert server.answer("new") == 4
+
+
+# Waiting.
+
+
+def test_a_reload_waits_for_each_new_model(server, first, tmp_path):
+    gates = [server.loader.hold_load(put(tmp_path / name, 1)) for name in ("a", "b")]
+    call = server.begin_reload(first, model("a", tmp_path / "a"), model("b", tmp_path / "b"))
+    for gate in gates:
+        gate.await_arrival()
+        assert not call.done()
+        gate.open()
+    call.result(TIMEOUT_S)
+    assert [server.answer(name) for name in ("a", "b")] == [1, 1]
+
+
+def test_a_reload_whose_deadline_passes_stays_applied(server, first, tmp_path):
+    held = server.loader.hold_load(put(tmp_path / "new", 1))
+    models = [first, model("new", tmp_path / "new")]
+    assert server.refused_reload(*models, timeout_s=0.2)[0] is DEADLINE_EXCEEDED
+    held.await_arrival()
+    assert server.states("new") == {1: "LOADING"}
+    held.open()
+    server.await_states("new", {1: "AVAILABLE"})
+    assert server.answer("new") == 1
+
+
+def test_what_a_deadline_leaves_to_do_is_told(server, first, tmp_path):
+    held = server.loader.hold_load(put(tmp_path / "new", 1))
+    method = server.running.server._waiting_methods()[METHOD]
+    request = reload_request(first, model("new", tmp_path / "new")).SerializeToString()
+    with pytest.raises(Exception) as caught:
+        method(request, 0.05)
+    held.open()
+    assert str(caught.value) == (
+        "DEADLINE_EXCEEDED: The config is applied, and goes on to load what is missing: "
+        "{{new due to error: UNAVAILABLE: it is still loading}, }"
+    )
+
+
+def test_a_reload_that_waits_holds_up_no_other(server, first, tmp_path):
+    held = server.loader.hold_load(put(tmp_path / "slow", 1))
+    put(tmp_path / "new", 1)
+    slow = model("slow", tmp_path / "slow")
+    waiting = server.begin_reload(first, slow)
+    held.await_arrival()
+    # Its load holds the one load thread, so that the other reload brings a label.
+    server.reload(model("first", tmp_path / "first", labels={"other": 1}), slow)
+    assert server.answer("first", label="other") == 1
+    assert not waiting.done()
+    held.open()
+    waiting.result(TIMEOUT_S)
+
+
+def test_with_two_load_threads_a_model_that_hangs_holds_up_no_other(tmp_path, first):
+    put(tmp_path / "new", 1)
+    hanging = put(tmp_path / "hanging", 1)
+    with operate(tmp_path, model("first", tmp_path / "first"), num_load_threads=2) as server:
+        held = server.loader.hold_load(hanging)
+        models = [first, model("hanging", tmp_path / "hanging")]
+        waiting = server.begin_reload(*models)
+        held.await_arrival()
+        server.reload(*models, model("new", tmp_path / "new"))
+        assert server.answer("new") == 1
+        held.open()
+        waiting.result(TIMEOUT_S)
+
+
+def test_reloads_that_wait_hold_up_no_predict(tmp_path, first):
+    slow = [model(f"slow{number}", put(tmp_path / f"slow{number}", 1).parent) for number in range(12)]
+    with operate(tmp_path, model("first", tmp_path / "first"), grpc_max_threads=1, num_load_threads=12) as server:
+        gates = [server.loader.hold_load(tmp_path / each.name / "1") for each in slow]
+        waiting = []
+        for count in range(1, 9):
+            waiting.append(server.begin_reload(first, *slow[:count]))
+            gates[count - 1].await_arrival()
+        # As many as may wait at a time wait; these queue behind them.
+        waiting += [server.begin_reload(first, *slow) for _ in range(4)]
+        for _ in range(20):
+            assert server.answer("first") == 1
+            assert server.is_serving("first")
+        assert not any(call.done() for call in waiting)
+        for gate in gates:
+            gate.open()
+        assert [call.result(TIMEOUT_S).status.error_code for call in waiting] == [0] * 12
+
+
+def test_a_reload_that_leaves_a_model_out_again_ends_who_waits_for_it(server, first, tmp_path):
+    held = server.loader.hold_load(put(tmp_path / "slow", 1))
+    waiting = server.begin_reload(first, model("slow", tmp_path / "slow"))
+    held.await_arrival()
+    server.reload(first)
+    assert waiting.exception(TIMEOUT_S).code() is UNKNOWN
+    assert waiting.exception().details().startswith("1 model(s) did not become available: {{slow due to error: ")
+    held.open()
+    server.await_states("slow", {1: ("END", 1, "Loading of servable cancelled")})
+    assert server.loader.servables[tmp_path / "slow" / "1"].closed.wait(TIMEOUT_S)
+
+
+# The first config of a server that was started without one.
+
+
+def test_the_first_reload_waits_for_all_models_as_a_start_does(empty_server, tmp_path):
+    held = empty_server.loader.hold_load(put(tmp_path / "a", 1))
+    call = empty_server.begin_reload(model("a", tmp_path / "a"))
+    held.await_arrival()
+    assert not call.done()
+    held.open()
+    call.result(TIMEOUT_S)
+    assert empty_server.answer("a") == 1
+
+
+def test_the_first_reload_says_servables(empty_server, tmp_path):
+    bad = put(tmp_path / "bad", 1)
+    (bad / "answer").unlink()
+    models = [model("bad", tmp_path / "bad")]
+    causes = dict([failed_load("bad", bad)])
+    assert empty_server.refused_reload(*models) == unavailable(causes, "servable(s)")
+    empty_server.reload()
+    assert empty_server.refused_reload(*models) == unavailable(causes, "model(s)")
+
+
+def test_until_a_config_is_taken_a_custom_one_is_refused_in_the_same_words(empty_server):
+    config = text_format.Parse(CUSTOM, model_server_config_pb2.ModelServerConfig())
+    request = model_management_pb2.ReloadConfigRequest(config=config)
+    assert refused(empty_server.running.model.HandleReloadConfigRequest, request) == NO_LIST
+
+
+# Metrics.
+
+
+def increases(response):
+    return {metric.name: metric.int64_value_increase for metric in response.metric}
+
+
+def test_a_metric_is_told_with_its_increase_once_however_often_it_is_asked_for(empty_server, tmp_path):
+    put(tmp_path / "a", 1)
+    names = [LOAD_ATTEMPTS, "/tensorflow/serving/request_count", LOAD_ATTEMPTS, "nobody's"]
+    response = empty_server.reload(model("a", tmp_path / "a"), metrics=names)
+    assert len(response.metric) == 3
+    assert increases(response) == {LOAD_ATTEMPTS: 1, "/tensorflow/serving/request_count": 0, "nobody's": 0}
+
+
+def test_a_metric_counts_from_reload_to_reload(empty_server, tmp_path):
+    put(tmp_path / "a", 1)
+    empty_server.reload(model("a", tmp_path / "a"))
+    assert increases(empty_server.reload(model("a", tmp_path / "a"), metrics=[LOAD_ATTEMPTS])) == {LOAD_ATTEMPTS: 0}
+    empty_server.reload()
+    empty_server.await_states("a", {1: "END"})
+    assert increases(empty_server.reload(model("a", tmp_path / "a"), metrics=[LOAD_ATTEMPTS])) == {LOAD_ATTEMPTS: 1}
+
+
+def test_a_reload_that_fails_tells_no_metrics(server, tmp_path):
+    request = reload_request(model("new", tmp_path / "new"), metrics=[LOAD_ATTEMPTS])
+    with pytest.raises(grpc.RpcError) as caught:
+        server.running.model.HandleReloadConfigRequest(request, timeout=TIMEOUT_S)
+    assert caught.value.code() is UNKNOWN
+
+
+def test_a_version_that_is_removed_while_a_reload_waits_for_it_ends_the_wait(server, first, tmp_path):
+    path = put(tmp_path / "new", 1)
+    held = server.loader.hold_load(path)
+    waiting = server.begin_reload(first, model("new", tmp_path / "new"))
+    held.await_arrival()
+    put(tmp_path / "new", 0)
+    remove(path)
+    server.await_states("new", {1: "LOADING", 0: "START"})
+    held.open()
+    assert (waiting.exception(TIMEOUT_S).code(), waiting.exception().details()) == unavailable(
+        dict([failed_load("new", path)])
+    )
+    server.await_states("new", {1: ("END", 5, f"no answer in {path}"), 0: "AVAILABLE"})

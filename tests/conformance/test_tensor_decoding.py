@@ -54,6 +54,11 @@ def test_tensor_content_wins_over_values(running, dtype):
     assert identity_values(running, dtype, proto) == kind.first + kind.second
 
 
+def test_a_string_that_ends_in_zero_bytes_fills_as_it_is(running):
+    proto = tensor("string", [3], string_val=[b"a\0", b"b\0\0"])
+    assert identity_values(running, "string", proto) == [b"a\0", b"b\0\0", b"b\0\0"]
+
+
 @EVERY_DTYPE
 def test_the_last_value_fills_what_is_missing(running, dtype):
     kind = KINDS[dtype]

@@ -129,13 +129,13 @@ def test_a_part_of_a_tag_set_or_more_than_one_chooses_none(models, tags):
     assert "has the tag sets { serve }; { serve triple };" in message
 
 
-def test_an_op_that_is_missing_is_named_with_both_versions(load, models):
+def test_an_op_that_is_missing_is_told_with_the_flags_that_bring_it(load, models):
     directory = models.version_path("unregistered_op")
     message = refusal(load, directory, NotFound)
     assert message.startswith("Op type not registered 'HalveTheInput' in binary")
     assert message.endswith(
-        f"\nThe graph of {directory} does not fit TensorFlow {tf.__version__}, which this server runs on; the model "
-        f"was made with {tf.__version__}. `servable inspect` lists the ops that are missing."
+        f"\n{directory} needs ops that nothing here registers: HalveTheInput. Bring HalveTheInput with "
+        "--custom_op_libraries=LIBRARY.so, or with --import=MODULE if a Python package registers them."
     )
 
 
@@ -208,7 +208,10 @@ def test_a_graph_that_contradicts_itself_is_told(load, models, tmp_path):
         next(node for node in saved_model.meta_graphs[0].graph_def.node if node.name == "Mul").input[0] = "nobody"
     message = refusal(load, directory, InvalidArgument)
     assert "nobody" in message
-    assert f"The graph of {directory} does not fit TensorFlow" in message
+    assert message.endswith(
+        f"\nThe graph of {directory} does not fit TensorFlow {tf.__version__}, which this server runs on; the model "
+        f"was made with {tf.__version__}."
+    )
 
 
 def test_a_load_that_fails_frees_its_session(load, models, monkeypatch):

@@ -60,7 +60,12 @@ ORIGINAL = {
     "enable_grpc_healthcheck_service": ("bool", False),
     "enable_serialization_as_tensor_content": ("bool", False),
 }
-OURS = {"drain_timeout_s": ("float", 30.0), "bind_address": ("string", "0.0.0.0")}
+OURS = {
+    "drain_timeout_s": ("float", 30.0),
+    "bind_address": ("string", "0.0.0.0"),
+    "custom_op_libraries": ("string", ""),
+    "import": ("string", ""),
+}
 EVERY = {**ORIGINAL, **OURS}
 
 PYTHON_TYPES = {"bool": bool, "int32": int, "int64": int, "float": float, "string": str}
@@ -74,14 +79,14 @@ def test_the_table_holds_the_48_flags_of_the_original_and_ours_and_no_other():
 @pytest.mark.parametrize("name", EVERY)
 def test_a_flag_has_its_type_and_default(name):
     kind, default = EVERY[name]
-    value = getattr(ServerOptions(), name)
+    value = dict(zip(FLAGS, dataclasses.astuple(ServerOptions()), strict=True))[name]
     assert (FLAGS[name].kind, value) == (Kind(kind), default)
     assert type(value) is PYTHON_TYPES[kind]
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(ServerOptions), ids=lambda field: field.name)
 def test_a_flag_is_annotated_with_its_type(field):
-    assert field.type == PYTHON_TYPES[EVERY[field.name][0]].__name__
+    assert field.type == PYTHON_TYPES[EVERY[field.name.removesuffix("_")][0]].__name__
 
 
 @pytest.mark.parametrize("name", EVERY)

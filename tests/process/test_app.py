@@ -32,7 +32,11 @@ def configuration(tmp_path, model_config):
     for name in ("ready", "other"):
         (tmp_path / name / "1").mkdir(parents=True)
     config = model_config({name: tmp_path / name for name in ("ready", "other")})
-    return app.configure(ServerOptions(model_config_file=str(config), port=free_port(), bind_address="127.0.0.1"))
+    return app.configure(
+        ServerOptions(
+            model_config_file=str(config), port=free_port(), bind_address="127.0.0.1", max_num_load_retries=0
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -105,21 +109,53 @@ def test_no_port_is_open_and_nothing_serves_while_a_model_loads(configuration):
     server.stop()
 
 
-def test_one_model_that_cannot_be_loaded_ends_the_start_with_its_name_and_cause(configuration):
-    def load(directory):
-        if directory.parent.name == "other":
-            raise NotFound(f"nothing at {directory}")
-        return NoModel()
+def fail(directory):
+    raise NotFound(f"nothing at {directory}")
 
-    server = app.Server(configuration, load)
+
+def fail_other(directory):
+    return fail(directory) if directory.parent.name == "other" else NoModel()
+
+
+def test_models_that_cannot_be_loaded_end_the_start_with_their_names_and_causes(configuration, tmp_path):
+    server = app.Server(configuration, fail)
     with pytest.raises(Unknown) as caught:
         server.start()
-    path = next(model.base_path for model in configuration.models if model.name == "other")
     assert caught.value.message == (
-        "1 servable(s) did not become available: "
-        f"{{{{{{name: other version: 1}} due to error: NOT_FOUND: nothing at {path}/1}}, }}"
+        "2 servable(s) did not become available: {"
+        f"{{{{name: ready version: 1}} due to error: NOT_FOUND: nothing at {tmp_path}/ready/1}}, "
+        f"{{{{name: other version: 1}} due to error: NOT_FOUND: nothing at {tmp_path}/other/1}}, }}"
     )
     assert not is_open(port_of(configuration))
+
+
+def test_a_model_that_cannot_be_loaded_holds_up_no_start_as_long_as_another_serves(configuration, caplog):
+    with started(configuration, fail_other) as channel:
+        assert {name: check(channel, name) for name in ("", "ready", "other")} == {
+            "": SERVING,
+            "ready": SERVING,
+            "other": NOT_SERVING,
+        }
+    assert "other does not serve yet; the server starts without it" in caplog.text
+
+
+def test_a_model_that_is_tried_again_holds_up_no_start_as_long_as_another_serves(configuration):
+    patient = dataclasses.replace(configuration.options, max_num_load_retries=5)
+    with started(dataclasses.replace(configuration, options=patient), fail_other) as channel:
+        assert check(channel, "other") == NOT_SERVING
+
+
+def test_all_tries_are_made_before_the_start_fails(configuration):
+    tries = []
+
+    def load(directory):
+        tries.append(directory.parent.name)
+        return fail(directory)
+
+    impatient = dataclasses.replace(configuration.options, max_num_load_retries=2, load_retry_interval_micros=0)
+    with pytest.raises(Unknown):
+        app.Server(dataclasses.replace(configuration, options=impatient), load).start()
+    assert sorted(tries) == ["other"] * 3 + ["ready"] * 3
 
 
 def test_a_loader_that_fails_in_an_unforeseen_way_ends_the_start_with_what_it_raised(configuration, caplog):
@@ -131,21 +167,39 @@ def test_a_loader_that_fails_in_an_unforeseen_way_ends_the_start_with_what_it_ra
     assert "Traceback" in caplog.text
 
 
-def test_a_base_path_without_versions_ends_the_start(configuration, tmp_path):
-    (tmp_path / "other" / "1").rename(tmp_path / "other" / "first")
+def hide_version(base_path):
+    (base_path / "1").rename(base_path / "first")
+    return f"NOT_FOUND: no versions found under base path {base_path}"
+
+
+def remove(base_path):
+    (base_path / "1").rmdir()
+    base_path.rmdir()
+    return (
+        f"NOT_FOUND: Could not find base path {base_path} for servable {base_path.name} with error "
+        f"NOT_FOUND: {base_path}; No such file or directory"
+    )
+
+
+@pytest.mark.parametrize("spoil", [hide_version, remove])
+def test_base_paths_without_versions_end_the_start_at_once_if_nothing_else_serves(configuration, tmp_path, spoil):
+    ready, other = (spoil(tmp_path / name) for name in ("ready", "other"))
     with pytest.raises(Unknown) as caught:
         app.Server(configuration, lambda directory: NoModel()).start()
-    assert f"no versions found under base path {tmp_path / 'other'}" in caught.value.message
-
-
-def test_a_missing_base_path_ends_the_start_with_its_name(configuration, tmp_path):
-    (tmp_path / "other").rename(tmp_path / "gone")
-    with pytest.raises(NotFound) as caught:
-        app.Server(configuration, lambda directory: NoModel()).start()
-    path = tmp_path / "other"
     assert caught.value.message == (
-        f"Could not find base path {path} for servable other with error NOT_FOUND: {path}; No such file or directory"
+        f"2 servable(s) did not become available: {{{{ready due to error: {ready}}}, {{other due to error: {other}}}, }}"
     )
+
+
+@pytest.mark.parametrize("spoil", [hide_version, remove])
+def test_a_base_path_without_versions_holds_up_no_start_as_long_as_another_model_serves(
+    configuration, tmp_path, spoil, caplog
+):
+    spoil(tmp_path / "other")
+    with started(configuration) as channel:
+        assert check(channel, "other") == NOT_SERVING
+        assert check(channel, "ready") == SERVING
+    assert "other does not serve yet; the server starts without it" in caplog.text
 
 
 def test_a_port_that_is_taken_is_told(configuration):

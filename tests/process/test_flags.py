@@ -28,11 +28,11 @@ def models(**flags):
     ],
 )
 def test_tags_are_split_at_commas_and_not_trimmed(flag, tags):
-    assert process._make_loader(ServerOptions(saved_model_tags=flag)).tags == tags
+    assert process.make_cold_loader(ServerOptions(saved_model_tags=flag)).tags == tags
 
 
 def test_the_session_config_reaches_the_loader():
-    config = process._make_loader(ServerOptions(tensorflow_session_parallelism=3)).config
+    config = process.make_cold_loader(ServerOptions(tensorflow_session_parallelism=3)).config
     assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (3, 3)
 
 

@@ -15,6 +15,7 @@ from tests.process.launching import is_open
 from tests.process.transport import connect
 
 AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
+LOADING = get_model_status_pb2.ModelVersionStatus.LOADING
 
 
 @pytest.fixture(scope="module", params=["tcp", "unix"])
@@ -52,10 +53,25 @@ def test_a_flag_without_effect_is_told_in_the_log(served):
     assert "WARNING" in served.stderr.wait_for("--enable_batching has no effect yet: requests are not batched yet")
 
 
-def test_the_port_is_closed_until_the_models_are_loaded_and_bad_models_end_the_start(serve, models, model_config):
-    bad = {name: models.base_path(name) for name in ("garbage_saved_model", "truncated_variables")}
-    process = serve(f"--model_config_file={model_config({'gate': models.base_path('gate'), **bad})}")
-    process.stderr.wait_for(r"\{name: gate version: 1\} is available")
+BAD = ("garbage_saved_model", "truncated_variables")
+
+
+def test_the_server_starts_without_bad_models_as_long_as_another_one_serves(serve, models, model_config):
+    base_paths = {name: models.base_path(name) for name in ("gate", *BAD)}
+    process = serve(f"--model_config_file={model_config(base_paths)}").wait_until_serving()
+    for name in BAD:
+        process.stderr.wait_for(f"{name} does not serve yet; the server starts without it")
+    with connect(process.address) as channel:
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(BAD[0]))
+        (version,) = stub.GetModelStatus(request, timeout=TIMEOUT_S).model_version_status
+    assert (version.version, version.state) == (1, LOADING)
+
+
+def test_a_start_ends_with_the_causes_if_no_model_can_be_loaded(serve, models, model_config):
+    bad = {name: models.base_path(name) for name in BAD}
+    process = serve(f"--model_config_file={model_config(bad)}", "--max_num_load_retries=0")
+    process.stderr.wait_for("loading .* failed")
     assert not is_open(process.port)
     assert process.wait() == 255
     told = process.stdout.text()

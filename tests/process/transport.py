@@ -81,3 +81,6 @@ class NoModel:
 
     def runner(self, feeds, fetches):
         raise AssertionError("nobody asks")
+
+    def close(self):
+        pass

@@ -1,6 +1,7 @@
 """Any flags in any syntax come to the values that were written, the last of each."""
 
 import dataclasses
+import keyword
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,10 @@ def _bools(name):
     return st.sampled_from([(arguments, name, value) for arguments, value in written])
 
 
+def _field(name):
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 @given(st.lists(flags() | UNKNOWN, max_size=8), st.none() | st.lists(st.text(max_size=8), max_size=3))
 def test_the_last_value_of_each_flag_counts_and_the_rest_is_told(items, left_alone):
     argv, values, unknown = [], {}, []
@@ -53,6 +58,8 @@ def test_the_last_value_of_each_flag_counts_and_the_rest_is_told(items, left_alo
         unknown += ["--", *left_alone]
     parsed = parse(argv)
     assert parsed.failure is None
-    assert parsed.options == dataclasses.replace(ServerOptions(), **values)
+    assert parsed.options == dataclasses.replace(
+        ServerOptions(), **{_field(name): value for name, value in values.items()}
+    )
     assert parsed.explicit == set(values)
     assert parsed.unknown == tuple(unknown)

@@ -63,7 +63,7 @@ def test_a_base_path_lists_the_last_name_of_each_number_by_number(children):
     with tempfile.TemporaryDirectory() as base:
         for name, is_directory in children.items():
             Path(base, name).mkdir() if is_directory else Path(base, name).touch()
-        listed = list_versions("model", base)
+        listed = list_versions("model", base).versions
     assert [(version.number, version.path) for version in listed] == [
         (number, Path(base, expected[number])) for number in sorted(expected)
     ]

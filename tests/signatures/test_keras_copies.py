@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
-from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from servable.execution import keras_copies
 from servable.execution.loader import SavedModelLoader
+from servable.execution.stored_graph import Catalogue
 from tests.models.exporting import placeholder, save_tf2, signature, tf1_session, v1
 from tests.serving import RUNS
 
@@ -24,38 +25,35 @@ def graph(restore_inputs, *, initial_value="original/Read"):
         f'name: "restore" op: "StatefulPartitionedCall" {restored}',
     ]
     text = " ".join(f"node {{ {node} }}" for node in nodes)
-    meta_graph = f'graph_def {{ {text} }} saver_def {{ restore_op_name: "restore" }}'
-    return text_format.Parse(meta_graph, meta_graph_pb2.MetaGraphDef())
+    return Catalogue(text_format.Parse(text, graph_pb2.GraphDef()).SerializeToString())
 
 
-def shared_names(meta_graph):
-    return {
-        node.name: node.attr["shared_name"].s.decode() for node in meta_graph.graph_def.node if node.op == "VarHandleOp"
-    }
+def shared_names(graph):
+    variables = [node_def_pb2.NodeDef.FromString(graph.find(name).data) for name in graph.names_of("VarHandleOp")]
+    return {node.name: node.attr["shared_name"].s.decode() for node in variables}
 
 
 def test_an_original_whose_copy_is_restored_becomes_a_handle_of_the_copy():
-    meta_graph = graph(["filename", "copy"])
-    assert keras_copies.share(meta_graph) == 1
-    assert shared_names(meta_graph) == {"original": "Variable", "copy": "Variable"}
+    stored = graph(["filename", "copy"])
+    assert keras_copies.share(stored, "restore") == 1
+    assert shared_names(stored) == {"original": "Variable", "copy": "Variable"}
 
 
 @pytest.mark.parametrize("restored", [[], ["filename", "original"], ["filename", "original", "copy"]])
 def test_a_variable_that_is_restored_itself_stays_its_own(restored):
-    meta_graph = graph(restored)
-    assert keras_copies.share(meta_graph) == 0
-    assert shared_names(meta_graph) == {"original": "original", "copy": "Variable"}
+    stored = graph(restored)
+    assert keras_copies.share(stored, "restore") == 0
+    assert shared_names(stored) == {"original": "original", "copy": "Variable"}
 
 
 @pytest.mark.parametrize("initial_value", ["zero", "nowhere"])
 def test_another_initial_value_changes_nothing(initial_value):
-    assert keras_copies.share(graph(["copy"], initial_value=initial_value)) == 0
+    assert keras_copies.share(graph(["copy"], initial_value=initial_value), "restore") == 0
 
 
-def test_a_graph_without_a_restore_op_is_left_alone():
-    meta_graph = graph(["copy"])
-    meta_graph.saver_def.Clear()
-    assert keras_copies.share(meta_graph) == 0
+@pytest.mark.parametrize("restore_op", ["", "nowhere"])
+def test_a_graph_without_a_restore_op_is_left_alone(restore_op):
+    assert keras_copies.share(graph(["copy"]), restore_op) == 0
 
 
 @pytest.fixture(params=RUNS.values(), ids=list(RUNS))

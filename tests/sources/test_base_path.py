@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from servable.errors import NotFound, Unimplemented
-from servable.sources.base_path import Version, list_versions, parse_version
+from servable.sources.base_path import Listing, Version, list_versions, parse_version
 
 NUMBERS = {
     "1": 1,
@@ -66,12 +66,12 @@ def make(base_path, *names):
 
 
 def numbers(base_path):
-    return [version.number for version in list_versions("m", str(base_path))]
+    return [version.number for version in list_versions("m", str(base_path)).versions]
 
 
 def test_versions_come_by_number_with_the_path_of_their_own_name(tmp_path):
     make(tmp_path, "10", "00000009", "-1", "not a version", "1.tmp")
-    assert list_versions("m", str(tmp_path)) == [
+    assert list_versions("m", str(tmp_path)).versions == [
         Version(-1, tmp_path / "-1"),
         Version(9, tmp_path / "00000009"),
         Version(10, tmp_path / "10"),
@@ -94,10 +94,11 @@ def test_a_name_that_is_no_text_is_no_version(tmp_path):
     assert numbers(tmp_path) == [1]
 
 
-def test_of_two_names_for_one_number_the_last_in_order_counts_with_a_warning(tmp_path, caplog):
+def test_of_two_names_for_one_number_the_last_in_order_counts_with_a_warning(tmp_path):
     make(tmp_path, "1", "001", "01", "2")
-    assert list_versions("m", str(tmp_path)) == [Version(1, tmp_path / "1"), Version(2, tmp_path / "2")]
-    assert [record.getMessage() for record in caplog.records] == [
+    listing = list_versions("m", str(tmp_path))
+    assert listing.versions == [Version(1, tmp_path / "1"), Version(2, tmp_path / "2")]
+    assert listing.warnings == [
         "Duplicate version directories for version 1 of servable m: 001 is ignored, 01 counts",
         "Duplicate version directories for version 1 of servable m: 01 is ignored, 1 counts",
     ]
@@ -105,17 +106,16 @@ def test_of_two_names_for_one_number_the_last_in_order_counts_with_a_warning(tmp
 
 def test_a_slash_at_the_end_makes_no_difference(tmp_path):
     make(tmp_path, "1")
-    assert list_versions("m", f"{tmp_path}/") == [Version(1, tmp_path / "1")]
+    assert list_versions("m", f"{tmp_path}/") == Listing([Version(1, tmp_path / "1")], [])
 
 
-def test_no_version_is_a_warning_with_advice(tmp_path, caplog):
+def test_no_version_is_a_warning_with_advice(tmp_path):
     make(tmp_path, "first")
-    assert list_versions("m", str(tmp_path)) == []
-    (record,) = caplog.records
-    assert record.getMessage() == (
+    advice = (
         f"No versions of servable m found under base path {tmp_path}. "
         "Did you forget to name your leaf directory as a number (eg. '/1/')?"
     )
+    assert list_versions("m", str(tmp_path)) == Listing([], [advice])
 
 
 def test_a_base_path_that_is_not_there_is_not_found(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from servable.config.version_policy import All, Latest, Specific
 from servable.sources.base_path import Version, list_versions
-from servable.sources.policy import select
+from servable.sources.policy import find_faults, select
 
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
 
@@ -49,7 +49,7 @@ def test_of_nothing_nothing_is_chosen(policy):
 
 def test_a_specific_version_is_found_under_a_name_with_zeros(tmp_path):
     (tmp_path / "00000123").mkdir()
-    found = list_versions("m", str(tmp_path))
+    found = list_versions("m", str(tmp_path)).versions
     assert select(found, Specific((123,))) == [Version(123, tmp_path / "00000123")]
 
 
@@ -69,3 +69,24 @@ def test_specific_versions_are_those_that_are_asked_for_and_there(numbers, asked
 @given(st.lists(NUMBERS, unique=True))
 def test_all_are_all(numbers):
     assert chosen(All(), *numbers) == sorted(numbers)
+
+
+@pytest.mark.parametrize(
+    ("policy", "there", "faults"),
+    [
+        (Latest(), [], []),
+        (All(), [], []),
+        (Specific((7, 8)), [8, 7], []),
+        (
+            Specific((9, 7, 8)),
+            [7],
+            [
+                "Version 9 of servable m, which was requested specifically, was not found on the file system",
+                "Version 8 of servable m, which was requested specifically, was not found on the file system",
+            ],
+        ),
+        (Specific(()), [], ["The version policy of servable m names no specific version, so nothing is served."]),
+    ],
+)
+def test_only_specific_versions_can_be_asked_for_in_vain(policy, there, faults):
+    assert find_faults("m", versions(*there), policy) == faults

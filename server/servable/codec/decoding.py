@@ -115,8 +115,10 @@ def _read_values(tensor: wire.TensorProto, dtype: Dtype, count: int) -> np.ndarr
         raise MalformedTensor(
             f"{len(values)} values were sent for {count} elements; filling up is limited to {FILL_LIMIT_BYTES} bytes"
         )
-    filled = np.full(count, values[-1] if len(values) else _zero(dtype), dtype.numpy)
+    filled = np.empty(count, dtype.numpy)
     filled[: len(values)] = values
+    # Not by np.full, which takes zero bytes off the end of a string.
+    filled[len(values) :] = values[-1] if len(values) else _zero(dtype)
     return filled
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 from servable import wire
 from servable.config import text_proto
 from servable.config.version_policy import All, Latest, Specific, VersionPolicy
-from servable.errors import InvalidArgument, Unimplemented
+from servable.errors import FailedPrecondition, InvalidArgument, Unimplemented
 
 _log = logging.getLogger(__name__)
 _PLATFORM: Final = "tensorflow"
@@ -40,13 +40,25 @@ class ModelConfig:
     labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
 
-def read(path: str) -> tuple[ModelConfig, ...]:
+def read(path: str, served: Collection[str] = ()) -> tuple[ModelConfig, ...] | None:
     """The models of a file with a text ModelServerConfig.
+
+    Args:
+        path: The file.
+        served: The names of the models that are served now.
+
+    Returns:
+        None for a file that sets no config, which asks for no change.
 
     Raises:
         ServingError: As `text_proto.read` and `from_message` do.
     """
-    return from_message(text_proto.read(path, wire.ModelServerConfig))
+    return parse(path, text_proto.content(path), served)
+
+
+def parse(path: str, text: bytes, served: Collection[str] = ()) -> tuple[ModelConfig, ...] | None:
+    """As `read`, of what was read from the file before."""
+    return from_message(text_proto.parse(path, text, wire.ModelServerConfig), served)
 
 
 def from_flags(model_name: str, model_base_path: str) -> tuple[ModelConfig, ...]:
@@ -56,29 +68,54 @@ def from_flags(model_name: str, model_base_path: str) -> tuple[ModelConfig, ...]
         InvalidArgument: If the path is relative.
     """
     model = wire.ModelConfig(name=model_name, base_path=model_base_path, model_platform=_PLATFORM)
-    return from_message(wire.ModelServerConfig(model_config_list=wire.ModelConfigList(config=[model])))
+    return from_list(wire.ModelConfigList(config=[model]))
 
 
-def from_message(message: wire.ModelServerConfig) -> tuple[ModelConfig, ...]:
+def from_message(message: wire.ModelServerConfig, served: Collection[str] = ()) -> tuple[ModelConfig, ...] | None:
     """The models of a ModelServerConfig (TensorFlow Serving: ReloadConfig in server_core.cc).
 
-    A config that is not set means no models.
+    Args:
+        message: The config.
+        served: The names of the models that are served now.
+
+    Returns:
+        None if no config is set, which asks for no change.
 
     Raises:
-        InvalidArgument: If a model is not valid, with the original's text. All names are checked before the
-            first path, and all paths before the first platform.
-        Unimplemented: If it is a `custom_model_config`, at which the original ends the process.
+        InvalidArgument: As `from_list` does.
+        FailedPrecondition: If it is a `custom_model_config` where models are served.
+        Unimplemented: If it is one at the start, where the original ends the process.
     """
     chosen = message.WhichOneof("config")
+    if chosen == "custom_model_config" and served:
+        raise FailedPrecondition(
+            "Cannot transition to requested config. It is only legal to transition from one ModelConfigList to another."
+        )
     if chosen == "custom_model_config":
         raise Unimplemented("ModelServer does not yet support custom model config.")
     if chosen is None:
         _log.info("Taking no action for empty config.")
-    models = message.model_config_list.config
+        return None
+    return from_list(message.model_config_list, served)
+
+
+def from_list(message: wire.ModelConfigList, served: Collection[str] = ()) -> tuple[ModelConfig, ...]:
+    """The models of a ModelConfigList.
+
+    Args:
+        message: The list.
+        served: The names of the models that are served now; their platform cannot change.
+
+    Raises:
+        InvalidArgument: If a model is not valid, with the original's text. All names are checked before the
+            first path, and all paths before the first platform.
+    """
+    models = message.config
     _check_names(models)
     _check_paths(models)
-    for model in models:
-        _check_platform(model)
+    # Those whose platform would change are told before those whose platform is unknown.
+    for model in sorted(models, key=lambda model: model.name not in served):
+        _check_platform(model, is_served=model.name in served)
     _check_logging(models)
     return tuple(_model(model) for model in models)
 
@@ -99,10 +136,16 @@ def _check_paths(models: Sequence[wire.ModelConfig]) -> None:
             )
 
 
-def _check_platform(model: wire.ModelConfig) -> None:
+def _check_platform(model: wire.ModelConfig, *, is_served: bool) -> None:
     platform = _platform(model)
-    if platform != _PLATFORM:
-        raise InvalidArgument(f"Model {model.name} requests unsupported platform {platform}")
+    if platform == _PLATFORM:
+        return
+    if is_served:
+        raise InvalidArgument(
+            f"Illegal to change a model's platform. For model {model.name} platform was {_PLATFORM} and new platform "
+            f"requested is {platform}"
+        )
+    raise InvalidArgument(f"Model {model.name} requests unsupported platform {platform}")
 
 
 def _platform(model: wire.ModelConfig) -> str:

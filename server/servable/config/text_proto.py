@@ -53,8 +53,17 @@ def read(path: str, message_class: type[_M], *, secret: bool = False) -> _M:
         InvalidArgument: If the file is empty or its text is not this message.
         ServingError: With the code of the system's error, if the file cannot be read.
     """
+    return parse(path, content(path), message_class, secret=secret)
+
+
+def parse(path: str, text: bytes, message_class: type[_M], *, secret: bool = False) -> _M:
+    """As `read`, of what was read before.
+
+    Raises:
+        InvalidArgument: If the text is not this message.
+    """
     try:
-        return _parse(_content(path), message_class)
+        return _parse(text, message_class)
     except _UnparsableError as error:
         what = "the text is not valid here (it is not shown, as it may hold a secret)" if secret else error.what
         name = message_class.DESCRIPTOR.full_name
@@ -62,15 +71,20 @@ def read(path: str, message_class: type[_M], *, secret: bool = False) -> _M:
         raise InvalidArgument(f"Invalid protobuf file: '{path}'") from None
 
 
-def _content(path: str) -> bytes:
+def content(path: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        ServingError: As `read` does.
+    """
     try:
-        content = Path(path).read_bytes()
+        text = Path(path).read_bytes()
     except OSError as error:
         raise _system_error(path, error.errno or 0) from error
-    if not content:
+    if not text:
         # The original maps the file into memory, which the system refuses for no bytes.
         raise _system_error(path, errno.EINVAL)
-    return content
+    return text
 
 
 def _system_error(path: str, number: int) -> ServingError:

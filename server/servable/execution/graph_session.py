@@ -1,15 +1,15 @@
-"""One graph in one TensorFlow session: import it, initialise it, prepare runs of it, translate what it raises."""
+"""One graph in one TensorFlow session: initialise it, prepare runs of it, close it, translate what it raises."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from servable.errors import InvalidArgument, ServingError, of_code
-from servable.execution import open_shapes
+from servable.errors import Cancelled, InvalidArgument, ServingError, of_code
+from servable.execution import graph_import, python_ops
 from servable.execution.runs import Run, Runs, TimedRun
 
 _ENDPOINT = re.compile(r".*:[0-9]+")
@@ -18,42 +18,35 @@ _ENDLESS_OPS = re.compile("While|NextIteration|Dequeue|Enqueue|Barrier|Unstage|I
 
 
 class GraphSession:
-    """A graph and its variables. Runs are thread-safe; closing is for the last who holds it.
+    """A graph and its variables. Runs are thread-safe, and so is closing.
 
     Attributes:
         may_not_end: Whether a run may last for ever, however quick others were.
     """
 
-    def __init__(self, graph_def: Any, producer_ops: Any, config: Any, runs: Runs, fed: Mapping[str, int]) -> None:
-        """Import the graph.
+    def __init__(self, graph: Any, config: Any, runs: Runs, ops: Iterable[str]) -> None:
+        """Open a session.
 
         Args:
-            graph_def: A tensorflow GraphDef; it may be changed.
-            producer_ops: The OpList of the TensorFlow that wrote it, whose defaults the nodes leave out; or
-                None.
+            graph: A tf.Graph that nobody else uses.
             config: A tensorflow ConfigProto.
             runs: How the graph is run.
-            fed: The tensorflow.DataType of each tensor that may be fed, by name.
+            ops: The operations of the graph and its functions.
 
         Raises:
-            ServingError: if this TensorFlow cannot run the graph.
+            ServingError: if TensorFlow does not take the config.
         """
-        if runs.checks_shapes:
-            open_shapes.open_feeds(graph_def, {_endpoint(name): dtype for name, dtype in fed.items()})
-        self.may_not_end = _may_not_end(graph_def)
+        self.may_not_end = any(map(_ENDLESS_OPS.search, ops))
         self._runs = runs
-        graph = tf.Graph()
         try:
-            with graph.as_default():
-                tf.graph_util.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
-            self._session = tf.compat.v1.Session(graph=graph, config=config)
-        except (tf.errors.OpError, ValueError) as error:
+            self._session: Any = tf.compat.v1.Session(graph=graph, config=config)
+        except tf.errors.OpError as error:
             raise translate(error) from error
 
     def dtype_of(self, tensor_name: str) -> int | None:
         """The tensorflow.DataType of a tensor of the graph; None if there is none of that name."""
         try:
-            tensor = self._session.graph.get_tensor_by_name(_endpoint(tensor_name))
+            tensor = self._opened().graph.get_tensor_by_name(endpoint(tensor_name))
         except (KeyError, ValueError):
             return None
         return int(tensor.dtype.base_dtype.as_datatype_enum)
@@ -65,13 +58,13 @@ class GraphSession:
             ServingError: if the graph has no such tensors.
         """
         try:
-            return self._runs.prepare(self._session, _endpoints(feeds), _endpoints(fetches))
+            return self._runs.prepare(self._opened(), _endpoints(feeds), _endpoints(fetches))
         except tf.errors.OpError as error:
             raise translate(error) from error
 
     def prepare_timed(self, feeds: Sequence[str], fetches: Sequence[str]) -> TimedRun:
         """As prepare, for tensors that are known to be there, with a time limit."""
-        return self._runs.prepare_timed(self._session, _endpoints(feeds), _endpoints(fetches))
+        return self._runs.prepare_timed(self._opened(), _endpoints(feeds), _endpoints(fetches))
 
     def run_once(self, operation: str, feeds: Mapping[str, str]) -> None:
         """Run an operation for its effect (restore, initialise), with strings fed to scalar tensors.
@@ -79,14 +72,27 @@ class GraphSession:
         Raises:
             ServingError: as TensorFlow raises it, or if the graph has no such operation.
         """
+        session = self._opened()
         try:
-            self._session.run(self._session.graph.get_operation_by_name(operation), dict(feeds))
+            session.run(session.graph.get_operation_by_name(operation), dict(feeds))
         except (tf.errors.OpError, KeyError, ValueError) as error:
             raise translate(error) from error
 
     def close(self) -> None:
-        """Free the graph's variables and resources."""
-        self._session.close()
+        """Free the graph, its variables and resources, as soon as runs that are under way have ended.
+
+        They end early where TensorFlow can stop them; runs that begin later are refused.
+        """
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+            graph_import.dismantle(session.graph)
+
+    def _opened(self) -> Any:
+        session = self._session
+        if session is None:
+            raise Cancelled("Session has been closed.")
+        return session
 
 
 def translate(error: Exception) -> ServingError:
@@ -97,19 +103,14 @@ def translate(error: Exception) -> ServingError:
     # Session.run decorates the text and leaves the plain error behind as the context.
     plain = error.__context__ if isinstance(error.__context__, tf.errors.OpError) else error
     if isinstance(plain, tf.errors.OpError):
-        return of_code(plain.error_code, plain.message)
+        return of_code(plain.error_code, python_ops.without_traceback(plain.message))
     return InvalidArgument(str(error.args[0] if error.args else error))
 
 
-def _may_not_end(graph_def: Any) -> bool:
-    bodies = (graph_def.node, *(function.node_def for function in graph_def.library.function))
-    return any(_ENDLESS_OPS.search(node.op) for nodes in bodies for node in nodes)
-
-
 def _endpoints(tensor_names: Sequence[str]) -> list[str]:
-    return [_endpoint(name) for name in tensor_names]
+    return [endpoint(name) for name in tensor_names]
 
 
-def _endpoint(tensor_name: str) -> str:
-    """TensorFlow takes the name of an operation for that of its first output."""
+def endpoint(tensor_name: str) -> str:
+    """A tensor's name with the number of its output; that of an operation is taken for its first output's."""
     return tensor_name if _ENDPOINT.fullmatch(tensor_name) else f"{tensor_name}:0"

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
 
+from servable.execution import memory
 from servable.execution.graph_session import GraphSession
 from servable.execution.runner import SessionRunner
 from servable.signatures import Signature
@@ -44,11 +45,23 @@ class LoadedModel:
                 preparing = self._preparing[key] = Future()
         if is_first:
             self._prepare(key, preparing)
-        return preparing.result()
+        try:
+            return preparing.result()
+        finally:
+            # An error holds this frame. If the frame held the error in turn, no version would leave before Python
+            # collects.
+            del preparing
 
     def close(self) -> None:
-        """Give back the session's memory. No run may be under way."""
+        """Give the version's memory back to the system; for the last who holds it.
+
+        Whoever comes later is refused. A run that is under way all the same ends, early where TensorFlow can stop it,
+        and its memory is free after it.
+        """
+        with self._lock:
+            self._runners.clear()
         self._session.close()
+        memory.give_back()
 
     def _prepare(self, key: _Key, preparing: Future[SessionRunner]) -> None:
         # A large graph is optimised for seconds: not under the lock.
@@ -58,6 +71,7 @@ class LoadedModel:
             with self._lock:
                 del self._preparing[key]
             preparing.set_exception(error)
+            del preparing  # As in `runner`.
             return
         with self._lock:
             del self._preparing[key]

@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from servable import saved_model, signatures, wire
-from servable.errors import NotFound, ServingError, of_code
-from servable.execution import keras_copies
-from servable.execution.graph_session import GraphSession
+from servable.errors import DataLoss, NotFound, ServingError, of_code
+from servable.execution import keras_copies, missing_ops, python_ops, session_overrides, stored_model
+from servable.execution.graph_import import Import, ImportWhole, best_import
+from servable.execution.graph_session import GraphSession, endpoint, translate
 from servable.execution.loaded_model import LoadedModel
 from servable.execution.runs import Runs, best_runs
+from servable.execution.stored_graph import Catalogue, StoredGraph
+from servable.execution.stored_model import StoredModel
+from servable.python_functions import PYTHON_OPS
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +39,14 @@ class SavedModelLoader:
         tags: The meta graph to take, by its exact set of tags.
         config: The ConfigProto of each model's session.
         runs: How graphs are run; None for the best way that this TensorFlow has.
+        imports: How graphs are imported; None for the best way that this TensorFlow has. Runs that check shapes need
+            a way of their own.
     """
 
     tags: Sequence[str] = ("serve",)
     config: Any = None
     runs: Runs | None = None
+    imports: Import | None = None
 
     def __call__(self, directory: Path) -> LoadedModel:
         """Load the model of a version directory.
@@ -46,11 +54,14 @@ class SavedModelLoader:
         Raises:
             ServingError: if it cannot be loaded; the text names the directory and what to do.
         """
-        meta_graph = self._select_meta_graph(directory)
+        stored = self._read(directory)
+        meta_graph = stored.meta_graph
         prepared = {
             key: signatures.prepare(key, definition) for key, definition in saved_model.signatures(meta_graph).items()
         }
-        session = self._import_graph(meta_graph, directory)
+        session = self._open(stored, directory)
+        # Restoring takes the most memory of a load: not beside the stored graph.
+        del stored
         try:
             _initialise(session, meta_graph, directory)
         except BaseException:
@@ -58,40 +69,61 @@ class SavedModelLoader:
             raise
         return LoadedModel(session, prepared)
 
-    def _select_meta_graph(self, directory: Path) -> wire.MetaGraphDef:
-        stored = saved_model.read(directory, _parse_text)
+    def _read(self, directory: Path) -> StoredModel:
         try:
-            return saved_model.select_meta_graph(stored, self.tags)
+            return stored_model.read(directory, self.tags)
         except NotFound as error:
+            if "tag_sets" not in error.hints:
+                raise
             raise _explain(
                 error, f"{directory} has the tag sets {error.hints['tag_sets']}; --saved_model_tags chooses one."
             ) from error
 
-    def _import_graph(self, meta_graph: wire.MetaGraphDef, directory: Path) -> GraphSession:
-        # TensorFlow's own message of the same bytes: our view of a graph keeps only what a look at it needs.
-        full = meta_graph_pb2.MetaGraphDef.FromString(meta_graph.SerializeToString())
-        if keras_copies.share(full):
-            _log.info("%s was saved by Keras 3 with tf.saved_model.save; its variables are joined", directory)
-        producer_ops = full.meta_info_def.stripped_op_list if full.meta_info_def.HasField("stripped_op_list") else None
+    def _open(self, stored: StoredModel, directory: Path) -> GraphSession:
+        runs = self.runs or best_runs()
+        config = session_overrides.config_for(self.config, directory)
+        graph = _select_graph(stored, directory)
         try:
-            return GraphSession(full.graph_def, producer_ops, self.config, self.runs or best_runs(), _fed_tensors(full))
-        except ServingError as error:
-            raise _explain(
-                error,
-                f"The graph of {directory} does not fit TensorFlow {tf.__version__}, which this server runs on; the "
-                f"model was made with {full.meta_info_def.tensorflow_version or 'an unknown version'}. "
-                "`servable inspect` lists the ops that are missing.",
-            ) from error
+            return GraphSession(self._import_graph(graph, stored, runs), config, runs, graph.ops)
+        except (tf.errors.OpError, ValueError) as error:
+            raise _explain_import(translate(error), stored, directory) from error
+
+    def _import_graph(self, graph: StoredGraph, stored: StoredModel, runs: Runs) -> Any:
+        if runs.checks_shapes:
+            imports: Import = ImportWhole({endpoint(name): dtype for name, dtype in stored.fed_dtypes().items()})
+        else:
+            imports = self.imports or best_import()
+        return imports(graph, stored.named_operations(), stored.producer_ops())
 
 
-def _parse_text(text: bytes) -> wire.SavedModel:
-    # TensorFlow's own message knows all fields; ours keeps as bytes what it does not know.
-    return wire.SavedModel.FromString(text_format.Parse(text, saved_model_pb2.SavedModel()).SerializeToString())
+def _select_graph(stored: StoredModel, directory: Path) -> StoredGraph:
+    """What the model needs of its graph, mended where its writer left it in parts."""
+    named = stored.named_operations()
+    try:
+        catalogue = Catalogue(stored.graph)
+        if keras_copies.share(catalogue, stored.meta_graph.saver_def.restore_op_name):
+            _log.info("%s was saved by Keras 3 with tf.saved_model.save; its variables are joined", directory)
+        graph = catalogue.reach(named)
+        if graph.ops & PYTHON_OPS:
+            graph_def = graph_pb2.GraphDef.FromString(graph.whole())
+            python_ops.bind(graph_def, directory)
+            graph = Catalogue(graph_def.SerializeToString()).reach(named)
+    except DecodeError as error:
+        raise DataLoss(
+            f"Can't parse the graph of {directory}: it is damaged. Copy the version directory again."
+        ) from error
+    return graph
 
 
-def _fed_tensors(meta_graph: Any) -> dict[str, int]:
-    definitions = meta_graph.signature_def.values()
-    return {info.name: info.dtype for definition in definitions for info in definition.inputs.values()}
+def _explain_import(error: ServingError, stored: StoredModel, directory: Path) -> ServingError:
+    made_with = stored.meta_graph.meta_info_def.tensorflow_version
+    full = meta_graph_pb2.MetaGraphDef(graph_def=graph_pb2.GraphDef.FromString(stored.graph))
+    full.meta_info_def.tensorflow_version = made_with
+    return missing_ops.explain(error, full, directory) or _explain(
+        error,
+        f"The graph of {directory} does not fit TensorFlow {tf.__version__}, which this server runs on; the "
+        f"model was made with {made_with or 'an unknown version'}.",
+    )
 
 
 def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:

@@ -23,13 +23,17 @@ class Classify:
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a ClassificationRequest with a ClassificationResponse; see requests.Method."""
+        return requests.complete(self.steps(request), time_left_s)
+
+    def steps(self, request: bytes) -> requests.Steps:
+        """A ClassificationRequest on its way; see requests.Steps."""
         message = requests.parse(wire.ClassificationRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
         key = requests.signature_key(message.model_spec)
         signature = examples.find_signature(handle, key, "No signature was found with the name: ")
         head = classification.require(signature, check_method_name=self.check_method_name)
-        fetched, count = examples.run(handle, [head.feed], list(head.fetches.values()), message.input, time_left_s)
+        fetched, count = yield from examples.run(handle, [head.feed], list(head.fetches.values()), message.input)
         result = classification.read_result({role: fetched[name] for role, name in head.fetches.items()}, count)
 
         response = wire.ClassificationResponse(result=result)

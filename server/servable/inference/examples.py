@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from servable import wire
 from servable.codec.examples import EmptyInput, serialize_examples
 from servable.errors import InvalidArgument
 from servable.inference.outputs import Output, collect
+from servable.requests import Fetched, Run
 from servable.routing import Handle, suggest
 from servable.signatures import Signature
 
@@ -30,25 +31,19 @@ def find_signature(handle: Handle, key: str, missing: str) -> Signature:
 
 
 def run(
-    handle: Handle,
-    feeds: Sequence[str],
-    fetches: Sequence[str],
-    examples: wire.Input,
-    time_left_s: float | None,
-) -> tuple[Mapping[str, Output], int]:
-    """Feed the examples to every tensor of `feeds`.
+    handle: Handle, feeds: Sequence[str], fetches: Sequence[str], examples: wire.Input
+) -> Generator[Run, Fetched, tuple[Mapping[str, Output], int]]:
+    """Feed the examples to every tensor of `feeds`: a part of a request's steps.
 
     Returns:
         What was fetched, by tensor name, and the number of examples.
 
     Raises:
         InvalidArgument: if there are no examples.
-        ServingError: as the run raises it.
     """
     try:
         serialized = serialize_examples(examples)
     except EmptyInput as error:
         raise InvalidArgument(str(error)) from error
-    runner = handle.servable.runner(tuple(feeds), tuple(fetches))
-    arrays = runner.run([serialized] * len(feeds), time_left_s)
-    return collect(fetches, runner, arrays), len(serialized)
+    fetched = yield Run(handle.servable, tuple(feeds), tuple(fetches), [serialized] * len(feeds))
+    return collect(fetches, fetched), len(serialized)

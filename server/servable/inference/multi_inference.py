@@ -41,6 +41,10 @@ class MultiInference:
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a MultiInferenceRequest with a MultiInferenceResponse; see requests.Method."""
+        return requests.complete(self.steps(request), time_left_s)
+
+    def steps(self, request: bytes) -> requests.Steps:
+        """A MultiInferenceRequest on its way; see requests.Steps."""
         message = requests.parse(wire.MultiInferenceRequest, request)
         first = message.tasks[0].model_spec if message.tasks else wire.ModelSpec()
         handle = self.router.resolve(first)
@@ -48,7 +52,7 @@ class MultiInference:
         # Unions in order of first mention.
         feeds = list(dict.fromkeys(task.feed for task in tasks))
         fetches = list(dict.fromkeys(name for task in tasks for name in task.fetches))
-        fetched, count = examples.run(handle, feeds, fetches, message.input, time_left_s)
+        fetched, count = yield from examples.run(handle, feeds, fetches, message.input)
 
         response = wire.MultiInferenceResponse()
         for task in tasks:

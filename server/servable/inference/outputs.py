@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from servable.routing import Runner
+from servable.requests import Fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,10 @@ class Output:
     dtype: int
 
 
-def collect(names: Iterable[str], runner: Runner, arrays: Sequence[np.ndarray[Any, Any]]) -> Mapping[str, Output]:
+def collect(names: Iterable[str], fetched: Fetched) -> Mapping[str, Output]:
     """What a run gave, by the names that were fetched."""
-    return {name: Output(array, dtype) for name, array, dtype in zip(names, arrays, runner.fetch_dtypes, strict=True)}
+    results = zip(names, fetched.arrays, fetched.dtypes, strict=True)
+    return {name: Output(array, dtype) for name, array, dtype in results}
 
 
 def format_shape(array: np.ndarray[Any, Any]) -> str:

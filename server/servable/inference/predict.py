@@ -37,6 +37,10 @@ class Predict:
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a PredictRequest with a PredictResponse; see requests.Method."""
+        return requests.complete(self.steps(request), time_left_s)
+
+    def steps(self, request: bytes) -> requests.Steps:
+        """A PredictRequest on its way; see requests.Steps."""
         message = requests.parse(wire.PredictRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
@@ -44,12 +48,11 @@ class Predict:
         feeds, arrays = _read_inputs(signature, message)
         aliases = _select_outputs(signature, message.output_filter)
         fetches = tuple(signature.outputs[alias] for alias in aliases)
-        runner = handle.servable.runner(feeds, fetches)
-        results = runner.run(arrays, time_left_s)
+        fetched = yield requests.Run(handle.servable, feeds, fetches, arrays)
 
         response = wire.PredictResponse()
         requests.name_version(response.model_spec, handle, signature.key)
-        for alias, array, dtype in zip(aliases, results, runner.fetch_dtypes, strict=True):
+        for alias, array, dtype in zip(aliases, fetched.arrays, fetched.dtypes, strict=True):
             encoding.encode(array, dtype, response.outputs[alias], as_content=self.as_content)
         return response.SerializeToString()
 

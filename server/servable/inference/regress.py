@@ -23,13 +23,17 @@ class Regress:
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a RegressionRequest with a RegressionResponse; see requests.Method."""
+        return requests.complete(self.steps(request), time_left_s)
+
+    def steps(self, request: bytes) -> requests.Steps:
+        """A RegressionRequest on its way; see requests.Steps."""
         message = requests.parse(wire.RegressionRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
         key = requests.signature_key(message.model_spec)
         signature = examples.find_signature(handle, key, "No signature was found with the name: ")
         head = regression.require(signature, check_method_name=self.check_method_name)
-        fetched, count = examples.run(handle, [head.feed], [head.fetch], message.input, time_left_s)
+        fetched, count = yield from examples.run(handle, [head.feed], [head.fetch], message.input)
 
         response = wire.RegressionResponse(result=regression.read_result(fetched[head.fetch], count))
         requests.name_version(response.model_spec, handle, key)

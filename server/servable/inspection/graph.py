@@ -13,8 +13,6 @@ from servable import wire
 
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
 _PLACEHOLDER_OPS = frozenset({"Placeholder", "PlaceholderV2"})
-# Registered in every TensorFlow with Python; the function itself stayed in the process of the export.
-PYTHON_OPS = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 _NUMBERED_OUTPUT = re.compile(r"(.*):([0-9]{1,9})", re.DOTALL)
 
 

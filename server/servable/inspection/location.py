@@ -46,7 +46,7 @@ def locate(directory: str) -> Location:
         _require_directory(path)
         if _holds_model(path):
             return Location(path, base_path.parse_version(path.name))
-    versions = base_path.list_versions(path.name, directory if "://" in directory else str(path))
+    versions = base_path.list_versions(path.name, directory if "://" in directory else str(path)).versions
     if not versions:
         raise _nothing_in(path)
     return Location(versions[-1].path, versions[-1].number, tuple(version.number for version in versions))

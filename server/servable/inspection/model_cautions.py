@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from servable import saved_model
+from servable import op_packages, saved_model
 from servable.inspection import installed
-from servable.inspection.graph import PYTHON_OPS, Graph
+from servable.inspection.graph import Graph
 from servable.inspection.location import Location
 from servable.inspection.report import Caution
+from servable.python_functions import PYTHON_OPS
 from servable.signatures import DEFAULT_KEY
 
 SERVED_TAGS = ("serve",)
@@ -82,16 +83,17 @@ def about_ops(graph: Graph, confirm_missing: ConfirmMissing) -> Iterator[Caution
     for op in sorted(confirm_missing(suspects)) if suspects else ():
         yield Caution(
             "missing_op",
-            f'TensorFlow {version}, which is installed here, has no op "{op}" (in {graph.ops[op]}), so no server on it '
-            "can load this model.",
-            "Install the TensorFlow that the model was made with, or export the model without this op.",
+            f'TensorFlow {version}, which is installed here, has no op "{op}" (in {graph.ops[op]}), so a server on it '
+            "cannot load this model as it is.",
+            op_packages.advise([op]) + ("" if op_packages.find(op) else " Or install the TensorFlow that has it."),
         )
     for op in sorted(PYTHON_OPS & graph.ops.keys()):
         yield Caution(
             "python_op",
             f"It calls Python ({op} in {graph.ops[op]}), and the Python function is not in the model: calls that reach "
-            "it fail.",
-            "Replace tf.py_function and tf.numpy_function by TensorFlow ops, and export it again.",
+            "it fail, unless the server is given the function.",
+            "Provide it in a module for --import, with servable.python_functions.provide; or replace tf.py_function "
+            "and tf.numpy_function by TensorFlow ops, and export it again.",
         )
 
 

@@ -1,61 +1,325 @@
-"""Brings aspired versions to life and into the routes."""
+"""Brings aspired versions to life, into the routes, and out again.
+
+Stepped: it decides, and touches no thread of its own. Loads and unloads run on workers, whose outcomes are posted
+back. Source of the behaviour: TensorFlow Serving, core/aspired_versions_manager.cc and basic_manager.cc.
+"""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import os
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Final, Protocol
 
-from servable.errors import Internal, ServingError
+from servable.errors import Cancelled, FailedPrecondition, Internal, ServingError
 from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.states import ServableId, State, VersionState
-from servable.routing import Handle, Router, Routes, Servable
+from servable.lifecycle.states import ServableId
+from servable.lifecycle.transitions import Change, next_action
+from servable.lifecycle.version import Event, Phase, Version
+from servable.routing import Handle, Router, Servable
 
 _log = logging.getLogger(__name__)
 
 Loader = Callable[[Path], Servable]
 """Loads the version that lies in a directory, or raises a ServingError."""
 
+# A load that lasts longer may hang in a file system or an init op: it no longer keeps others from loading.
+SLOW_LOAD_S: Final = 60.0
+
+
+class Workers(Protocol):
+    """Threads for what takes long, and the way back from them. A job raises nothing."""
+
+    def load(self, servable: ServableId, job: Callable[[], None]) -> None:
+        """Run a job that loads; return at once.
+
+        Raises:
+            ResourceExhausted: if there is no thread for it.
+        """
+
+    def unload(self, job: Callable[[], None]) -> None:
+        """Run a job that gives back memory; return at once."""
+
+    def post(self, task: Callable[[], None]) -> None:
+        """Hand a task to the thread that calls the manager. Called from any thread, also by finalizers."""
+
 
 @dataclass(frozen=True, slots=True)
-class AspiredVersion:
-    """A version that should be served, and where it lies."""
+class LoadSettings:
+    """How loads are tried.
 
-    servable: ServableId
-    path: Path
+    Attributes:
+        max_retries: How often a failed load is tried again.
+        retry_interval_s: Seconds between two tries.
+        threads: How many loads run at the same time.
+    """
+
+    max_retries: int = 0
+    retry_interval_s: float = 0.0
+    threads: int = 1
+
+
+@dataclass(slots=True)
+class _Model:
+    """The versions of one model: those that should be served, and those that are somewhere between start and end."""
+
+    wanted: Mapping[int, Path] = field(default_factory=dict)
+    versions: list[Version] = field(default_factory=list)
 
 
 class Manager:
-    """Loads versions, one after the other. The one writer of the router; call it from one thread."""
+    """The one writer of the router's handles. Not thread-safe: one thread calls it and runs what is posted.
 
-    def __init__(self, loader: Loader, router: Router, monitor: StateMonitor) -> None:
+    A version is its number and its path: if a number moves to another path, the version there takes the place of the
+    old one once it is ready.
+
+    Attributes:
+        settings: How loads are tried from now on; once each and one at a time if nobody says otherwise.
+    """
+
+    def __init__(
+        self,
+        loader: Loader,
+        router: Router,
+        monitor: StateMonitor,
+        workers: Workers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Manage nothing yet.
+
+        Args:
+            loader: Called on a worker.
+            router: Where ready versions go.
+            monitor: Where every state is published.
+            workers: Where loads and unloads run.
+            clock: Seconds that only grow.
+        """
         self._loader, self._router, self._monitor = loader, router, monitor
+        self._workers, self._clock = workers, clock
+        self.settings = LoadSettings()
+        self._models: dict[str, _Model] = {}
+        self._handles: dict[Version, Handle] = {}
+        # Models with something to unload or to load, in the order in which that became so.
+        self._unloads: dict[str, None] = {}
+        self._loads: dict[str, None] = {}
+        self._load_begun_s: dict[Version, float] = {}
+        self._retries: list[tuple[float, int, Version]] = []
+        self._tie_breaker = itertools.count()
 
-    def aspire(self, versions: Iterable[AspiredVersion]) -> None:
-        """Load these versions, the highest first. One that fails ends with its error and holds up no other."""
-        aspired = sorted(versions, key=lambda version: -version.servable.version)
-        for version in aspired:
-            self._monitor.publish(version.servable, VersionState(State.START))
-        for version in aspired:
-            self._load(version)
+    def aspire(self, name: str, paths: Mapping[int, Path]) -> None:
+        """Say which versions of a model should be served, and where each lies; they replace all said before.
 
-    def _load(self, aspired: AspiredVersion) -> None:
-        self._monitor.publish(aspired.servable, VersionState(State.LOADING))
-        _log.info("loading %s from %s", aspired.servable, aspired.path)
+        A version that is wanted again stays, unless it is leaving already: then it comes back after its end.
+        """
+        model = self._models.setdefault(name, _Model())
+        model.wanted = dict(paths)
+        for version in model.versions:
+            was_aspired, version.is_aspired = version.is_aspired, model.wanted.get(version.number) == version.path
+            if version.is_aspired and not was_aspired:
+                # Whoever waits for the model since it is wanted again has heard nothing of this version.
+                self._publish(version)
+        self._settle(name)
+
+    def run(self) -> float | None:
+        """Take all actions that can be taken now.
+
+        Returns:
+            When to be called again if nothing happens before; None if nothing is due.
+        """
+        while self.step():
+            pass
+        return self._next_due_s()
+
+    def step(self) -> bool:
+        """Take at most one action: unloads first, then loads as far as there are threads.
+
+        Returns:
+            Whether there was one to take.
+        """
+        self._resume_waiting()
+        if self._unloads:
+            self._act(next(iter(self._unloads)))
+            return True
+        if self._loads and self._count_loads() < self.settings.threads:
+            self._act(next(iter(self._loads)))
+            return True
+        return False
+
+    def _act(self, name: str) -> None:
+        action = next_action(self._models[name].versions)
+        if action is not None and action.change is Change.UNLOAD:
+            self._drain(action.version)
+        elif action is not None:
+            self._load(action.version)
+        self._consider(name)
+
+    def _settle(self, name: str) -> None:
+        """Begin what is new, then give up what nobody wants, and forget what has ended."""
+        model = self._models[name]
+        known = {(version.number, version.path) for version in model.versions if _counts(version)}
+        for number, path in sorted(model.wanted.items(), reverse=True):
+            if (number, path) not in known:
+                model.versions.append(Version(ServableId(name, number), path))
+                self._publish(model.versions[-1])
+        for version in model.versions:
+            if not version.is_aspired and version.phase in (Phase.QUEUED, Phase.WAITING):
+                self._cancel(version)
+        model.versions = [version for version in model.versions if _counts(version)]
+        self._consider(name)
+        if not model.versions:
+            del self._models[name]
+
+    def _consider(self, name: str) -> None:
+        action = next_action(self._models[name].versions)
+        for change, due in ((Change.UNLOAD, self._unloads), (Change.LOAD, self._loads)):
+            if action is not None and action.change is change:
+                due.setdefault(name)
+            else:
+                due.pop(name, None)
+
+    def _load(self, version: Version) -> None:
+        version.move(Event.LOAD)
+        version.attempts += 1
+        self._load_begun_s[version] = self._clock()
+        self._publish(version)
+        _log.info("loading %s from %s", version.servable_id, version.path)
         try:
-            servable = self._loader(aspired.path)
+            self._workers.load(version.servable_id, lambda: self._attempt(version))
         except ServingError as error:
-            self._fail(aspired.servable, error)
-        except Exception as error:
-            _log.exception("loading %s failed in an unforeseen way", aspired.servable)
-            self._fail(aspired.servable, Internal(f"{type(error).__name__}: {error}"))
-        else:
-            handle = Handle(aspired.servable.name, aspired.servable.version, servable)
-            self._router.routes = Routes([*self._router.routes, handle])
-            self._monitor.publish(aspired.servable, VersionState(State.AVAILABLE))
-            _log.info("%s is available", aspired.servable)
+            self._workers.post(partial(self._finish_load, version, error))
 
-    def _fail(self, servable: ServableId, error: ServingError) -> None:
-        _log.error("loading %s failed: %s", servable, error)
-        self._monitor.publish(servable, VersionState(State.END, error))
+    def _attempt(self, version: Version) -> None:
+        """Runs on a worker."""
+        outcome: Servable | ServingError
+        try:
+            _require_directory(version)
+            outcome = self._loader(version.path)
+        except ServingError as error:
+            # A copy: the error is kept for as long as the process lives, and its traceback holds what was half loaded.
+            outcome = type(error)(error.message, error.hints)
+        except BaseException as error:
+            _log.exception("loading %s failed in an unforeseen way", version.servable_id)
+            outcome = Internal(f"{type(error).__name__}: {error}")
+        self._workers.post(partial(self._finish_load, version, outcome))
+
+    def _finish_load(self, version: Version, outcome: Servable | ServingError) -> None:
+        seconds = self._clock() - self._load_begun_s.pop(version)
+        if isinstance(outcome, ServingError):
+            self._fail(version, outcome)
+        elif version.is_aspired:
+            self._serve(version, outcome)
+            _log.info("%s is available after %.1f s", version.servable_id, seconds)
+        else:
+            version.servable, version.error = outcome, Cancelled("Loading of servable cancelled")
+            version.move(Event.LOADED_LATE)
+            self._publish(version)
+            self._unload(version)
+        self._settle(version.servable_id.name)
+
+    def _serve(self, version: Version, servable: Servable) -> None:
+        version.servable, version.error = servable, None
+        version.move(Event.LOADED)
+        handle = Handle(version.servable_id.name, version.number, servable)
+        self._handles[version] = handle
+        self._router.add(handle)
+        self._publish(version)
+
+    def _fail(self, version: Version, error: ServingError) -> None:
+        version.error = error
+        if version.is_aspired and version.attempts <= self.settings.max_retries:
+            version.move(Event.FAILED)
+            interval_s = max(self.settings.retry_interval_s, 0)
+            heapq.heappush(self._retries, (self._clock() + interval_s, next(self._tie_breaker), version))
+            what_next = f"attempt {version.attempts} of {1 + self.settings.max_retries}, the next in {interval_s:g} s"
+        else:
+            version.move(Event.GIVEN_UP)
+            what_next = "it is not tried again until the version goes and comes back"
+        self._publish(version)
+        _log.error("loading %s failed (%s): %s", version.servable_id, what_next, error)
+
+    def _cancel(self, version: Version) -> None:
+        version.error = version.error or Cancelled("Loading of servable cancelled")
+        version.move(Event.CANCEL)
+        self._publish(version)
+
+    def _resume_waiting(self) -> None:
+        while self._retries and self._retries[0][0] <= self._clock():
+            version = heapq.heappop(self._retries)[2]
+            if version.phase is Phase.WAITING:
+                version.move(Event.RETRY)
+                self._consider(version.servable_id.name)
+
+    def _drain(self, version: Version) -> None:
+        version.move(Event.DRAIN)
+        self._publish(version)
+        _log.info("unloading %s once its calls in flight are over", version.servable_id)
+        handle = self._handles.pop(version)
+        self._router.remove(handle)
+        # Calls in flight hold the handle. When the last lets go of it, Python tells us: no call pays for a count.
+        weakref.finalize(handle, self._workers.post, partial(self._release, version)).atexit = False
+
+    def _release(self, version: Version) -> None:
+        version.move(Event.RELEASED)
+        self._unload(version)
+
+    def _unload(self, version: Version) -> None:
+        servable, version.servable = version.servable, None
+        self._workers.unload(partial(self._close, version, servable))
+
+    def _close(self, version: Version, servable: Servable | None) -> None:
+        """Runs on a worker."""
+        try:
+            if servable is not None:
+                servable.close()
+        except Exception:
+            _log.exception("unloading %s failed in an unforeseen way", version.servable_id)
+        self._workers.post(partial(self._finish_unload, version))
+
+    def _finish_unload(self, version: Version) -> None:
+        version.move(Event.UNLOADED)
+        # What is wanted again since it left comes back as another Version.
+        version.is_aspired = False
+        self._publish(version)
+        _log.info("%s is unloaded", version.servable_id)
+        self._settle(version.servable_id.name)
+
+    def _publish(self, version: Version) -> None:
+        """Publish what became of a number: of several versions with it the one that serves counts, else the latest."""
+        model = self._models[version.servable_id.name]
+        lives = [other for other in model.versions if other.number == version.number]
+        telling = next((life for life in reversed(lives) if life.phase is Phase.READY), lives[-1])
+        if telling is version or telling.phase is not Phase.READY:
+            self._monitor.publish(version.servable_id, telling.state)
+
+    def _count_loads(self) -> int:
+        since_s = self._clock() - SLOW_LOAD_S
+        return sum(begun_s > since_s for begun_s in self._load_begun_s.values())
+
+    def _next_due_s(self) -> float | None:
+        due_s = [self._retries[0][0]] if self._retries else []
+        if self._loads:
+            since_s = self._clock() - SLOW_LOAD_S
+            due_s += [begun_s + SLOW_LOAD_S for begun_s in self._load_begun_s.values() if begun_s > since_s]
+        return min(due_s, default=None)
+
+
+def _counts(version: Version) -> bool:
+    """Whether a version is not over: one that failed counts for as long as it is wanted, and is not tried again."""
+    return version.is_aspired or version.phase is not Phase.ENDED
+
+
+def _require_directory(version: Version) -> None:
+    """Refuse a file (TensorFlow Serving: bundle_factory_util.cc, where the sizes of the files are summed up)."""
+    # Path.exists raises where a folder may not be entered; the loader tells that better.
+    if os.path.exists(version.path) and not version.path.is_dir():
+        raise FailedPrecondition(
+            f"Error while attempting to reserve resources to load servable {version.servable_id}: "
+            f"{version.path}; Not a directory"
+        )

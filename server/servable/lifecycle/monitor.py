@@ -22,10 +22,15 @@ class StateMonitor:
         self._states: dict[str, dict[int, VersionState]] = {}
         self._listeners: list[Listener] = []
 
-    def listen(self, listener: Listener) -> None:
-        """Call this with every state that is published from now on."""
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call this with every state that is published from now on.
+
+        Returns:
+            What ends that; it may be called once.
+        """
         with self._lock:
             self._listeners.append(listener)
+        return lambda: self._forget(listener)
 
     def publish(self, servable: ServableId, state: VersionState) -> None:
         """Set the state of a version and tell the listeners."""
@@ -49,3 +54,7 @@ class StateMonitor:
     def is_available(self, name: str) -> bool:
         """Whether some version of a model serves."""
         return any(known.state is State.AVAILABLE for known in self.versions(name).values())
+
+    def _forget(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners.remove(listener)

@@ -1,17 +1,58 @@
-"""HandleReloadConfigRequest: refused until the control plane can change models while they serve."""
+"""HandleReloadConfigRequest: a new list of models while the server runs.
+
+Source of the behaviour: TensorFlow Serving, model_servers/model_service_impl.cc.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
 from servable import requests, wire
-from servable.errors import Unimplemented
+from servable.config import models
+from servable.errors import InvalidArgument
+from servable.management.served_models import ServedModels, wait_until_settled
+
+ReadMetrics = Callable[[Iterable[str]], Mapping[str, int]]
+"""The value of each metric now, by its name; 0 for one that is not known."""
 
 
-def handle_reload_config_request(request: bytes, time_left_s: float | None, /) -> bytes:
-    """Refuse a ReloadConfigRequest; see requests.Method.
+@dataclass(frozen=True, slots=True)
+class HandleReloadConfigRequest:
+    """The HandleReloadConfigRequest API. Safe to call from many threads.
 
-    Raises:
-        Unimplemented: always.
+    Attributes:
+        served_models: Takes the new config.
+        read_metrics: Reads the metrics whose increase is asked for.
     """
-    del time_left_s
-    requests.parse(wire.ReloadConfigRequest, request)
-    raise Unimplemented("This server cannot change its models while it runs. Restart it with the new config.")
+
+    served_models: ServedModels
+    read_metrics: ReadMetrics
+
+    def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
+        """Answer a ReloadConfigRequest with a ReloadConfigResponse; see requests.Method.
+
+        Raises:
+            InvalidArgument: if the config is not valid. Nothing has changed then.
+            FailedPrecondition: if a label may not be assigned. Nothing has changed then.
+            Unknown: if a new model did not become available. The config is applied.
+            DeadlineExceeded: if the caller's time is over before all new models are there. The config is applied.
+        """
+        message = requests.parse(wire.ReloadConfigRequest, request)
+        if message.config.WhichOneof("config") != "model_config_list":
+            raise InvalidArgument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
+        before = self.read_metrics(message.metric_names)
+        configs = models.from_list(message.config.model_config_list, self.served_models.names)
+        wait_until_settled(self.served_models.apply(configs), time_left_s)
+        return _response(before, self.read_metrics(message.metric_names)).SerializeToString()
+
+
+def _response(before: Mapping[str, int], after: Mapping[str, int]) -> wire.ReloadConfigResponse:
+    response = wire.ReloadConfigResponse()
+    response.status.SetInParent()
+    for name, value in after.items():
+        response.metric.add(name=name, int64_value_increase=value - before[name])
+    return response

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from servable import requests, wire
 from servable.errors import NotFound
 from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.states import VersionState
+from servable.lifecycle.states import State, VersionState
 from servable.routing import suggest
 
 
@@ -34,7 +34,8 @@ class GetModelStatus:
         for version, known in self._select(message.model_spec).items():
             entry = response.model_version_status.add(version=version, state=int(known.state))
             entry.status.SetInParent()
-            if known.error is not None:
+            # What failed and is tried again is loading, with status OK, until the last try is over.
+            if known.state is State.END and known.error is not None:
                 entry.status.error_code = int(known.error.code)
                 entry.status.error_message = known.error.message
         return response.SerializeToString()

@@ -5,15 +5,13 @@ Source of the behaviour: TensorFlow Serving, sources/storage_path/file_system_st
 
 from __future__ import annotations
 
-import logging
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from servable.errors import NotFound, PermissionDenied, ServingError, Unimplemented
-
-_log = logging.getLogger(__name__)
 
 # absl::SimpleAtoi: a decimal int64 with an optional sign, and white space around it.
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
@@ -28,6 +26,14 @@ class Version:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is under a base path: the versions by ascending number, and what an operator should know of the rest."""
+
+    versions: Sequence[Version]
+    warnings: Sequence[str] = ()
+
+
 def parse_version(name: str) -> int | None:
     """The number that a directory name stands for (`00000123` is 123); None if it is no int64."""
     match = _NUMBER.fullmatch(name)
@@ -35,8 +41,8 @@ def parse_version(name: str) -> int | None:
     return number if number is not None and number in _INT64 else None
 
 
-def list_versions(model: str, base_path: str) -> list[Version]:
-    """The versions of a model, by ascending number.
+def list_versions(model: str, base_path: str) -> Listing:
+    """The versions of a model.
 
     Of several names for one number (`1`, `001`) the last in the order of names counts.
 
@@ -46,23 +52,23 @@ def list_versions(model: str, base_path: str) -> list[Version]:
         Unimplemented: if it is a URI of a file system that this server cannot read.
     """
     found: dict[int, Version] = {}
+    warnings: list[str] = []
     for name in sorted(_list_children(model, base_path)):
         number = parse_version(name)
         if number is None:
             continue
         if number in found:
-            _log.warning(
-                "Duplicate version directories for version %d of servable %s: %s is ignored, %s counts",
-                number, model, found[number].path.name, name,
-            )  # fmt: skip
+            warnings.append(
+                f"Duplicate version directories for version {number} of servable {model}: "
+                f"{found[number].path.name} is ignored, {name} counts"
+            )
         found[number] = Version(number, Path(base_path, name))
     if not found:
-        _log.warning(
-            "No versions of servable %s found under base path %s. "
-            "Did you forget to name your leaf directory as a number (eg. '/1/')?",
-            model, base_path,
-        )  # fmt: skip
-    return [found[number] for number in sorted(found)]
+        warnings.append(
+            f"No versions of servable {model} found under base path {base_path}. "
+            "Did you forget to name your leaf directory as a number (eg. '/1/')?"
+        )
+    return Listing([found[number] for number in sorted(found)], warnings)
 
 
 def _list_children(model: str, base_path: str) -> Iterable[str]:
@@ -71,14 +77,16 @@ def _list_children(model: str, base_path: str) -> Iterable[str]:
             f"Base path {base_path} of servable {model} is a URI; only local paths can be read. Copy the model here."
         )
     try:
-        return [child.name for child in Path(base_path).iterdir()]
+        return os.listdir(base_path)
     except OSError as error:
-        raise _inaccessible(model, base_path, error) from error
+        kind = PermissionDenied if isinstance(error, PermissionError) else NotFound
+        raise _inaccessible(model, base_path, kind, error.strerror) from error
+    except ValueError as error:
+        # A name with a NUL byte.
+        raise _inaccessible(model, base_path, NotFound, error) from error
 
 
-def _inaccessible(model: str, base_path: str, error: OSError) -> ServingError:
-    kind = PermissionDenied if isinstance(error, PermissionError) else NotFound
+def _inaccessible(model: str, base_path: str, kind: type[ServingError], cause: object) -> ServingError:
     return kind(
-        f"Could not find base path {base_path} for servable {model} with error "
-        f"{kind.code.name}: {base_path}; {error.strerror}"
+        f"Could not find base path {base_path} for servable {model} with error {kind.code.name}: {base_path}; {cause}"
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
 from servable.errors import Internal, ServingError
 from servable.transport import status
+from servable.transport.side_calls import on_threads
 
 _log = logging.getLogger(__name__)
 
@@ -27,15 +29,28 @@ _NO_DEADLINE_S = 1e9
 class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore]
     """Serves a table of unary methods by full path (`/package.Service/Method`), and refuses all others."""
 
-    def __init__(self, methods: Mapping[str, Method]) -> None:
-        self._handlers = {path: _make_handler(path, method) for path, method in methods.items()}
+    def __init__(self, methods: Mapping[str, Method], waiting: Mapping[str, Method], pool: ThreadPoolExecutor) -> None:
+        """Make the handlers.
+
+        Args:
+            methods: Those that run on the common threads.
+            waiting: Those that may wait for minutes.
+            pool: Where these run, so that they keep no thread from the others.
+        """
+        self._handlers = {path: _make_handler(_make_behavior(path, method)) for path, method in methods.items()} | {
+            path: _make_handler(on_threads(_make_behavior(path, method), pool)) for path, method in waiting.items()
+        }
 
     def service(self, call: Any) -> Any:
         """The handler of a call; grpc asks each generic handler in turn, this one last."""
         return self._handlers.get(call.method, _UNIMPLEMENTED)
 
 
-def _make_handler(path: str, method: Method) -> Any:
+def _make_handler(behavior: Callable[..., bytes]) -> Any:
+    return grpc.unary_unary_rpc_method_handler(behavior)
+
+
+def _make_behavior(path: str, method: Method) -> Callable[..., bytes]:
     def serve(request: bytes, context: Any) -> bytes:
         # Nobody waits for a call that was cancelled, or whose deadline passed, while it was queued.
         if not context.is_active():
@@ -49,7 +64,7 @@ def _make_handler(path: str, method: Method) -> Any:
             _log.exception("%s failed in an unforeseen way", path)
             return _abort(context, Internal("Internal error"))
 
-    return grpc.unary_unary_rpc_method_handler(serve)
+    return serve
 
 
 def _abort(context: Any, error: ServingError) -> bytes:

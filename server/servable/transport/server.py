@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -33,6 +34,8 @@ _DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
 _REFLECTION_THREADS = 4
 _WATCH_THREADS = 4
 _HEALTH_THREADS = 2
+# A reload waits for models, a profile for its duration.
+_WAITING_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,19 @@ class ServerSettings:
 class GrpcServer:
     """Serves a table of methods, health and reflection. Start it once; drain or stop it once."""
 
-    def __init__(self, methods: Mapping[str, Method], settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        settings: ServerSettings,
+        waiting_methods: Mapping[str, Method] = MappingProxyType({}),
+    ) -> None:
+        """Make the server; it listens once it is started.
+
+        Args:
+            methods: The methods by full path.
+            settings: How the server listens.
+            waiting_methods: More of them, which may wait for minutes and therefore have threads of their own.
+        """
         self._settings = settings
         self._streams = OpenStreams()
         self._pools = [
@@ -63,11 +78,12 @@ class GrpcServer:
             ThreadPoolExecutor(_HEALTH_THREADS, "health"),
             ThreadPoolExecutor(_WATCH_THREADS, "watch"),
             ThreadPoolExecutor(_REFLECTION_THREADS, "reflection"),
+            ThreadPoolExecutor(_WAITING_THREADS, "wait"),
         ]
-        workers, health_threads, watch_threads, reflection_threads = self._pools
+        workers, health_threads, watch_threads, reflection_threads, waiting_threads = self._pools
         self.health = health.Health(self._streams, health_threads, watch_threads)
-        self._intake = Intake(MethodHandlers(methods), health_threads)
-        services = {path.split("/")[1] for path in methods} | {health.SERVICE_NAME}
+        self._intake = Intake(MethodHandlers(methods, waiting_methods, waiting_threads), health_threads)
+        services = {path.split("/")[1] for path in (*methods, *waiting_methods)} | {health.SERVICE_NAME}
         self._server = grpc.server(
             workers,
             handlers=[

@@ -1,0 +1,267 @@
+"""A stored graph to a tf.Graph: the quick way in pieces, and TensorFlow's public way as the way on.
+
+`tf.graph_util.import_graph_def` holds the interpreter while the whole graph is imported and its functions' shapes are
+inferred, then makes a Python object for each operation and each function: for MobileNetV2 a fifth of a second in which
+other requests wait. A session needs none of that, only the graph in C++. So ImportInPieces calls TensorFlow's C API as
+import_graph_def does, some nodes at a time, and makes Python objects only for the operations that somebody will name.
+
+With runs.py the only place that uses TensorFlow's private API.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from servable.execution import open_shapes
+from servable.execution.pacing import paced
+from servable.execution.stored_graph import Catalogue, StoredGraph, StoredNode, name_of
+
+_log = logging.getLogger(__name__)
+
+# Each of these holds the interpreter for about a millisecond.
+_NODES_AT_A_TIME = 100
+_FUNCTION_BYTES_AT_A_TIME = 100_000
+
+
+class Import(Protocol):
+    """Makes a tf.Graph; raises tf.errors.OpError or ValueError."""
+
+    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any) -> Any:
+        """Import a graph.
+
+        Args:
+            stored: What to import.
+            named: The operations that the graph will be asked for by name; others may not be found in it.
+            producer_ops: The OpList of the TensorFlow that wrote the graph, with the defaults that its nodes leave out;
+                or None.
+        """
+
+
+class ImportWhole:
+    """Imports by TensorFlow's public API.
+
+    Attributes:
+        fed: The tensorflow.DataType of each tensor that shall take any shape when it is fed, by name.
+    """
+
+    def __init__(self, fed: Mapping[str, int] | None = None) -> None:
+        self.fed = fed or {}
+
+    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any) -> Any:  # noqa: ARG002
+        """See Import."""
+        graph_def = tf.compat.v1.GraphDef.FromString(stored.whole())
+        if self.fed:
+            open_shapes.open_feeds(graph_def, self.fed)
+        graph = tf.Graph()
+        with graph.as_default():
+            tf.graph_util.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
+        return graph
+
+
+class ImportInPieces:
+    """Imports by TensorFlow's private API."""
+
+    def __init__(self, nodes_at_a_time: int = _NODES_AT_A_TIME) -> None:
+        self._nodes_at_a_time = nodes_at_a_time
+
+    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any) -> Any:
+        """See Import."""
+        if _has_newer_attributes(producer_ops):
+            # The C API does not take the ops of the producer.
+            return ImportWhole()(stored, named, producer_ops)
+        _require_ops(stored.function_ops)
+        wanted = frozenset(named)
+        pieces = _cut(stored, self._nodes_at_a_time)
+        if len(pieces) > 1:
+            try:
+                return _import_parts(_parts(stored, pieces, wanted), wanted)
+            except tf.errors.OpError as error:
+                _log.info("a graph is imported as one piece, since in pieces TensorFlow says: %s", error.message)
+        names = {node.name for node in stored.nodes}
+        return _import_parts([_Part(stored.whole(), kept=sorted(wanted & names))], wanted)
+
+
+class _Part:
+    """A piece of a graph: what it reads of earlier pieces, and which of its nodes are asked for later."""
+
+    def __init__(self, data: bytes, inputs: Collection[str] = (), kept: Sequence[str] = ()) -> None:
+        self.data, self.inputs, self.kept = data, inputs, kept
+
+
+def _import_parts(parts: Iterable[_Part], wanted: Collection[str]) -> Any:
+    graph, operations = tf.Graph(), dict[str, Any]()
+    for part in paced(parts, 1):
+        operations.update(_import_part(graph, part, operations))
+    for name, operation in operations.items():
+        if name in wanted:
+            graph._create_op_from_tf_operation(operation, compute_device=False)
+    return graph
+
+
+def _parts(stored: StoredGraph, pieces: Sequence[Sequence[StoredNode]], wanted: frozenset[str]) -> Iterator[_Part]:
+    outside = [_outside_inputs(piece) for piece in pieces]
+    wanted = wanted.union(name_of(source) for inputs in outside for source in inputs)
+    for piece, inputs in zip(pieces, outside, strict=True):
+        kept = [node.name for node in piece if node.name in wanted]
+        yield _Part(stored.part(piece), inputs, kept)
+    # Functions come after the nodes that call them: TensorFlow infers the shapes of a function's body for each call
+    # whose function it knows already, for as long as all the rest takes.
+    for functions in _cut_functions(stored.functions.values()):
+        yield _Part(stored.part(functions=functions))
+    yield _Part(stored.part(gradients=stored.gradients))
+
+
+def _cut(stored: StoredGraph, size: int) -> Sequence[Sequence[StoredNode]]:
+    """The nodes in pieces that read only earlier nodes; one piece if they are not stored in such an order."""
+    known: set[str] = set()
+    for node in stored.nodes:
+        # Loops of TensorFlow 1 read what comes later. A call by the function's name wants its function first.
+        if node.name in known or node.op in stored.functions or not known.issuperset(map(name_of, node.inputs)):
+            return [stored.nodes]
+        known.add(node.name)
+    pieces: list[list[StoredNode]] = [[]]
+    scoped_until = 0
+    for position, (node, last) in enumerate(zip(stored.nodes, _scope_ends(stored.nodes), strict=True)):
+        if len(pieces[-1]) >= size and scoped_until < position:
+            pieces.append([])
+        pieces[-1].append(node)
+        scoped_until = max(scoped_until, last)
+    return pieces
+
+
+def _scope_ends(nodes: Sequence[StoredNode]) -> Sequence[int]:
+    """For each node the last position at which a scope that it opens is the name of a node, or 0.
+
+    TensorFlow takes `a/b` before `a` in one import, but refuses `a` where an earlier one brought `a/b`.
+    """
+    ends = [0] * len(nodes)
+    opened: dict[str, int] = {}
+    for position, node in enumerate(nodes):
+        if node.name in opened:
+            ends[opened[node.name]] = position
+        scope = node.name
+        while "/" in scope:
+            scope = scope.rpartition("/")[0]
+            opened.setdefault(scope, position)
+    return ends
+
+
+def _outside_inputs(piece: Sequence[StoredNode]) -> frozenset[str]:
+    own = {node.name for node in piece}
+    return frozenset(source for node in piece for source in node.inputs if name_of(source) not in own)
+
+
+def _cut_functions(functions: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
+    piece: list[bytes] = []
+    for function in functions:
+        piece.append(function)
+        if sum(map(len, piece)) > _FUNCTION_BYTES_AT_A_TIME:
+            yield piece
+            piece = []
+    yield piece
+
+
+def _import_part(graph: Any, part: _Part, operations: Mapping[str, Any]) -> dict[str, Any]:
+    """Import a piece beside what is there, and give the C API's operation of each name that it keeps."""
+    from tensorflow.python.client import pywrap_tf_session as c_api
+
+    options = c_api.TF_NewImportGraphDefOptions()
+    buffer = c_api.TF_NewBufferFromString(part.data)
+    try:
+        _set_options(c_api, options, part, operations)
+        with graph._c_graph.get() as c_graph:
+            results = c_api.TF_GraphImportGraphDefWithResults(c_graph, buffer, options)
+    finally:
+        c_api.TF_DeleteBuffer(buffer)
+        c_api.TF_DeleteImportGraphDefOptions(options)
+    try:
+        kept = c_api.TF_ImportGraphDefResultsReturnOperations(results)
+    finally:
+        c_api.TF_DeleteImportGraphDefResults(results)
+    return dict(zip(part.kept, kept, strict=True))
+
+
+def _set_options(c_api: Any, options: Any, part: _Part, operations: Mapping[str, Any]) -> None:
+    # Who must share a device with whom may stand in another piece; the original does not check it here either.
+    c_api.TF_ImportGraphDefOptionsSetValidateColocationConstraints(options, False)
+    for name in part.kept:
+        c_api.TF_ImportGraphDefOptionsAddReturnOperation(options, name)
+    for source in part.inputs:
+        name, _, index = source.removeprefix("^").partition(":")
+        if source.startswith("^"):
+            c_api.TF_ImportGraphDefOptionsRemapControlDependency(options, name, operations[name])
+            continue
+        output = c_api.TF_Output()
+        output.oper, output.index = operations[name], int(index or 0)
+        c_api.TF_ImportGraphDefOptionsAddInputMapping(options, name, output.index, output)
+
+
+def _has_newer_attributes(producer_ops: Any) -> bool:
+    """Whether the graph was written where an op had attributes that this TensorFlow does not know."""
+    from tensorflow.python.framework import op_def_registry
+
+    for produced in producer_ops.op if producer_ops is not None else ():
+        known = op_def_registry.get(produced.name)
+        if known is not None and not {attr.name for attr in known.attr}.issuperset(attr.name for attr in produced.attr):
+            return True
+    return False
+
+
+def _require_ops(names: Iterable[str]) -> None:
+    """Let TensorFlow say which op it lacks: it looks into a function's body only at the first run."""
+    for name in sorted(names):
+        _require_op(name)
+
+
+@functools.cache
+def _require_op(name: str) -> None:
+    from tensorflow.python.framework import op_def_registry
+
+    if op_def_registry.get(name) is None:
+        node = tf.compat.v1.NodeDef(name="missing", op=name)
+        _import_part(tf.Graph(), _Part(tf.compat.v1.GraphDef(node=[node]).SerializeToString()), {})
+
+
+@functools.cache
+def best_import() -> Import:
+    """The import in pieces if it works in this TensorFlow, else the public one; tried once."""
+    try:
+        _probe(ImportInPieces(nodes_at_a_time=1))
+    except Exception as error:  # Whatever a changed private API does, there is a way on.
+        _log.warning(
+            "TensorFlow %s lacks the private API for imports in pieces (%s: %s); loads will hold up requests",
+            tf.__version__, type(error).__name__, error,
+        )  # fmt: skip
+        return ImportWhole()
+    return ImportInPieces()
+
+
+def _probe(imports: Import) -> None:
+    written = tf.Graph()
+    with written.as_default():
+        x = tf.compat.v1.placeholder(tf.float32, [], name="x")
+        with tf.control_dependencies([x]):
+            tf.add(x, x, name="y")
+    stored = Catalogue(written.as_graph_def().SerializeToString()).reach(["y"])
+    with tf.compat.v1.Session(graph=imports(stored, ["x", "y"], None)) as session:
+        result = session.run("y:0", {"x:0": 2.0})
+    if result != 4:
+        raise RuntimeError(f"the sum of 2 and 2 was {result}")
+
+
+def dismantle(graph: Any) -> None:
+    """Break the cycles of a graph that nobody uses any more, so that its memory is free at once.
+
+    Otherwise it is free when Python next looks for cycles among all its objects: much later, or for a price.
+    """
+    try:
+        from tensorflow.python.framework import ops
+
+        ops.dismantle_graph(graph)
+    except (ImportError, AttributeError) as error:
+        _log.debug("a graph waits for the garbage collector: %s", error)

@@ -1,0 +1,91 @@
+"""A SavedModel as a load reads it: the meta graph of some tags, with its graph as bytes beside it.
+
+It must not know how a graph is imported or run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tensorflow.core.framework import op_def_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+
+from servable import saved_model, wire
+from servable.execution import graph_views
+from servable.execution.stored_graph import name_of
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """What a version directory holds for some tags.
+
+    Attributes:
+        meta_graph: The meta graph, without its graph.
+        graph: The serialized GraphDef.
+        directory: The version directory.
+    """
+
+    meta_graph: wire.MetaGraphDef
+    graph: bytes
+    directory: Path
+
+    def named_operations(self) -> frozenset[str]:
+        """Each operation that the model names: what signatures feed and fetch, restore, initialiser, assets."""
+        return frozenset(name_of(name) for name in self._names() if name)
+
+    def _names(self) -> Iterator[str]:
+        for definition in self.meta_graph.signature_def.values():
+            for tensor in (*definition.inputs.values(), *definition.outputs.values()):
+                yield from _tensor_names(tensor)
+        yield self.meta_graph.saver_def.restore_op_name
+        yield self.meta_graph.saver_def.filename_tensor_name
+        yield saved_model.init_op_name(self.meta_graph) or ""
+        yield from saved_model.asset_feeds(self.meta_graph, self.directory)
+
+    def fed_dtypes(self) -> dict[str, int]:
+        """The tensorflow.DataType of each tensor that signatures feed, by its name as stored."""
+        definitions = self.meta_graph.signature_def.values()
+        return {info.name: info.dtype for definition in definitions for info in definition.inputs.values()}
+
+    def producer_ops(self) -> Any:
+        """The tensorflow OpList of what wrote the graph, if it was stored with it; else None."""
+        info = self.meta_graph.meta_info_def
+        if not info.HasField("stripped_op_list"):
+            return None
+        return op_def_pb2.OpList.FromString(info.stripped_op_list.SerializeToString())
+
+
+def read(directory: Path, tags: Sequence[str]) -> StoredModel:
+    """Read the meta graph of some tags.
+
+    Raises:
+        ServingError: as saved_model.read and saved_model.select_meta_graph.
+    """
+    graphs: list[bytes] = []
+
+    def parse_binary(data: bytes) -> wire.SavedModel:
+        whole = graph_views.SavedModel.FromString(data)
+        graphs.extend(meta_graph.graph_def for meta_graph in whole.meta_graphs)
+        for meta_graph in whole.meta_graphs:
+            meta_graph.ClearField("graph_def")
+        return wire.SavedModel.FromString(whole.SerializeToString())
+
+    def parse_text(text: bytes) -> wire.SavedModel:
+        # TensorFlow's own message knows all fields; ours keeps as bytes what it does not know.
+        return parse_binary(text_format.Parse(text, saved_model_pb2.SavedModel()).SerializeToString())
+
+    stored = saved_model.read(directory, parse_text, parse_binary)
+    meta_graph = saved_model.select_meta_graph(stored, tags)
+    return StoredModel(meta_graph, graphs[list(stored.meta_graphs).index(meta_graph)], directory)
+
+
+def _tensor_names(tensor: wire.TensorInfo) -> Iterator[str]:
+    yield tensor.name
+    sparse = tensor.coo_sparse
+    yield from (sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name)
+    for component in tensor.composite_tensor.components:
+        yield from _tensor_names(component)

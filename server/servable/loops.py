@@ -1,0 +1,102 @@
+"""A thread with a mailbox: it runs what is posted to it, in order, and takes a turn when one is due.
+
+What a loop drives is touched by one thread only, so it needs no locks, and a test can step it by hand. This module must
+not know what it drives.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+Turn = Callable[[float], "float | None"]
+"""Does what is due, given the time (time.monotonic), and gives the time of the next turn; None: after the next post."""
+
+# A loop that stops waits this long for the task under way, which may be stuck in a file system.
+_LONGEST_STOP_S = 5.0
+
+
+class Loop:
+    """One named thread. Posting is safe from any thread, and from a finalizer; start and stop it once.
+
+    A task or a turn that raises is logged, and the loop goes on.
+    """
+
+    def __init__(self, name: str, turn: Turn = lambda _now_s: None) -> None:
+        """Make the loop; it runs once it is started.
+
+        Args:
+            name: The thread's.
+            turn: Called at the start, after each task, and at the times that it gave.
+        """
+        self._turn = turn
+        # SimpleQueue.put may be called again while it runs, which a finalizer can do.
+        self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def post(self, task: Callable[[], object]) -> None:
+        """Run a task after those that were posted before; return at once."""
+        self._tasks.put(task)
+
+    def ask(self, question: Callable[[], _T]) -> Future[_T]:
+        """Post a task whose result, or exception, somebody waits for."""
+        answer: Future[_T] = Future()
+        self.post(lambda: _answer(question, answer))
+        return answer
+
+    def stop(self) -> None:
+        """Take no further task or turn; return when the one under way is over, or after a while."""
+        self._tasks.put(None)
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(_LONGEST_STOP_S)
+
+    def _run(self) -> None:
+        while (task := self._next(self._take_turn())) is not None:
+            self._attempt(task)
+
+    def _next(self, due_s: float | None) -> Callable[[], object] | None:
+        timeout_s = None if due_s is None else min(max(due_s - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        try:
+            return self._tasks.get(timeout=timeout_s)
+        except queue.Empty:
+            return _do_nothing
+
+    def _take_turn(self) -> float | None:
+        now_s = time.monotonic()
+        try:
+            return self._turn(now_s)
+        except Exception:
+            _log.exception("%s failed in an unforeseen way", self._thread.name)
+            # Not at once again: what failed may fail for long.
+            return now_s + 1
+
+    def _attempt(self, task: Callable[[], object]) -> None:
+        try:
+            task()
+        except Exception:
+            _log.exception("%s failed in an unforeseen way", self._thread.name)
+
+
+def _do_nothing() -> None:
+    """The time of the next turn has come."""
+
+
+def _answer(question: Callable[[], _T], answer: Future[_T]) -> None:
+    if not answer.set_running_or_notify_cancel():
+        return
+    try:
+        answer.set_result(question())
+    except Exception as error:
+        answer.set_exception(error)

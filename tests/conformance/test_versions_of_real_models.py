@@ -1,0 +1,97 @@
+"""How versions come and go, with TensorFlow: what a loader that only pretends cannot show."""
+
+import shutil
+
+import pytest
+
+from servable.execution.loader import SavedModelLoader
+from tests import serving
+from tests.conformance.calls import DEADLINE_EXCEEDED, TIMEOUT_S, predict, predict_request, values
+from tests.conformance.operating import eventually, model, operate
+
+X = {"x": [[2.0]]}
+# About two seconds: long enough to see the call in flight, however slow the machine.
+STEPS = {"iterations": [700_000]}
+
+
+@pytest.fixture(params=serving.RUNS)
+def serve(tmp_path, request):
+    """Serves the model `m` below tmp_path."""
+    contexts = []
+
+    def serve(**flags):
+        loader = SavedModelLoader(runs=serving.RUNS[request.param]())
+        contexts.append(operate(tmp_path, model("m", tmp_path / "m"), loader=loader, **flags))
+        request.addfinalizer(lambda: contexts[-1].__exit__(None, None, None))
+        return contexts[-1].__enter__()
+
+    return serve
+
+
+@pytest.fixture
+def put(models, tmp_path):
+    """Puts a test model there as a version of `m`."""
+
+    def put(name, version):
+        shutil.copytree(models.version_path(name), tmp_path / name / "copied")
+        (tmp_path / "m").mkdir(exist_ok=True)
+        return (tmp_path / name / "copied").rename(tmp_path / "m" / str(version))
+
+    return put
+
+
+def test_a_half_copied_version_leaves_the_old_one_serving_until_it_is_complete(serve, put, models):
+    new = put("half_plus_two", 1).parent / "2"
+    server = serve(max_num_load_retries=10**6, load_retry_interval_micros=10_000)
+    source = models.version_path("half_plus_three")
+    new.mkdir()
+    server.await_states("m", {2: "LOADING", 1: "AVAILABLE"})
+    shutil.copytree(source / "variables", new / "variables")
+    half = (source / "saved_model.pb").read_bytes()[:-100]
+    (new / "saved_model.pb").write_bytes(half)
+    assert values(predict(server.running, "m", X).outputs["y"]) == [[3.0]]
+    assert server.states("m") == {2: "LOADING", 1: "AVAILABLE"}
+    shutil.copy(source / "saved_model.pb", new / "saved_model.pb.unfinished")
+    (new / "saved_model.pb.unfinished").rename(new / "saved_model.pb")
+    server.await_states("m", {2: "AVAILABLE", 1: "END"})
+    assert values(predict(server.running, "m", X).outputs["y"]) == [[4.0]]
+
+
+def test_a_run_in_flight_ends_with_the_answer_of_the_version_that_leaves(serve, put):
+    put("slow", 1)
+    server = serve()
+    predict(server.running, "m", {"iterations": [1]})
+    flying = server.running.prediction.Predict.future(predict_request("m", STEPS), timeout=TIMEOUT_S)
+    put("half_plus_two", 2)
+    server.await_states("m", {2: "AVAILABLE", 1: "UNLOADING"})
+    assert values(predict(server.running, "m", X).outputs["y"]) == [[3.0]]
+    assert not flying.done()
+    response = flying.result(TIMEOUT_S)
+    assert (response.model_spec.version.value, values(response.outputs["counted"])) == (1, [700_000])
+    server.await_states("m", {2: "AVAILABLE", 1: "END"})
+
+
+def test_a_run_that_would_never_end_lets_its_version_go_at_its_deadline(serve, put):
+    put("gate", 1)
+    server = serve()
+    predict(server.running, "m", signature="open")
+    predict(server.running, "m", {"x": [1.0]}, "pass")
+    predict(server.running, "m", signature="await_arrival")
+    stuck = server.running.prediction.Predict.future(predict_request("m", {"x": [1.0]}, "pass"), timeout=3)
+    predict(server.running, "m", signature="await_arrival")
+    put("half_plus_two", 2)
+    server.await_states("m", {2: "AVAILABLE", 1: "UNLOADING"})
+    assert stuck.exception(TIMEOUT_S).code() is DEADLINE_EXCEEDED
+    server.await_states("m", {2: "AVAILABLE", 1: "END"})
+
+
+def test_a_model_that_comes_back_has_its_variables_anew(serve, put, tmp_path):
+    put("counter", 1)
+    server = serve()
+    counted = [values(predict(server.running, "m", signature="incr_counter").outputs["output"]) for _ in range(2)]
+    server.reload()
+    server.await_states("m", {1: "END"})
+    server.reload(model("m", tmp_path / "m"))
+    again = values(predict(server.running, "m", signature="incr_counter").outputs["output"])
+    assert (counted, again) == ([1.0, 2.0], 1.0)
+    eventually(lambda: server.states("m"), {1: "AVAILABLE"})

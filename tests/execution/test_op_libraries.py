@@ -1,0 +1,134 @@
+"""Ops from shared objects and Python modules: they run, and what cannot be had is told in one line with what to do."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from servable.errors import FailedPrecondition, InvalidArgument, NotFound
+from servable.execution import op_libraries
+from servable.execution.loader import SavedModelLoader
+from servable.execution.runs import PrivateRuns, PublicRuns
+from tests.execution.running import run
+from tests.models import op_library
+from tests.models.exporting import tf
+
+
+@pytest.fixture(scope="module")
+def halving(tmp_path_factory):
+    return op_library.compile_op_library(tmp_path_factory.mktemp("library") / "halve.so")
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Writes a module that can be imported, and gives its name."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names = []
+
+    def write(text):
+        names.append(f"{tmp_path.name}_{len(names)}".replace("-", "_"))
+        (tmp_path / f"{names[-1]}.py").write_text(text)
+        return names[-1]
+
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def refusal(kind, libraries="", modules=""):
+    with pytest.raises(kind) as caught:
+        op_libraries.bring(libraries, modules)
+    assert type(caught.value) is kind
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+@pytest.mark.parametrize("runs", [PrivateRuns, PublicRuns])
+def test_a_model_runs_the_op_of_a_library(halving, tmp_path, runs):
+    op_libraries.bring(str(halving), "")
+    model = SavedModelLoader(runs=runs())(op_library.build_model(tmp_path / "1"))
+    assert run(model, "serving_default", {"x": np.array([2, 4], np.float32)}) == {"y": [1.0, 2.0]}
+    model.close()
+
+
+def test_a_library_may_be_named_twice_and_by_a_relative_path(halving, monkeypatch):
+    monkeypatch.chdir(halving.parent)
+    op_libraries.bring(f"{halving.name},{halving}", "")
+
+
+@pytest.mark.parametrize("flag", ["", ",", ",,"])
+def test_an_empty_list_brings_nothing(flag):
+    op_libraries.bring(flag, flag)
+
+
+def test_a_library_that_is_not_there_is_told(tmp_path):
+    assert refusal(NotFound, f"{tmp_path}/none.so") == f"--custom_op_libraries: {tmp_path}/none.so; No such file"
+
+
+def test_a_folder_is_no_library(tmp_path):
+    assert refusal(NotFound, str(tmp_path)) == f"--custom_op_libraries: {tmp_path}; No such file"
+
+
+@pytest.mark.parametrize("content", [b"", b"no library", b"\x7fELF" + bytes(60)])
+def test_a_file_that_is_no_library_is_told(tmp_path, content):
+    path = tmp_path / "text.so"
+    path.write_bytes(content)
+    message = refusal(InvalidArgument, str(path))
+    assert message.startswith(f"--custom_op_libraries: {path}: ")
+    assert message.endswith(". It must be a shared object with ops, built for this system.")
+
+
+def test_a_library_of_another_tensorflow_is_told(tmp_path):
+    source = "void TF_GoneSince(void); __attribute__((constructor)) static void call(void) { TF_GoneSince(); }"
+    path = op_library.compile_library(tmp_path / "foreign.so", source)
+    message = refusal(FailedPrecondition, str(path))
+    assert "TF_GoneSince" in message
+    assert message.endswith(f"built for another TensorFlow; this server runs on {tf.__version__}.")
+
+
+def test_a_library_without_one_that_it_needs_is_told(tmp_path):
+    needed = op_library.compile_library(tmp_path / "libneeded.so", "void needed(void) {}")
+    path = op_library.compile_library(
+        tmp_path / "needing.so", "void needed(void); void call(void) { needed(); }", [str(needed)]
+    )
+    needed.unlink()
+    message = refusal(FailedPrecondition, str(path))
+    assert str(path) in message
+    assert message.endswith("It needs another library, which must be where the system looks for it.")
+
+
+def test_modules_are_imported_in_their_order(module, monkeypatch):
+    monkeypatch.setattr(sys, "imported_by_test", [], raising=False)
+    first, second = (module(f"import sys; sys.imported_by_test.append({index})") for index in (1, 2))
+    op_libraries.bring("", f"{second},{first}")
+    assert sys.imported_by_test == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "no_such_package.module", "json.no_such_module"])
+def test_a_module_that_is_not_there_is_told(name):
+    message = refusal(NotFound, modules=name)
+    assert message.startswith(f"--import={name}: No module named ")
+    assert message.endswith(". Install it, or put its folder on PYTHONPATH.")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("raise RuntimeError('first\\nsecond')", "RuntimeError: first second"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("def", "SyntaxError: "),
+    ],
+)
+def test_a_module_that_fails_is_told_with_its_traceback_in_the_log(module, caplog, text, told):
+    name = module(text)
+    message = refusal(FailedPrecondition, modules=name)
+    assert message.startswith(f"--import={name}: {told}")
+    assert message.endswith(f"The log has the traceback; `python -c 'import {name}'` must work.")
+    assert any(record.exc_info for record in caplog.records if record.name == op_libraries.__name__)
+
+
+def test_libraries_come_before_modules(tmp_path, module, monkeypatch):
+    monkeypatch.setattr(sys, "imported_by_test", [], raising=False)
+    refusal(NotFound, f"{tmp_path}/none.so", module("import sys; sys.imported_by_test.append(1)"))
+    assert sys.imported_by_test == []
