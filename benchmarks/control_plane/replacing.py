@@ -63,7 +63,7 @@ class Replacements:
     def first_config(self) -> Path:
         """The config file that the server starts with. A label needs a version that serves, so it comes later."""
         path = self._folder / "models.config"
-        policies = {self._renamed: "latest { num_versions: 2 }", self._reloaded: "specific { versions: 1 }"}
+        policies = {self._renamed: "latest { num_versions: 1 }", self._reloaded: "specific { versions: 1 }"}
         bases = {self._renamed: self._folder / self._renamed, self._reloaded: self._made / self._reloaded}
         configs = "".join(
             f'config {{ name: "{model}" base_path: "{bases[model]}" model_platform: "tensorflow" '
@@ -117,7 +117,7 @@ class Replacements:
         begins_s = time.monotonic()
         client.reload_config(
             [
-                ModelConfig(self._renamed, str(self._folder / self._renamed), "latest", 2),
+                ModelConfig(self._renamed, str(self._folder / self._renamed)),
                 ModelConfig(self._reloaded, str(self._made / self._reloaded), versions, labels={self._label: labelled}),
             ]
         )

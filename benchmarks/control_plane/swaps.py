@@ -5,11 +5,11 @@
 
 Two models change at the same time, half a period apart:
 
-    renamed     a version folder is renamed into the base path; the policy is the latest two
+    renamed     a version folder is renamed into the base path; the policy is the latest one
     reloaded    HandleReloadConfigRequest adds the next version to the `specific` ones; when that serves, a second one
                 moves the label to it and drops the version before
 
-Clients ask each for its latest version, by number (the newest that has answered them), and `reloaded` by its label.
+Clients ask both for the latest version, and `reloaded` by number (the newest that has answered them) and by label too.
 Every reply is held against itself (the payload names model and version, and repeats the request), against the
 versions that GetModelStatus showed at that time, and against what was newest or labelled. The status is 1 if a call
 failed or a reply was wrong.
@@ -56,7 +56,10 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=4, help="client processes (%(default)s)")
     parser.add_argument("--period-s", type=float, default=2, help="from one swap of a model to its next (%(default)s)")
     parser.add_argument(
-        "--quiet-s", type=float, default=20, help="seconds without a swap, for comparison (%(default)s)"
+        "--quiet-s",
+        type=float,
+        default=20,
+        help="seconds without a swap, half of them before and half after (%(default)s)",
     )
     parser.add_argument("--swap-s", type=float, default=60, help="seconds of swaps (%(default)s)")
     return parser.parse_args()
@@ -67,8 +70,9 @@ def _measure(folder: Path, options: argparse.Namespace) -> int:
     with ServerProcess(folder / "log", f"--model_config_file={replacements.first_config()}") as server:
         timeline = Timeline(server.address, (RENAMED, RELOADED), _SAMPLE_INTERVAL_S)
         begins_s = time.monotonic() + _START_S
-        swaps_at_s = begins_s + _WARM_S + options.quiet_s
-        seconds = _WARM_S + options.quiet_s + options.swap_s + 1
+        swaps_at_s = begins_s + _WARM_S + options.quiet_s / 2
+        quiet_again_s = swaps_at_s + options.swap_s + 1
+        seconds = quiet_again_s + options.quiet_s / 2 - begins_s
         labels = {RELOADED: LABEL}
         load = Load(server.address, (RENAMED, RELOADED), labels, options.rate, options.clients, begins_s, seconds)
         traffic = Traffic(load)
@@ -78,7 +82,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> int:
         calls = traffic.wait()
         timeline.stop()
         print(f"resident memory {resident_mb:.0f} MB before, {server.resident_mb():.0f} MB after")
-    quiet = [call for call in calls if begins_s + _WARM_S <= call.due_s < swaps_at_s]
+    quiet = [call for call in calls if begins_s + _WARM_S <= call.due_s < swaps_at_s or call.due_s >= quiet_again_s]
     swapping = [call for call in calls if swaps_at_s <= call.due_s < swaps_at_s + options.swap_s]
     _print_latencies({"quiet": quiet, "during swaps": swapping})
     _print_swaps(swaps, timeline)
@@ -107,7 +111,8 @@ def _print_swaps(swaps: dict[str, list[float]], timeline: Timeline) -> None:
     for model, seconds in swaps.items():
         p50, _, highest = _spread(seconds)
         print(f"{model}: {len(seconds)} swaps, from the change to available: p50 {p50:.2f} s, max {highest:.2f} s")
-    print(f"versions are known to {1e3 * timeline.longest_gap_s():.0f} ms at worst (two samples of GetModelStatus)")
+    p50_ms, _, highest_ms = _spread([1e3 * gap_s for gap_s in timeline.gaps_s()])
+    print(f"tolerance, which is the time between two samples: p50 {p50_ms:.0f} ms, max {highest_ms:.0f} ms")
 
 
 def _judge(calls: Sequence[Call], verdict: Verdict, missing: dict[str, list[int]]) -> int:

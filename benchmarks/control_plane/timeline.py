@@ -61,10 +61,10 @@ class Timeline:
         """All versions that were ever available, ascending."""
         return sorted(frozenset().union(*(sample.available for sample in self._samples[model])))
 
-    def longest_gap_s(self) -> float:
-        """The longest time from one sample's question to the answer of the next: the tolerance at its worst."""
+    def gaps_s(self) -> list[float]:
+        """The times from one sample's question to the answer of the next."""
         pairs = (pair for samples in self._samples.values() for pair in itertools.pairwise(samples))
-        return max(after.answered_s - before.asked_s for before, after in pairs)
+        return [after.answered_s - before.asked_s for before, after in pairs]
 
     def spans(self, model: str) -> dict[int, list[tuple[float, float]]]:
         """The widest times during which each version can have been available, given the samples."""

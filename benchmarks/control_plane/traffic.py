@@ -23,8 +23,8 @@ class Load:
 
     Attributes:
         address: Where the server is.
-        models: The models to ask, in turn; each one for its latest version, by number, and by label if it has one.
-        labels: The label of a model that has one.
+        models: The models to ask, in turn, for the latest version.
+        labels: The label of a model that is asked by label and by number as well.
         rate: Calls a second, of all clients.
         clients: How many processes send.
         starts_at_s: When to begin (time.monotonic, which the processes of a machine share).
@@ -111,8 +111,9 @@ class _Sender:
         while True:
             for model in self._load.models:
                 yield model, "latest"
-                yield model, "number"
                 if model in self._load.labels:
+                    # A version goes a while after its successor came: a number that just answered still serves.
+                    yield model, "number"
                     yield model, self._load.labels[model]
 
     async def _ask(self, client: AsyncClient, model: str, choice: str, due_s: float) -> Call:

@@ -1,4 +1,4 @@
-"""What a load does to its neighbours: the latency of a small model under steady calls while MobileNetV2 loads beside it.
+"""What a load does to its neighbours: a small model under steady calls while MobileNetV2 loads beside it.
 
     python benchmarks/loading/isolation.py [--loads 15] [--rate 200]
 

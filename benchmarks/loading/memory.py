@@ -1,18 +1,20 @@
 """What stays of models that left: resident memory over 200 swaps of a 50 MB model, by turns with none at all.
 
-    python benchmarks/loading/memory.py [--swaps 200]
+python benchmarks/loading/memory.py [--swaps 200]
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 import models
 from serving import Calls, ServerProcess, describe_machine, flags
 
 _FIRST = 10
+_UNLOAD_S = 2.0
 _TARGET = 1.2
 
 
@@ -27,6 +29,8 @@ def measure(root: Path, swaps: int) -> bool:
             loaded_mb = server.resident_mb()
             calls.serve("small")
             if swap in (1, _FIRST, swaps // 2, swaps):
+                # The reload does not wait for the unload.
+                time.sleep(_UNLOAD_S)
                 rows.append((swap, loaded_mb, server.resident_mb()))
     print(f"{describe_machine()}\n")
     print("| swaps | MB with the model | MB when it has left |\n| ---: | ---: | ---: |")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from multiprocessing import get_context
 from pathlib import Path
 
 
 def export(root: Path) -> None:
-    """Write `small` (half of x, plus two), `mobilenet` (MobileNetV2, random weights) and `large` (50 MB) under a root."""
+    """Write `small` (x / 2 + 2), `mobilenet` (MobileNetV2, random weights) and `large` (50 MB) under a root."""
     process = get_context("spawn").Process(target=_export, args=(root,))
     process.start()
     process.join()
@@ -28,4 +30,5 @@ def _export(root: Path) -> None:
     tf.saved_model.save(
         large, str(root / "large" / "1"), tf.function(lambda x: {"y": x + large.weights[0]}, input_signature=[vector])
     )
-    tf.keras.applications.MobileNetV2(weights=None).export(str(root / "mobilenet" / "1"))
+    with contextlib.redirect_stdout(io.StringIO()):
+        tf.keras.applications.MobileNetV2(weights=None).export(str(root / "mobilenet" / "1"))

@@ -1,4 +1,4 @@
-"""A server of these models and the calls to it, with plain gRPC: what calls must cost little beside what is measured."""
+"""A server of these models, and calls to it with plain gRPC, which cost little beside what is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc
 from servable import wire
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "control_plane"))
-from server_process import ServerProcess, describe_machine  # noqa: E402
+from server_process import ServerProcess, describe_machine
 
 __all__ = ["Calls", "ServerProcess", "config", "describe_machine", "flags"]
 

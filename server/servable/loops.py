@@ -57,7 +57,7 @@ class Loop:
         return answer
 
     def stop(self) -> None:
-        """Take no further task or turn; return when the one under way is over, or after a while."""
+        """End after the tasks that were posted before; return when that is so, or after a while."""
         self._tasks.put(None)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_LONGEST_STOP_S)
@@ -65,6 +65,8 @@ class Loop:
     def _run(self) -> None:
         while (task := self._next(self._take_turn())) is not None:
             self._attempt(task)
+            # What a task holds, a model perhaps, must not live until the next one comes.
+            del task
 
     def _next(self, due_s: float | None) -> Callable[[], object] | None:
         timeout_s = None if due_s is None else min(max(due_s - time.monotonic(), 0), threading.TIMEOUT_MAX)

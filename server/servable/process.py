@@ -5,6 +5,7 @@ It must not know what a server is made of.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -79,6 +80,9 @@ def serve(options: ServerOptions) -> NoReturn:
     termination.install()
     configuration = app.configure(options)
     server = app.Server(configuration, _make_loader(options), _make_profiler(options))
+    # What TensorFlow's import has made stays for good. Each full search for garbage would go through it again, and all
+    # requests would wait for that: a quarter of a second. What is loaded from here on must remain garbage one day.
+    gc.freeze()
     server.load()
     termination.expect_drain()
     server.listen()
@@ -105,6 +109,9 @@ def _make_loader(options: ServerOptions) -> Loader:
 
 def make_cold_loader(options: ServerOptions) -> SavedModelLoader:
     """A loader as the flags ask for it, but for the warm-up."""
+    from servable.execution import memory
+
+    memory.prepare()
     # TensorFlow takes seconds to import: a wrong flag is told before.
     from servable.execution import op_libraries, session_config
     from servable.execution.loader import SavedModelLoader

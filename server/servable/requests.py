@@ -65,7 +65,15 @@ def complete(steps: Steps, time_left_s: float | None) -> bytes:
     """
     run = next(steps)
     runner = run.servable.runner(run.feeds, run.fetches)
-    fetched = Fetched(runner.run(run.arrays, time_left_s), runner.fetch_dtypes)
+    return finish(steps, Fetched(runner.run(run.arrays, time_left_s), runner.fetch_dtypes))
+
+
+def finish(steps: Steps, fetched: Fetched) -> bytes:
+    """The reply of a request that waited for its run.
+
+    Raises:
+        ServingError: if what was fetched makes no reply.
+    """
     try:
         steps.send(fetched)
     except StopIteration as end:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from servable import wire
+from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument, NotFound, Unavailable
 from servable.signatures import Signature
 
@@ -30,8 +31,19 @@ class Runner(Protocol):
     """One set of feeds and fetches of a graph, ready to run. Safe to share between threads."""
 
     @property
+    def is_quick(self) -> bool:
+        """Whether a run takes so little that to hand it to another thread would cost more; from what was measured."""
+
+    @property
     def fetch_dtypes(self) -> Sequence[int]:
         """The tensorflow.DataType of each fetch."""
+
+    def check(self, feeds: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Refuse what `run` would refuse before it runs.
+
+        Raises:
+            InvalidArgument: if an array has another dtype than its tensor.
+        """
 
     def run(self, feeds: Sequence[np.ndarray[Any, Any]], timeout_s: float | None) -> Sequence[np.ndarray[Any, Any]]:
         """Run once.
@@ -55,8 +67,15 @@ class Servable(Protocol):
     def signatures(self) -> Mapping[str, Signature]:
         """All signatures by key."""
 
+    @property
+    def queue_limits(self) -> QueueLimits | None:
+        """How its requests are batched; None if they are not."""
+
+    def ready_runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Runner | None:
+        """The runner for these tensor names if there is one already. Quick."""
+
     def runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Runner:
-        """A runner for these tensor names; the same names give the same runner.
+        """A runner for these tensor names; the same names give the same runner. The first time may take seconds.
 
         Raises:
             ServingError: if the graph has no such tensors.

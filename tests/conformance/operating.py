@@ -1,7 +1,7 @@
 """A server as its operator has it: folders come and go, configs replace each other, and states are waited for.
 
-Its loader only pretends: a version is a folder with a file `answer`, and that number is what it answers. Everything else
-is real, from the folders to the sockets.
+Its loader only pretends: a version is a folder with a file `answer`, and that number is what it answers. Everything
+else is real, from the folders to the sockets.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
 from google.protobuf import text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
@@ -21,7 +22,7 @@ from servable import app
 from servable.errors import NotFound
 from servable.options import ServerOptions
 from tests import serving
-from tests.conformance.calls import TIMEOUT_S, model_spec, predict, predict_request, refused, values
+from tests.conformance.calls import NOT_FOUND, TIMEOUT_S, model_spec, predict, predict_request, refused, values
 from tests.conformance.fakes import FakeServable, define, floats
 
 State = get_model_status_pb2.ModelVersionStatus.State
@@ -178,9 +179,10 @@ class Operated:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(name))
         try:
             response = self.running.model.GetModelStatus(request, timeout=TIMEOUT_S)
-        except serving.grpc.RpcError as error:
-            assert error.code() is serving.grpc.StatusCode.NOT_FOUND
-            return {}
+        except grpc.RpcError as error:
+            if error.code() is NOT_FOUND:
+                return {}
+            raise
         return {entry.version: entry for entry in response.model_version_status}
 
     def states(self, name):
@@ -213,8 +215,14 @@ class Operated:
         status = health_pb2_grpc.HealthStub(self.running.channel).Check(request, timeout=TIMEOUT_S).status
         return status == health_pb2.HealthCheckResponse.SERVING
 
+    def watch_health(self, service):
+        """What health says, each time that it changes."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        for reply in health_pb2_grpc.HealthStub(self.running.channel).Watch(request, timeout=PATIENCE_S):
+            yield reply.status == health_pb2.HealthCheckResponse.SERVING
+
     def await_look(self, beacon):
-        """Wait until all base paths were looked at once more; `beacon` is the last model's, of one version at a time."""
+        """Wait until all base paths were looked at once more; `beacon` is that of the last model in the config."""
         version = 1 + max(int(path.name) for path in beacon.iterdir() if path.name.isdigit())
         put(beacon, version)
         eventually(lambda: self.states(beacon.name).get(version), "AVAILABLE")

@@ -75,17 +75,16 @@ WRONG = {
     ),
     "a label of a version that does not serve": (
         lambda file, base: write_config(file, model("m", base, "all {}", {"stable": 9})),
-        "PollFilesystemAndReloadConfig failed to ReloadConfig: FAILED_PRECONDITION: Request to assign label to version 9 "
-        "of model m, which is not currently available for inference",
+        "PollFilesystemAndReloadConfig failed to ReloadConfig: FAILED_PRECONDITION: "
+        "Request to assign label to version 9 of model m, which is not currently available for inference",
     ),
 }
 
 
-@pytest.mark.parametrize(("spoil", "text"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_with_the_file_is_logged_once_and_changes_nothing(
-    server, file, models, tmp_path, caplog, spoil, text
-):
-    spoil(file, tmp_path / "m")
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_with_the_file_is_logged_once_and_changes_nothing(server, file, models, caplog, wrong):
+    spoil, text = WRONG[wrong]
+    spoil(file, models[0].base_path)
     eventually(lambda: text.format(file=file) in caplog.text, True)
     assert server.states("m") == {1: "AVAILABLE"}
     assert server.answer("m") == 1

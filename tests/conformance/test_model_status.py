@@ -174,6 +174,14 @@ def test_the_text_of_a_failure_is_told_whole():
     assert (entry.status.error_code, entry.status.error_message) == (15, text)
 
 
+@pytest.mark.parametrize("state", [State.START, State.LOADING, State.AVAILABLE, State.UNLOADING])
+def test_an_error_is_told_only_when_a_version_has_ended_with_it(state):
+    monitor = StateMonitor()
+    monitor.publish(identify(1), VersionState(state, errors.DataLoss("of the last try")))
+    (entry,) = status_of(monitor)
+    assert (entry.status.error_code, entry.status.error_message) == (0, "")
+
+
 def test_an_ended_version_is_never_forgotten():
     monitor = StateMonitor()
     monitor.publish(identify(1), VersionState(State.AVAILABLE))

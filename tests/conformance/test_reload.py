@@ -6,6 +6,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from servable.errors import DeadlineExceeded
 from tests.conformance.calls import (
     DEADLINE_EXCEEDED,
     FAILED_PRECONDITION,
@@ -271,6 +272,22 @@ def test_the_highest_version_that_serves_or_has_ended_decides(server, tmp_path):
     server.await_states("new", {2: ("END", 5, f"no answer in {bad}"), 1: "AVAILABLE"})
 
 
+def test_the_highest_version_decides_even_if_a_lower_one_serves_by_then(tmp_path, first):
+    bad = put(tmp_path / "new", 2)
+    (bad / "answer").unlink()
+    put(tmp_path / "new", 1)
+    slow = put(tmp_path / "slow", 1)
+    with operate(tmp_path, model("first", tmp_path / "first"), num_load_threads=2) as server:
+        held = server.loader.hold_load(slow)
+        models = [model("new", tmp_path / "new", "all {}"), model("slow", tmp_path / "slow")]
+        waiting = server.begin_reload(*models)
+        server.await_states("new", {2: ("END", 5, f"no answer in {bad}"), 1: "AVAILABLE"})
+        assert not waiting.done()
+        held.open()
+        error = waiting.exception(TIMEOUT_S)
+    assert (error.code(), error.details()) == unavailable(dict([failed_load("new", bad)]))
+
+
 def test_what_became_of_a_model_before_does_not_count(server, first, tmp_path):
     path = put(tmp_path / "new", 1)
     (path / "answer").unlink()
@@ -316,7 +333,7 @@ def test_what_a_deadline_leaves_to_do_is_told(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "new", 1))
     method = server.running.server._waiting_methods()[METHOD]
     request = reload_request(first, model("new", tmp_path / "new")).SerializeToString()
-    with pytest.raises(Exception) as caught:
+    with pytest.raises(DeadlineExceeded) as caught:
         method(request, 0.05)
     held.open()
     assert str(caught.value) == (

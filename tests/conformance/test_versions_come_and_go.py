@@ -230,6 +230,21 @@ def test_with_the_last_version_the_model_leaves_and_with_a_new_one_it_comes_back
     assert (server.answer("m"), server.is_serving("m")) == (10, True)
 
 
+def test_who_watches_its_health_hears_of_a_model_that_leaves_and_comes_back_and_of_no_swap(serve, base):
+    put(base, 1)
+    server = serve()
+    watch = server.watch_health("m")
+    assert next(watch) is True
+    put(base, 2)
+    server.await_states("m", {2: "AVAILABLE", 1: "END"})
+    remove(base / "1")
+    remove(base / "2")
+    assert next(watch) is False
+    put(base, 3)
+    assert next(watch) is True
+    assert server.version("m") == 3
+
+
 def test_a_version_whose_folder_is_renamed_leaves_and_comes_under_its_new_number(serve, base):
     put(base, 1)
     server = serve()

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from servable.execution.loader import SavedModelLoader
@@ -11,7 +12,8 @@ from tests.conformance.operating import eventually, model, operate
 
 X = {"x": [[2.0]]}
 # About two seconds: long enough to see the call in flight, however slow the machine.
-STEPS = {"iterations": [700_000]}
+STEPS = {"iterations": np.array([700_000])}
+ONE_STEP = {"iterations": np.array([1])}
 
 
 @pytest.fixture(params=serving.RUNS)
@@ -60,8 +62,9 @@ def test_a_half_copied_version_leaves_the_old_one_serving_until_it_is_complete(s
 def test_a_run_in_flight_ends_with_the_answer_of_the_version_that_leaves(serve, put):
     put("slow", 1)
     server = serve()
-    predict(server.running, "m", {"iterations": [1]})
     flying = server.running.prediction.Predict.future(predict_request("m", STEPS), timeout=TIMEOUT_S)
+    # What came later is answered, so that it has begun.
+    predict(server.running, "m", ONE_STEP)
     put("half_plus_two", 2)
     server.await_states("m", {2: "AVAILABLE", 1: "UNLOADING"})
     assert values(predict(server.running, "m", X).outputs["y"]) == [[3.0]]

@@ -1,7 +1,10 @@
 """A version directory to a loaded model: what loads, and how each that cannot is told, by path and with advice."""
 
+import gc
 import re
+import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,16 @@ NO_SAVED_MODEL = (
     "Specified file path: {}"
 )
 CANNOT_RESTORE = "\nThe variables of {} cannot be restored: a file is missing, cut or damaged. Copy it again."
+
+
+STATM = Path("/proc/self/statm")
+# malloc gives back at once what is as large as this.
+BALLAST_BYTES = 64 << 20
+
+
+def resident_bytes():
+    gc.collect()
+    return int(STATM.read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.fixture(params=[PrivateRuns, PublicRuns], ids=["private", "public"])
@@ -104,6 +117,19 @@ def test_a_session_bundle_is_told_what_it_is(load, models):
     assert refusal(load, directory, Unimplemented) == (
         f"Session Bundle is deprecated and removed.\nExport the model of {directory} again, as a SavedModel."
     )
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="only Linux tells the resident memory")
+def test_what_was_read_of_the_file_does_not_stay_in_memory(load, models, tmp_path):
+    directory = copied(models, "half_plus_two", tmp_path)
+    load(directory).close()
+    with edited(directory) as saved_model:
+        saved_model.meta_graphs[0].collection_def["ballast"].bytes_list.value.append(bytes(BALLAST_BYTES))
+    del saved_model
+    before = resident_bytes()
+    model = load(directory)
+    assert resident_bytes() - before < BALLAST_BYTES / 2
+    model.close()
 
 
 def test_other_tags_are_told_with_those_that_are_there(load, models):

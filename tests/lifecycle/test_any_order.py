@@ -45,7 +45,7 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         # What is logged is tested elsewhere; here it would be most of the time.
         logging.disable()
-        self.there = {"/x": set(), "/y": set()}
+        self.there = {"/x": {1}, "/y": {1, 2}}
         self.source_tasks, self.calls, self.changes = [], [], []
         self.config = []
         # What the manager was told last, and how often each of it failed since it is wanted.
@@ -60,6 +60,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.source = Source(self.post_aspire, 1, self.list_versions)
         self.source.turn(0)
         self.served = ServedModels(self.watch, self.bench.monitor, self.bench.router, free_labels=free_labels)
+
+        # Most of what is of interest happens to models that already serve.
+        self.reload([ModelConfig("m", "/x"), ModelConfig("n", "/y", All())])
+        self.take_messages()
+        self.end_all_loads()
 
     # The seams between the pieces.
 
@@ -83,6 +88,8 @@ class AnyOrder(RuleBasedStateMachine):
             if (name, path) not in loading:
                 self.failures[name, path] = 0
         self.wanted[name] = paths
+        if not paths:
+            self.served_before.discard(name)
         self.bench.manager.aspire(name, paths)
 
     # What may happen.
@@ -119,6 +126,25 @@ class AnyOrder(RuleBasedStateMachine):
     def step_manager(self):
         self.bench.workers.posted.pop(0)()
         self.bench.manager.run()
+
+    @rule()
+    def take_messages(self):
+        while self.source_tasks:
+            self.step_source()
+        while self.bench.workers.posted:
+            self.step_manager()
+
+    @rule()
+    def poll_and_take_messages(self):
+        self.poll()
+        self.take_messages()
+
+    @precondition(lambda self: self.bench.workers.loads)
+    @rule()
+    def end_all_loads(self):
+        while self.bench.workers.loads:
+            self.end_load(0)
+            self.take_messages()
 
     @precondition(lambda self: self.bench.workers.loads)
     @rule(which=WHICH)
@@ -263,7 +289,9 @@ class AnyOrder(RuleBasedStateMachine):
         if name not in configured:
             assert wanted == {}
         elif self.there[configured[name].base_path] is not None:
-            chosen = select(self.list_versions(name, configured[name].base_path).versions, configured[name].version_policy)
+            chosen = select(
+                self.list_versions(name, configured[name].base_path).versions, configured[name].version_policy
+            )
             assert wanted == {version.number: version.path for version in chosen}
         sound = {number: path for number, path in wanted.items() if self.failures[name, path] < self.tries}
         served = {handle.version: handle.servable.path for handle in self.bench.router.routes.of(name)}
@@ -284,7 +312,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=40,
+    max_examples=80,
     stateful_step_count=50,
     deadline=None,
     derandomize=True,

@@ -145,7 +145,9 @@ def test_after_the_stop_nothing_is_heard(monitor):
     assert arrivals.states.names() == []
 
 
-@pytest.mark.parametrize("arrive", [lambda monitor, arrivals: serve(monitor, "m"), lambda _, arrivals: arrivals.give_up("m")])
+@pytest.mark.parametrize(
+    "arrive", [lambda monitor, arrivals: serve(monitor, "m"), lambda _, arrivals: arrivals.give_up("m")]
+)
 def test_who_waits_is_woken(monitor, arrive):
     arrivals = Arrivals(monitor, ["m"])
     ended = threading.Event()
@@ -161,3 +163,13 @@ def test_any_time_to_wait_is_taken(monitor, timeout_s):
     arrivals = Arrivals(monitor, ["m"])
     threading.Timer(0.05, serve, (monitor, "m")).start()
     assert arrivals.wait_until_settled(timeout_s)
+
+
+def test_a_start_waits_for_a_lower_version_when_the_highest_has_failed_for_good(monitor):
+    arrivals = Arrivals(monitor, ["m"])
+    publish(monitor, "m", 2, State.START)
+    publish(monitor, "m", 1, State.START)
+    publish(monitor, "m", 2, State.END, error=CUT)
+    assert not arrivals.wait_until_any(SOON_S)
+    publish(monitor, "m", 1, State.AVAILABLE)
+    assert arrivals.wait_until_any(SOON_S)

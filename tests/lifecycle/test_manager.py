@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from servable import wire
 from servable.errors import DataLoss, NotFound, Unavailable
 from servable.lifecycle import manager as manager_module
 from servable.lifecycle.manager import LoadSettings
-from tests.conformance.calls import model_spec
 from tests.lifecycle.stepping import Bench
 
 PATH = Path("/base/1")
@@ -18,6 +18,10 @@ CANCELLED = "CANCELLED: Loading of servable cancelled"
 @pytest.fixture
 def bench():
     return Bench()
+
+
+def spec_of(number):
+    return wire.ModelSpec(name="m", version={"value": number})
 
 
 # Loads: their order and their number.
@@ -127,10 +131,10 @@ def test_a_failure_holds_up_no_other_version_and_the_highest_that_loaded_answers
     bench.loader.errors[Path("/base/3")] = CUT
     bench.serve(1, 2, 3)
     assert bench.states() == {3: ("END", "DATA_LOSS: cut"), 2: "AVAILABLE", 1: "AVAILABLE"}
-    assert bench.router.resolve(model_spec("m")).version == 2
-    assert bench.router.resolve(model_spec("m", version=1)).servable.path == PATH
+    assert bench.router.resolve(wire.ModelSpec(name="m")).version == 2
+    assert bench.router.resolve(spec_of(1)).servable.path == PATH
     with pytest.raises(NotFound, match=r"^NOT_FOUND: Servable not found for request: Specific\(m, 3\)$"):
-        bench.router.resolve(model_spec("m", version=3))
+        bench.router.resolve(spec_of(3))
 
 
 def test_a_version_that_fails_leaves_the_old_one_serving(bench):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servable.lifecycle.states import ServableId
@@ -68,6 +68,7 @@ VERSIONS = st.lists(
 )
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_an_action_is_one_that_its_version_can_take(versions):
     action = next_action(versions)
@@ -75,6 +76,7 @@ def test_an_action_is_one_that_its_version_can_take(versions):
         action.version.move(Event.LOAD if action.change is Change.LOAD else Event.DRAIN)
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_the_last_that_serves_is_never_unloaded_while_something_wanted_is_not_ready(versions):
     action = next_action(versions)
@@ -83,21 +85,26 @@ def test_the_last_that_serves_is_never_unloaded_while_something_wanted_is_not_re
         assert action is None or action.change is Change.LOAD
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_only_what_is_wanted_loads_and_only_what_is_not_unloads(versions):
     action = next_action(versions)
     assert action is None or action.version.is_aspired is (action.change is Change.LOAD)
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_loads_start_at_the_top_and_unloads_at_the_bottom(versions):
     action = next_action(versions)
     if action is not None:
         kind, extreme = (QUEUED, max) if action.change is Change.LOAD else (READY, min)
-        rivals = [made.number for made in versions if made.phase is kind and made.is_aspired is action.version.is_aspired]
+        rivals = [
+            made.number for made in versions if made.phase is kind and made.is_aspired is action.version.is_aspired
+        ]
         assert action.version.number == extreme(rivals)
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_what_may_unload_does_so_before_anything_loads(versions):
     serving = [made for made in versions if made.phase is READY]
@@ -106,6 +113,7 @@ def test_what_may_unload_does_so_before_anything_loads(versions):
         assert next_action(versions) == Action(Change.UNLOAD, min(unwanted, key=lambda made: made.number))
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS, st.randoms())
 def test_the_order_of_the_versions_makes_no_difference(versions, shuffler):
     before = next_action(versions)
@@ -113,6 +121,7 @@ def test_the_order_of_the_versions_makes_no_difference(versions, shuffler):
     assert next_action(versions) == before
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_actions_lead_to_what_is_wanted_and_then_to_rest(versions):
     ended = {Event.LOAD: Event.LOADED, Event.DRAIN: Event.RELEASED}

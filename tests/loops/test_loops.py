@@ -1,7 +1,9 @@
 """A loop's thread: what it runs, in which order, and that nothing but a stop ends it."""
 
+import functools
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError, Future
 
 import pytest
@@ -97,6 +99,18 @@ def test_a_task_that_raises_is_logged_and_the_next_one_runs(start, caplog):
         ZeroDivisionError,
         "loop under test failed in an unforeseen way",
     )
+
+
+def test_what_a_task_held_is_let_go_of_when_the_task_is_over(start):
+    class Held:
+        pass
+
+    loop, held, gone = start(), Held(), threading.Event()
+    weakref.finalize(held, gone.set)
+    loop.post(functools.partial(id, held))
+    del held
+    # No further task comes that could take its place.
+    assert gone.wait(BOUND_S)
 
 
 def test_a_turn_is_taken_at_the_start_and_after_each_task(start):

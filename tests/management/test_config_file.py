@@ -45,7 +45,9 @@ def test_the_file_is_read_at_once_and_then_when_the_interval_is_over(polled):
 
 
 def test_what_the_file_says_now_is_applied(polled):
-    for now_s, (text, names) in enumerate([(ONE, ["one"]), (ONE.replace("one", "two"), ["two"]), ("model_config_list {}", [])]):
+    for now_s, (text, names) in enumerate(
+        [(ONE, ["one"]), (ONE.replace("one", "two"), ["two"]), ("model_config_list {}", [])]
+    ):
         polled.path.write_text(text)
         polled.file.turn(now_s * 10)
         assert polled.applied[-1] == names
@@ -69,8 +71,8 @@ def test_a_file_that_sets_no_config_changes_nothing_and_is_no_error(polled, capl
         ("rubbish", "Failed to read ModelServerConfig file: INVALID_ARGUMENT: Invalid protobuf file: '{path}'"),
         (
             ONE.replace('"/one"', '"relative"'),
-            "Failed to read ModelServerConfig file: INVALID_ARGUMENT: Expected model one to have an absolute path or URI; "
-            "got base_path()=relative",
+            "Failed to read ModelServerConfig file: INVALID_ARGUMENT: Expected model one to have an absolute path or "
+            "URI; got base_path()=relative",
         ),
         (
             "custom_model_config {}",
@@ -107,3 +109,15 @@ def test_nobody_listens_for_models_that_nobody_waits_for(polled):
     polled.path.write_text(ONE)
     polled.file.turn(0)
     assert polled.monitor._listeners == []
+
+
+def test_what_parsing_says_of_a_text_is_said_once(polled, caplog, capsys):
+    caplog.set_level("INFO")
+    texts = ("rubbish", "# no config", ONE.replace('model_platform: "tensorflow"', "model_type: TENSORFLOW"))
+    for start_s, text in enumerate(texts):
+        polled.path.write_text(text)
+        for poll in range(3):
+            polled.file.turn(start_s * 100 + poll * 10)
+    assert capsys.readouterr().err.count("Error parsing text-format") == 1
+    assert [message.split()[0] for message in caplog.messages] == ["Failed", "Taking", "Deprecated"]
+    assert polled.applied == [["one"]] * 3

@@ -33,9 +33,7 @@ def configuration(tmp_path, model_config):
         (tmp_path / name / "1").mkdir(parents=True)
     config = model_config({name: tmp_path / name for name in ("ready", "other")})
     return app.configure(
-        ServerOptions(
-            model_config_file=str(config), port=free_port(), bind_address="127.0.0.1", max_num_load_retries=0
-        )
+        ServerOptions(model_config_file=str(config), port=free_port(), bind_address="127.0.0.1", max_num_load_retries=0)
     )
 
 
@@ -187,7 +185,8 @@ def test_base_paths_without_versions_end_the_start_at_once_if_nothing_else_serve
     with pytest.raises(Unknown) as caught:
         app.Server(configuration, lambda directory: NoModel()).start()
     assert caught.value.message == (
-        f"2 servable(s) did not become available: {{{{ready due to error: {ready}}}, {{other due to error: {other}}}, }}"
+        "2 servable(s) did not become available: "
+        f"{{{{ready due to error: {ready}}}, {{other due to error: {other}}}, }}"
     )
 
 

@@ -170,3 +170,11 @@ def test_a_uri_is_unimplemented_and_told_what_to_do(uri):
     assert caught.value.message == (
         f"Base path {uri} of servable m is a URI; only local paths can be read. Copy the model here."
     )
+
+
+def test_a_base_path_that_no_system_can_hold_is_not_found():
+    with pytest.raises(NotFound) as caught:
+        list_versions("m", "/a\0b")
+    assert caught.value.message == (
+        "Could not find base path /a\0b for servable m with error NOT_FOUND: /a\0b; embedded null byte"
+    )

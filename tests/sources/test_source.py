@@ -23,7 +23,9 @@ class FakeFileSystem:
         numbers = self.there.get(base_path.strip("/"), ())
         if isinstance(numbers, Exception):
             raise numbers
-        return Listing([Version(number, Path(base_path, str(number))) for number in sorted(numbers)], self.warnings.get(model, ()))
+        return Listing(
+            [Version(number, Path(base_path, str(number))) for number in sorted(numbers)], self.warnings.get(model, ())
+        )
 
 
 class Watched:
@@ -271,8 +273,11 @@ def test_a_model_that_comes_back_is_warned_of_again(said):
     assert said() == ["Duplicate"]
 
 
-def test_what_nobody_foresaw_is_logged_with_its_traceback(said, caplog):
+def test_what_nobody_foresaw_is_said_once_with_its_traceback(said, caplog):
     watched = Watched(a=KeyError("odd"))
     watched.source.watch([A])
     assert [record.exc_info[1].args for record in caplog.records] == [("odd",)]
-    assert said() == ["looking at /a failed in an unforeseen way"]
+    assert said() == ["looking at /a failed in an unforeseen way: INTERNAL: KeyError: 'odd'"]
+    watched.source.turn(0)
+    watched.source.turn(1)
+    assert said() == []

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
 
+from servable.config.batching import QueueLimits
 from servable.execution import memory
 from servable.execution.graph_session import GraphSession
 from servable.execution.runner import SessionRunner
@@ -21,12 +22,19 @@ _Key = tuple[tuple[str, ...], tuple[str, ...]]
 class LoadedModel:
     """A routing.Servable on a TensorFlow session. Thread-safe."""
 
-    def __init__(self, session: GraphSession, signatures: Mapping[str, Signature]) -> None:
+    def __init__(
+        self, session: GraphSession, signatures: Mapping[str, Signature], queue_limits: QueueLimits | None = None
+    ) -> None:
         self.signatures = signatures
+        self.queue_limits = queue_limits
         self._session = session
         self._lock = threading.Lock()
         self._runners: OrderedDict[_Key, SessionRunner] = OrderedDict()
         self._preparing: dict[_Key, Future[SessionRunner]] = {}
+
+    def ready_runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> SessionRunner | None:
+        """The runner of these tensor names, if it is made already; see routing.Servable."""
+        return self._runners.get((feeds, fetches))
 
     def runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> SessionRunner:
         """The runner of these tensor names; see routing.Servable.

@@ -18,6 +18,8 @@ from servable.execution.runs import Arrays, TimedRun
 # A run with a time limit costs a hand-over to TensorFlow's pool. It is taken only where it can matter: where
 # a run may last for ever, or once took more than this share of the time that is left.
 _SHARE_THAT_NEEDS_A_LIMIT = 0.1
+# A thread that is handed a run takes some 50 us to wake, and whoever waits behind a run should not notice it.
+_QUICK_S = 1e-3
 # What is remembered of the longest run fades, so that one slow start does not count for ever.
 _FADING = 0.95
 
@@ -30,12 +32,13 @@ class SessionRunner:
         self._run = session.prepare(feeds, fetches)
         self._timed_run: TimedRun | None = None
         self._wanted = _feed_order(session, feeds)
-        self._longest_run_s = 0.0
+        # The first run is never quick: TensorFlow prepares the graph in it.
+        self._longest_run_s = 2 * _QUICK_S
         self.fetch_dtypes: Sequence[int] = [session.dtype_of(name) or wire.DT_INVALID for name in fetches]
 
     def run(self, feeds: Arrays, timeout_s: float | None) -> Arrays:
         """Run once; see routing.Runner."""
-        self._check_dtypes(feeds)
+        self.check(feeds)
         started = time.monotonic()
         try:
             results = self._run_within(feeds, timeout_s)
@@ -44,6 +47,11 @@ class SessionRunner:
         finally:
             self._longest_run_s = max(self._longest_run_s * _FADING, time.monotonic() - started)
         return [_as_array(result, dtype) for result, dtype in zip(results, self.fetch_dtypes, strict=True)]
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether every recent run took next to no time, and none can wait for anything; see routing.Runner."""
+        return self._longest_run_s < _QUICK_S and not self._session.may_not_end
 
     def _run_within(self, feeds: Arrays, timeout_s: float | None) -> Sequence[Any]:
         if timeout_s is None or self._is_surely_quick(timeout_s):
@@ -57,7 +65,8 @@ class SessionRunner:
     def _is_surely_quick(self, timeout_s: float) -> bool:
         return not self._session.may_not_end and self._longest_run_s <= timeout_s * _SHARE_THAT_NEEDS_A_LIMIT
 
-    def _check_dtypes(self, feeds: Arrays) -> None:
+    def check(self, feeds: Arrays) -> None:
+        """Refuse arrays of other dtypes than their tensors'; see routing.Runner."""
         for index, (position, wanted) in enumerate(self._wanted):
             got = feeds[position].dtype
             if wanted is not None and got != wanted.numpy:

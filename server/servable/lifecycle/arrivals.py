@@ -23,6 +23,7 @@ class Arrivals:
         self._changed = threading.Condition()
         self._unsettled = set(names)
         self._untried = set(self._unsettled)
+        self._hopeful = set(self._unsettled)
         self._available: set[str] = set()
         self.stop = monitor.listen(self._hear)
 
@@ -35,20 +36,21 @@ class Arrivals:
         return self._wait_for(lambda: not self._unsettled, timeout_s)
 
     def wait_until_any(self, timeout_s: float | None) -> bool:
-        """Wait until each model was tried once and one of them is available, or until all have settled.
+        """Wait until each model was tried once and one of them is available, or until all versions have ended.
 
         A model that failed and will be tried again holds up nobody, as long as another one serves.
 
         Returns:
             False if the time was over first; None is no limit.
         """
-        return self._wait_for(lambda: not (self._untried if self._available else self._unsettled), timeout_s)
+        return self._wait_for(lambda: not (self._untried if self._available else self._hopeful), timeout_s)
 
     def give_up(self, names: Iterable[str]) -> None:
         """Wait for these no longer."""
         with self._changed:
             self._unsettled.difference_update(names)
             self._untried.difference_update(names)
+            self._hopeful.difference_update(names)
             self._changed.notify_all()
 
     def unsettled(self) -> set[str]:
@@ -71,11 +73,14 @@ class Arrivals:
             return
         self.states.publish(servable, known)
         has_settled = known.state in (State.AVAILABLE, State.END)
+        have_all_ended = all(known.state is State.END for known in self.states.versions(servable.name).values())
         with self._changed:
             if has_settled or known.error is not None:
                 self._untried.discard(servable.name)
             if has_settled:
                 self._unsettled.discard(servable.name)
+            if have_all_ended:
+                self._hopeful.discard(servable.name)
             if known.state is State.AVAILABLE:
                 self._available.add(servable.name)
             self._changed.notify_all()

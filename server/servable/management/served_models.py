@@ -94,7 +94,7 @@ class ServedModels:
         with self._lock:
             self._check_labels(models)
             is_first, before = self._names is None, self.names
-            self._names = frozenset(model.name for model in models)
+            self._names = dict.fromkeys(model.name for model in models)
             new_names = [model.name for model in models if model.name not in before]
             for earlier in self._followed:
                 earlier.give_up(set(before).difference(self._names))

@@ -70,7 +70,7 @@ class Health:
 
 
 class _Outbox:
-    """The messages of one Watch stream, sent in order by a pool. Thread-safe.
+    """The messages of one Watch stream, sent in order by a pool; none is told twice in a row. Thread-safe.
 
     Sending waits for the client to read, and grpcio's servicer sends under the lock that every other health call and
     every change of a status needs. None ends a stream; the servicer sends it again when the stream has ended, which
@@ -81,14 +81,15 @@ class _Outbox:
         self._send, self._pool = send, pool
         self._lock = threading.Lock()
         self._waiting: deque[Any] = deque()
+        self._last: Any = None
         self._sending = self._ended = False
 
     def __call__(self, response: Any) -> None:
         """Send a response, or None to end the stream, without waiting for it."""
         with self._lock:
-            if self._ended:
+            if self._ended or (response is not None and response == self._last):
                 return
-            self._ended = response is None
+            self._last, self._ended = response, response is None
             self._waiting.append(response)
             if self._sending:
                 return

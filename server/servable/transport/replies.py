@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Protocol
 
-from servable.errors import ServingError
+from servable.errors import Internal, ServingError
+
+_log = logging.getLogger(__name__)
 
 
 class Reply(Protocol):
@@ -29,10 +34,39 @@ thread; what it raises is told to the caller.
 """
 
 
-def inline(method: Callable[[bytes, float | None], bytes]) -> LaneMethod:
-    """A method of the public path as one that answers on the lane's thread."""
+Method = Callable[[bytes, "float | None"], bytes]
+"""Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
+
+
+def inline(method: Method) -> LaneMethod:
+    """A method that answers on the lane's thread."""
 
     def answer(request: bytes, time_left_s: float | None, reply: Reply) -> None:
         reply.send(method(request, time_left_s))
 
     return answer
+
+
+def pooled(method: Method, pool: Executor) -> LaneMethod:
+    """A method that answers on a pool's threads, if somebody still waits once it is its turn."""
+
+    def answer(request: bytes, ends_at: float | None, reply: Reply) -> None:
+        if reply.is_active():
+            try:
+                reply.send(method(request, None if ends_at is None else max(ends_at - time.monotonic(), 0)))
+            except Exception as error:
+                tell(reply, error, method)
+
+    def hand_over(request: bytes, time_left_s: float | None, reply: Reply) -> None:
+        pool.submit(answer, request, None if time_left_s is None else time.monotonic() + time_left_s, reply)
+
+    return hand_over
+
+
+def tell(reply: Reply, error: Exception, method: object) -> None:
+    """Answer with what a method raised: a ServingError as it is, anything else as a fault of ours, in the log."""
+    if isinstance(error, ServingError):
+        reply.fail(error)
+    else:
+        _log.error("%s failed in an unforeseen way", method, exc_info=error)
+        reply.fail(Internal("Internal error"))

@@ -1,0 +1,121 @@
+"""Where and when a request runs: here and now, on a thread of the scheduler, or in a batch with others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, MutableMapping
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from servable import requests
+from servable.batching import merging
+from servable.batching.counts import BatchCounts
+from servable.batching.lines import BatchLine, JobLine
+from servable.batching.scheduler import Scheduler
+from servable.batching.tasks import Reply, Task, Unprepared, fail, unforeseen
+from servable.config.batching import QueueLimits
+from servable.errors import InvalidArgument, ServingError
+from servable.requests import Fetched, Steps
+from servable.routing import Runner, Servable
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class Dispatcher:
+    """Begins requests and sees that each is answered. Thread-safe.
+
+    Attributes:
+        counts: What was batched so far.
+    """
+
+    def __init__(self, scheduler: Scheduler, threads_per_model: int) -> None:
+        """Dispatch to a scheduler.
+
+        Args:
+            scheduler: Runs what is not run at once.
+            threads_per_model: How many of its threads the requests of one model may hold that are not batched.
+        """
+        self.counts = BatchCounts()
+        self._scheduler, self._threads_per_model = scheduler, threads_per_model
+        self._lock = threading.Lock()
+        # A line lives as long as its key: requests in line hold that, and an empty line is nothing to keep.
+        self._job_lines: WeakKeyDictionary[Servable, JobLine] = WeakKeyDictionary()
+        self._batch_lines: WeakKeyDictionary[Runner, BatchLine] = WeakKeyDictionary()
+
+    def begin(self, steps: Steps, time_left_s: float | None, reply: Reply) -> BatchLine | None:
+        """Begin a request. It is answered before this returns, or later from another thread. Raises nothing.
+
+        Returns:
+            The line that it waits in, if the caller is to call `run_here` for it once others have joined.
+        """
+        try:
+            return self._begin(steps, time_left_s, reply)
+        except ServingError as error:
+            fail(steps, reply, error)
+        except Exception:
+            fail(steps, reply, unforeseen())
+        return None
+
+    def run_here(self, line: BatchLine) -> None:
+        """Run what waits in a line on the calling thread, unless another thread does that already."""
+        self._scheduler.run_here(line)
+
+    def _begin(self, steps: Steps, time_left_s: float | None, reply: Reply) -> BatchLine | None:
+        run = next(steps)
+        servable = run.servable
+        runner, limits = servable.ready_runner(run.feeds, run.fetches), servable.queue_limits
+        if runner is not None and limits is None and runner.is_quick:
+            results = runner.run(run.arrays, time_left_s)
+            reply.send(requests.finish(steps, Fetched(results, runner.fetch_dtypes)))
+            return None
+        ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
+        if runner is None:
+            self._post(servable, Unprepared(steps, reply, ends_at_s, run, self._go_on))
+            return None
+        task = Task(steps, reply, ends_at_s, runner, run.arrays)
+        if limits is None:
+            self._post(servable, task)
+            return None
+        is_quick = runner.is_quick and not limits.timeout_s
+        line = self._enqueue(task, limits, wakes=not is_quick)
+        if not is_quick:
+            return None
+        if line.has_full_batch():
+            # The caller may be too busy to come back soon, and more requests would not make the batch larger.
+            self._scheduler.run_here(line)
+        return line
+
+    def _go_on(self, task: Task, servable: Servable) -> None:
+        """What was prepared on a thread of the scheduler runs right there, or is batched."""
+        if servable.queue_limits is None:
+            task.run()
+        else:
+            self._enqueue(task, servable.queue_limits, wakes=True)
+
+    def _post(self, servable: Servable, task: Task | Unprepared) -> None:
+        line = self._job_lines.get(servable)
+        if line is None:
+            line = self._add_line(self._job_lines, servable, lambda: JobLine(self._threads_per_model))
+        self._scheduler.add(line, task)
+
+    def _enqueue(self, task: Task, limits: QueueLimits, *, wakes: bool) -> BatchLine:
+        """Queue a task, if it can be part of a batch: what could fail its neighbours is refused here."""
+        task.rows = merging.count_rows(task.arrays)
+        if task.rows > limits.max_task_rows:
+            raise InvalidArgument(
+                f"Task size {task.rows} is larger than maximum input batch size {limits.max_task_rows}"
+            )
+        if limits.pads:
+            merging.check_paddable(task.arrays)
+        task.runner.check(task.arrays)
+        line = self._batch_lines.get(task.runner)
+        if line is None:
+            line = self._add_line(self._batch_lines, task.runner, lambda: BatchLine(limits, self.counts))
+        self._scheduler.add(line, task, wakes=wakes)
+        return line
+
+    def _add_line(self, lines: MutableMapping[_K, _V], key: _K, make: Callable[[], _V]) -> _V:
+        with self._lock:
+            return lines.setdefault(key, make())

@@ -1,0 +1,208 @@
+"""One request that has been begun and waits for its run, whole or in parts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from servable import requests
+from servable.batching.merging import Array
+from servable.errors import Cancelled, DeadlineExceeded, Internal, ServingError
+from servable.requests import Fetched, Run, Steps
+from servable.routing import Runner, Servable
+
+_log = logging.getLogger(__name__)
+
+
+class Reply(Protocol):
+    """Where the answer to one request goes: exactly one of `send` and `fail` is called, once, from any thread."""
+
+    def is_active(self) -> bool:
+        """Whether somebody still waits: False after a cancellation, or once the deadline has passed."""
+
+    def send(self, message: bytes) -> None:
+        """Answer with a message."""
+
+    def fail(self, error: ServingError) -> None:
+        """Answer with an error."""
+
+
+class Member(Protocol):
+    """What batches are made of: a task, or a part of one.
+
+    Attributes:
+        runner: What is to run.
+        arrays: What is to be fed, one array for each feed.
+        rows: The size of dimension 0 of each array.
+        ends_at_s: When its caller stops waiting (time.monotonic); None: never.
+        queued_s: Since when it is queued (time.monotonic).
+    """
+
+    runner: Runner
+    arrays: Sequence[Array]
+    rows: int
+    ends_at_s: float | None
+    queued_s: float
+
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+
+    def finish(self, results: Sequence[Array]) -> None:
+        """Answer with what a run gave. Raises nothing."""
+
+    def fail(self, error: ServingError) -> None:
+        """Answer with an error, if it is not answered yet. Raises nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request that is to be answered once. One thread at a time.
+
+    Attributes:
+        steps: Goes on with what was fetched, to the reply. It holds the version, so it is closed with the answer.
+        reply: Where the answer goes.
+        ends_at_s: When its caller stops waiting (time.monotonic); None: never.
+    """
+
+    steps: Steps
+    reply: Reply
+    ends_at_s: float | None
+    _is_over: bool = field(default=False, init=False)
+
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return not self._is_over and self.reply.is_active()
+
+    def fail(self, error: ServingError) -> None:
+        """See Member."""
+        if not self._is_over:
+            self._is_over = True
+            fail(self.steps, self.reply, error)
+
+    def fail_late(self) -> None:
+        """Answer a request that nobody waits for any more."""
+        late = self.ends_at_s is not None and self.ends_at_s <= time.monotonic()
+        self.fail(DeadlineExceeded("Timed out waiting for notification") if late else Cancelled("CANCELLED"))
+
+
+@dataclass(slots=True, eq=False)
+class Unprepared(Waiting):
+    """The first request for a runner: it makes the runner, which may take seconds.
+
+    Attributes:
+        needed: What it needs.
+        go_on: Sees to the task that it is then, and to its servable. What it raises is the answer.
+    """
+
+    needed: Run
+    go_on: Callable[[Task, Servable], None]
+
+    def run(self) -> None:
+        """Make the runner and go on. Raises a ServingError if that is the answer."""
+        needed = self.needed
+        runner = needed.servable.runner(needed.feeds, needed.fetches)
+        self.go_on(Task(self.steps, self.reply, self.ends_at_s, runner, needed.arrays), needed.servable)
+
+
+@dataclass(slots=True, eq=False)
+class Task(Waiting):
+    """A request and its runner; see Member."""
+
+    runner: Runner
+    arrays: Sequence[Array]
+    rows: int = 0
+    queued_s: float = 0.0
+
+    def run(self) -> None:
+        """Run it with nobody else, and answer. Raises a ServingError if that is the answer."""
+        left_s = None if self.ends_at_s is None else self.ends_at_s - time.monotonic()
+        self.finish(self.runner.run(self.arrays, left_s))
+
+    def finish(self, results: Sequence[Array]) -> None:
+        """See Member."""
+        if self._is_over:
+            return
+        try:
+            message = requests.finish(self.steps, Fetched(results, self.runner.fetch_dtypes))
+        except ServingError as error:
+            self.fail(error)
+        except Exception:
+            self.fail(unforeseen())
+        else:
+            self._is_over = True
+            self.reply.send(message)
+
+    def cut(self, sizes: Sequence[int]) -> Iterator[Part]:
+        """The task in parts of so many rows each, which are answered as one."""
+        whole, start = _Whole(self, len(sizes)), 0
+        for index, size in enumerate(sizes):
+            arrays = [array[start : start + size] for array in self.arrays]
+            yield Part(whole, index, self.runner, arrays, size, self.ends_at_s)
+            start += size
+
+
+class _Whole:
+    """A task whose parts run in several batches, maybe at the same time. Thread-safe."""
+
+    def __init__(self, task: Task, parts: int) -> None:
+        self.task = task
+        self._lock = threading.Lock()
+        self._results: list[Sequence[Array] | None] = [None] * parts
+
+    def finish(self, index: int, results: Sequence[Array]) -> None:
+        with self._lock:
+            self._results[index] = results
+            parts = [part for part in self._results if part is not None]
+        # Only the last part finds them all, and no part comes after one that failed.
+        if len(parts) == len(self._results):
+            self._results = []
+            self.task.finish([np.concatenate(column) for column in zip(*parts, strict=True)])
+
+    def fail(self, error: ServingError) -> None:
+        with self._lock:
+            is_first, self._results = bool(self._results), []
+        if is_first:
+            self.task.fail(error)
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """Some rows of a task; see Member."""
+
+    _whole: _Whole
+    _index: int
+    runner: Runner
+    arrays: Sequence[Array]
+    rows: int
+    ends_at_s: float | None
+    queued_s: float = 0.0
+
+    def is_wanted(self) -> bool:
+        """See Member."""
+        return self._whole.task.is_wanted()
+
+    def finish(self, results: Sequence[Array]) -> None:
+        """See Member."""
+        self._whole.finish(self._index, results)
+
+    def fail(self, error: ServingError) -> None:
+        """See Member."""
+        self._whole.fail(error)
+
+
+def fail(steps: Steps, reply: Reply, error: ServingError) -> None:
+    """Answer with an error. The steps let go of their version first, whoever keeps the error and its frames."""
+    steps.close()
+    reply.fail(error)
+
+
+def unforeseen() -> Internal:
+    """What a caller is told of a fault of ours, which the log tells in full. For an exception's handler."""
+    _log.exception("a request failed in an unforeseen way")
+    return Internal("Internal error")

@@ -1,0 +1,162 @@
+"""How requests are batched: a BatchingParameters file, checked as in the original, or what holds without one.
+
+Knows nothing of queues or threads. Source of the behaviour: TensorFlow Serving,
+servables/tensorflow/bundle_factory_util.cc and TensorFlow, kernels/batching_util/shared_batch_scheduler.h.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from servable import wire
+from servable.config import text_proto
+from servable.errors import InvalidArgument
+
+# In a version's directory, with --enable_per_model_batching_parameters.
+PER_MODEL_FILE: Final = "batching_params.pbtxt"
+
+_DEFAULT_ROWS: Final = 1000
+_DEFAULT_ENQUEUED: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """What one queue of requests keeps to. As it is made without arguments, it is what holds without a file.
+
+    Attributes:
+        max_task_rows: The most rows of one request.
+        max_batch_rows: The most rows of one batch.
+        timeout_s: How long a batch that is not full waits for more; 0: not at all.
+        max_batches: How many batches may be queued, the open one included.
+        allowed_rows: The numbers of rows that a run may have; the first that is large enough is taken. Empty: any.
+        pads: Whether requests of different shapes are padded to fit.
+        splits: Whether one request may be spread over several batches.
+        batches_at_once: How many batches of one queue may run at the same time; None: as many as there are threads. One
+            at a time is what lets batches grow without a timeout: what comes while it runs is the next one.
+    """
+
+    max_task_rows: int = _DEFAULT_ROWS
+    max_batch_rows: int = _DEFAULT_ROWS
+    timeout_s: float = 0.0
+    max_batches: int = _DEFAULT_ENQUEUED
+    allowed_rows: tuple[int, ...] = ()
+    pads: bool = False
+    splits: bool = False
+    batches_at_once: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BatchingConfig:
+    """The limits of each queue, and the threads that all queues share. Without arguments, what holds without a file.
+
+    Attributes:
+        limits: Of each queue.
+        threads: How many batches run at the same time; None: as many as there are CPUs.
+        thread_name: What the threads' names begin with.
+    """
+
+    limits: QueueLimits = QueueLimits()
+    threads: int | None = None
+    thread_name: str = "model_server_batch_threads"
+
+
+def read(path: str) -> BatchingConfig:
+    """The config of a --batching_parameters_file.
+
+    Raises:
+        ServingError: as `text_proto.read` and `from_message` do.
+    """
+    return from_message(text_proto.read(path, wire.BatchingParameters))
+
+
+def read_threads(path: str) -> BatchingConfig:
+    """All that --enable_per_model_batching_parameters leaves of a --batching_parameters_file: its threads.
+
+    Raises:
+        InvalidArgument: with the original's text, if there are to be none.
+        ServingError: as `text_proto.read` does.
+    """
+    return _with_threads(text_proto.read(path, wire.BatchingParameters), QueueLimits())
+
+
+def read_per_model(directory: Path) -> QueueLimits | None:
+    """The limits of one version (TensorFlow Serving: --enable_per_model_batching_parameters).
+
+    Returns:
+        None if the version has no such file: it is not batched at all.
+
+    Raises:
+        ServingError: as `text_proto.read` and `limits_of` do.
+    """
+    path = os.path.join(directory, PER_MODEL_FILE)
+    # Not Path.exists, which raises what stat does.
+    return limits_of(text_proto.read(path, wire.BatchingParameters)) if os.path.exists(path) else None
+
+
+def from_message(message: wire.BatchingParameters) -> BatchingConfig:
+    """The config that a message means.
+
+    Raises:
+        InvalidArgument: with the original's text, if a number is out of range or the sizes do not fit together.
+    """
+    return _with_threads(message, limits_of(message))
+
+
+def _with_threads(message: wire.BatchingParameters, limits: QueueLimits) -> BatchingConfig:
+    count = message.num_batch_threads.value if message.HasField("num_batch_threads") else None
+    if count is not None and count < 1:
+        raise InvalidArgument(f"num_batch_threads must be positive; was {count}")
+    return BatchingConfig(limits, count, message.thread_pool_name.value or "batch_threads")
+
+
+def limits_of(message: wire.BatchingParameters) -> QueueLimits:
+    """The limits that a message sets; its threads are not looked at.
+
+    Raises:
+        InvalidArgument: with the original's text, if a number is out of range or the sizes do not fit together.
+    """
+    splits = message.enable_large_batch_splitting.value
+    task_rows = _value(message, "max_batch_size", _DEFAULT_ROWS)
+    batches = _value(message, "max_enqueued_batches", _DEFAULT_ENQUEUED)
+    limits = QueueLimits(
+        task_rows,
+        _value(message, "max_execution_batch_size", task_rows) if splits else task_rows,
+        _value(message, "batch_timeout_micros", 0) * 1e-6,
+        batches if splits or batches else 1,
+        tuple(message.allowed_batch_sizes),
+        message.pad_variable_length_inputs,
+        splits,
+        None,
+    )
+    _check(limits)
+    return limits
+
+
+def _value(message: wire.BatchingParameters, field: str, default: int) -> int:
+    if not message.HasField(field):  # type: ignore[arg-type]
+        return default
+    value: int = getattr(message, field).value
+    return value
+
+
+def _check(limits: QueueLimits) -> None:
+    allowed = limits.allowed_rows
+    if allowed and allowed[-1] != limits.max_task_rows:
+        raise InvalidArgument(
+            "Last entry in allowed_batch_sizes must match max_batch_size; "
+            f"last entry was {allowed[-1]}; expected {limits.max_task_rows}"
+        )
+    if limits.max_task_rows < 1:
+        raise InvalidArgument(f"input_batch_size_limit must be positive; was {limits.max_task_rows}")
+    if limits.timeout_s < 0:
+        raise InvalidArgument(f"batch_timeout_micros must be non-negative; was {round(limits.timeout_s * 1e6)}")
+    if limits.max_batches < 1:
+        raise InvalidArgument(f"max_enqueued_batches must be positive; was {limits.max_batches}")
+    if limits.splits and not 0 < limits.max_batch_rows <= limits.max_task_rows:
+        raise InvalidArgument(
+            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+            f"max_execution_batch_size; they were {limits.max_task_rows} and {limits.max_batch_rows}"
+        )

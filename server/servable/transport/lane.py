@@ -1,0 +1,190 @@
+"""One lane: a queue of gRPC's core and the thread that takes each of its calls from the socket to the reply.
+
+The Python around a call is what it costs, so little is done here: four events for each call (it came, its message, its
+end, the reply is out), each of which calls the function that its operation was started with. Must not know what the
+methods do.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from servable.errors import DeadlineExceeded, ServingError, Unimplemented
+from servable.transport import core, status
+from servable.transport.core import Core, Event
+from servable.transport.refusals import Refusals, shutting_down
+from servable.transport.replies import LaneMethod, tell
+
+_log = logging.getLogger(__name__)
+
+# A call without a deadline has one some 290 years after 1970.
+_NO_DEADLINE_S = 9e9
+# Calls of a method that the core may put in the queue before the lane has looked at the first of them.
+_OUTSTANDING = 4
+
+
+class Lane:
+    """Serves methods on a thread of its own. Its attributes are the thread's, but for what is said below.
+
+    Attributes:
+        busy: Whether a method, or `on_idle`, is running; other threads read it.
+        refusing: Whether calls are refused as they come; another thread sets it, once.
+        refusals: Where refused calls are noted.
+        expected: How many more events will decide whether the thread ends: calls asked for, calls not yet ended.
+        handed_over: Whether a method was called since the lane was last idle; kept only for `on_idle`.
+    """
+
+    def __init__(
+        self,
+        server: Core,
+        methods: Mapping[str, LaneMethod],
+        refusals: Refusals,
+        on_idle: Callable[[], None] | None,
+        name: str,
+    ) -> None:
+        """Make the queue; only before the server starts, and after the methods have been registered."""
+        self._queue = server.add_queue()
+        self._on_idle = on_idle
+        self._doors = [_Door(self, server, self._queue, path, method) for path, method in methods.items()]
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self.refusals = refusals
+        self.refusing = self.busy = self.handed_over = False
+        self.expected = 0
+
+    def start(self) -> None:
+        """Take calls; once the server has started."""
+        for door in self._doors:
+            for _ in range(_OUTSTANDING):
+                door.open()
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread, which ends with the last call after the server's shutdown; False if it has not ended."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def called(self) -> None:
+        """Take note that a method has been called and has returned."""
+        self.handed_over = self._on_idle is not None
+        self.rest()
+
+    def rest(self) -> None:
+        """Take note that the thread is back at its queue."""
+        if self.refusing:
+            self.refusals.note()
+        self.busy = False
+
+    def _serve(self) -> None:
+        poll, take = self._queue.poll, self._take
+        while self.expected:
+            # No variable keeps an event: it holds a request or a reply, and the next one may come tomorrow.
+            take(poll(core.NOW if self.handed_over else None))
+
+    def _take(self, event: Event) -> None:
+        try:
+            if event.tag is not None:
+                event.tag(event)
+            else:
+                self._idle()
+        except Exception:
+            _log.exception("A lane failed in an unforeseen way, and goes on")
+
+    def _idle(self) -> None:
+        self.handed_over = False
+        self.busy = True
+        try:
+            if self._on_idle is not None:
+                self._on_idle()
+        finally:
+            self.rest()
+
+
+class _Door:
+    """Where the calls of one method come in. Used by the lane's thread only."""
+
+    def __init__(self, lane: Lane, server: Core, queue: object, path: str, method: LaneMethod) -> None:
+        self._lane, self._server, self._queue = lane, server, queue
+        self.path, self.method = path, method
+
+    def open(self) -> None:
+        """Ask for one more call."""
+        if self._server.request_call(self._queue, self.path, self._enter):
+            self._lane.expected += 1
+
+    def _enter(self, event: Event) -> None:
+        lane = self._lane
+        if not event.success:  # The server has shut down.
+            lane.expected -= 1
+            return
+        # This call is expected to end where it was expected to come, so the count stays.
+        self.open()
+        call = event.call
+        reply = _CallReply(lane, self, call, core.deadline_s(event))
+        core.receive_close(call, reply.end)
+        if lane.refusing:
+            lane.refusals.note()
+            reply.fail(shutting_down())
+        else:
+            core.receive_message(call, reply.run)
+
+
+class _CallReply:
+    """The Reply of a call on a lane. Holds the core's call only while it can be answered."""
+
+    __slots__ = ("_call", "_deadline_s", "_door", "_lane")
+
+    def __init__(self, lane: Lane, door: _Door, call: object, deadline_s: float) -> None:
+        self._lane, self._door = lane, door
+        self._call: object | None = call
+        self._deadline_s = deadline_s
+
+    def is_active(self) -> bool:
+        return self._call is not None and time.time() < self._deadline_s
+
+    def send(self, message: bytes) -> None:
+        call = self._call
+        if call is not None:
+            core.send_message(call, message, _ignore)
+            self._call = None
+
+    def fail(self, error: ServingError) -> None:
+        call = self._call
+        if call is not None:
+            core.send_status(call, error.code, status.message_bytes(error), status.trailing_metadata(error), _ignore)
+            self._call = None
+
+    def run(self, event: Event) -> None:
+        """The message has come: call the method, unless nobody waits."""
+        request = core.message(event)
+        if request is None:
+            # Most such clients have gone. grpcio's server tells the others the same.
+            self.fail(Unimplemented(f'"{self._door.path}" requires exactly one request message.'))
+            return
+        if self._call is None:
+            return
+        time_left_s = None
+        if self._deadline_s < _NO_DEADLINE_S:
+            time_left_s = self._deadline_s - time.time()
+            if time_left_s <= 0:
+                self.fail(DeadlineExceeded("Deadline Exceeded"))
+                return
+        lane = self._lane
+        lane.busy = True
+        try:
+            self._door.method(request, time_left_s, self)
+        except Exception as error:
+            tell(self, error, self._door.path)
+        lane.called()
+
+    def end(self, _event: Event) -> None:
+        """The call is over, answered or cancelled."""
+        self._call = None
+        self._lane.expected -= 1
+
+
+def _ignore(_event: Event) -> None:
+    """What came of a reply matters to nobody: the call's end is told by itself."""

@@ -1,0 +1,130 @@
+"""Lanes under a grpc.Server in the test's own process, over methods that are plain functions."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from servable.transport.core import Core
+from servable.transport.handlers import MethodHandlers
+from servable.transport.lanes import CHANNEL_ARGUMENTS, Lanes
+from servable.transport.refusals import Refusals
+from servable.transport.replies import inline
+from tests.process.transport import PATIENCE_S, UNARY, connect
+
+PUBLIC = "/test.Service/Public"
+
+
+@dataclasses.dataclass
+class LaneServer:
+    """A server that listens, and a channel to it."""
+
+    server: grpc.Server
+    lanes: Lanes
+    address: str
+    channel: grpc.Channel
+
+    @property
+    def port(self):
+        return int(self.address.rpartition(":")[2])
+
+    def call(self, request=b"", path=UNARY, timeout=PATIENCE_S, **options):
+        """Call and wait."""
+        return self.channel.unary_unary(path)(request, timeout=timeout, **options)
+
+    def begin(self, request=b"", path=UNARY, timeout=PATIENCE_S, **options):
+        """Call and do not wait."""
+        return self.channel.unary_unary(path).future(request, timeout=timeout, **options)
+
+    def error_of(self, request=b"", **options):
+        """The error of a call."""
+        return self.begin(request, **options).exception(PATIENCE_S)
+
+    def drain(self, grace_s=PATIENCE_S):
+        """In the order of transport.server."""
+        ends_at = time.monotonic() + grace_s
+        self.lanes.close(grace_s)
+        self.server.stop(max(ends_at - time.monotonic(), 0)).wait()
+        assert self.lanes.join(PATIENCE_S)
+
+    def stop(self):
+        """End all calls."""
+        stopped = self.server.stop(0)
+        assert stopped.wait(PATIENCE_S)
+        assert self.lanes.join(PATIENCE_S)
+
+
+@contextlib.contextmanager
+def serve(method=lambda request, time_left_s, reply: reply.send(request), **settings):
+    """Yields a LaneServer that answers UNARY with a lane's method, and PUBLIC, as an echo, past the lanes."""
+    with serve_methods({UNARY: method}, **settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serve_methods(methods, *, count=1, on_idle=None, options=(), address="127.0.0.1:0", credentials=None):
+    """Yields a LaneServer that answers these methods on lanes, by path, and PUBLIC past them."""
+    with ThreadPoolExecutor(2) as pool:
+        handlers = MethodHandlers({PUBLIC: lambda request, time_left_s: request}, {}, pool)
+        server = grpc.server(pool, handlers=[handlers], options=[*CHANNEL_ARGUMENTS, *options])
+        lanes = Lanes(Core(server), methods, count, Refusals(), on_idle)
+        bind = server.add_secure_port if credentials else server.add_insecure_port
+        port = bind(address, *[credentials] if credentials else [])
+        if address.startswith("127"):
+            address = f"127.0.0.1:{port}"
+        server.start()
+        lanes.start()
+        with connect(address) as channel:
+            running = LaneServer(server, lanes, address, channel)
+            try:
+                yield running
+            finally:
+                running.stop()
+
+
+@contextlib.contextmanager
+def serve_publicly(method):
+    """Yields a channel to a server of grpcio's own, for what lanes must answer alike."""
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool, handlers=[MethodHandlers({UNARY: method}, {}, pool)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            with connect(f"127.0.0.1:{port}") as channel:
+                yield channel
+        finally:
+            server.stop(0).wait(PATIENCE_S)
+
+
+class Keeper:
+    """A method that keeps its replies, in order of their arrival."""
+
+    def __init__(self):
+        self._arrived = threading.Semaphore(0)
+        self.requests, self.replies = [], []
+
+    def __call__(self, request, time_left_s, reply):
+        self.requests.append(request)
+        self.replies.append(reply)
+        self._arrived.release()
+
+    def await_arrival(self):
+        """The reply of one more call."""
+        assert self._arrived.acquire(timeout=PATIENCE_S)
+        return self.replies[-1]
+
+
+def blocking(gate):
+    """A lane's method of a tests.process.transport.Gate, which blocks the lane itself."""
+    return inline(gate)
+
+
+def await_end(reply):
+    """Wait until nobody waits for a reply any more."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while reply.is_active():
+        assert time.monotonic() < ends_at
+        time.sleep(0.001)

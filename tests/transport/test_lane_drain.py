@@ -1,0 +1,262 @@
+"""A drain loses no call on a lane: each is answered, or refused with UNAVAILABLE so that its caller tries elsewhere."""
+
+import collections
+import threading
+import time
+
+import grpc
+import pytest
+
+from servable.transport.core import Core
+from servable.transport.lanes import Lanes
+from servable.transport.refusals import Refusals
+from servable.transport.replies import inline
+from tests.process.raw_http2 import RawClient
+from tests.process.transport import PATIENCE_S, UNARY, Gate, connect
+from tests.transport.serving import PUBLIC, Keeper, serve, serve_methods
+
+CLIENTS = 8
+REFUSED = (grpc.StatusCode.UNAVAILABLE, "The server is shutting down.")
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+def draining(server, grace_s=PATIENCE_S):
+    thread = threading.Thread(target=server.drain, args=(grace_s,))
+    thread.start()
+    return thread
+
+
+def ended(thread):
+    thread.join(PATIENCE_S)
+    return not thread.is_alive()
+
+
+class Client(threading.Thread):
+    """Calls one after the other, until one of them is refused."""
+
+    def __init__(self, number, address, busy):
+        super().__init__()
+        self._number, self._address, self._busy = number, address, busy
+        self.answered, self.wrong, self.refusal = [], [], None
+
+    def run(self):
+        with connect(self._address) as channel:
+            call = channel.unary_unary(UNARY)
+            while self.refusal is None:
+                request = b"%d/%d" % (self._number, len(self.answered))
+                try:
+                    reply = call(request, timeout=PATIENCE_S)
+                except grpc.RpcError as error:
+                    self.refusal = error.code()
+                    return
+                (self.answered if reply == request[::-1] else self.wrong).append(request)
+                self._busy.release()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("calls_before", [0, 1, 20, 100])
+def test_while_many_clients_call_each_call_is_answered_or_unavailable(count, calls_before):
+    run = collections.Counter()
+
+    def reverse(request, time_left_s, reply):
+        run[request] += 1
+        reply.send(request[::-1])
+
+    busy = threading.Semaphore(0)
+    with serve(reverse, count=count) as server:
+        clients = [Client(number, server.address, busy) for number in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        for _ in range(calls_before):
+            assert busy.acquire(timeout=PATIENCE_S)
+        assert ended(draining(server))
+        for client in clients:
+            assert ended(client)
+    assert [client.wrong for client in clients] == [[]] * CLIENTS
+    assert {client.refusal for client in clients} == {grpc.StatusCode.UNAVAILABLE}
+    # What ran was told, and ran once.
+    assert run == collections.Counter(request for client in clients for request in client.answered)
+
+
+def test_a_kept_call_ends_with_its_answer():
+    keeper = Keeper()
+    with serve(keeper) as server:
+        call = server.begin(b"slow")
+        reply = keeper.await_arrival()
+        drain = draining(server)
+        await_refusals(server)
+        assert reply.is_active()
+        reply.send(b"answer")
+        assert call.result(PATIENCE_S) == b"answer"
+        assert ended(drain)
+
+
+def test_calls_behind_one_that_runs_are_refused_when_it_has_ended(gate):
+    with serve(inline(gate)) as server:
+        running = server.begin(b"running")
+        gate.await_arrival()
+        behind = [server.begin(b"%d" % number) for number in range(20)]
+        assert server.call(b"later", path=PUBLIC) == b"later"  # Those behind have arrived before it.
+        drain = draining(server)
+        # Longer than lanes must be quiet for the intake to be closed.
+        drain.join(0.5)
+        assert drain.is_alive()
+        gate.open()
+        assert running.result(PATIENCE_S) == b"running"
+        errors = [call.exception(PATIENCE_S) for call in behind]
+        assert {(error.code(), error.details()) for error in errors} == {REFUSED}
+        assert ended(drain)
+    assert gate.seen == [b"running"]
+
+
+def test_a_method_that_ends_during_a_drain_is_no_silence(gate):
+    # The calls behind it have not been refused yet, and the lane looks idle for a moment.
+    with serve(inline(gate)) as server:
+        call = server.begin()
+        gate.await_arrival()
+        server.lanes.refuse()
+        gate.open()
+        assert call.result(PATIENCE_S) == b""
+        assert server.lanes._refusals._noted.wait(PATIENCE_S)
+
+
+def test_a_call_whose_message_is_still_to_come_is_answered():
+    with serve() as server:
+        messages = Later()
+        call = server.channel.stream_unary(UNARY).future(messages, timeout=PATIENCE_S, metadata=[("a", "b")])
+        assert server.call(b"after it") == b"after it"  # It has been accepted before.
+        drain = draining(server)
+        await_refusals(server)
+        messages.send(b"late")
+        assert call.result(PATIENCE_S) == b"late"
+        assert ended(drain)
+
+
+@pytest.mark.parametrize("grace_s", [None, 0.0, 0.3])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_call_that_outlasts_the_grace_is_cut(grace_s, kept, gate):
+    keeper = Keeper()
+    with serve(keeper if kept else inline(gate)) as server:
+        call = server.begin(timeout=None)
+        (keeper if kept else gate).await_arrival()
+        behind = [server.begin(timeout=None) for _ in range(8)]
+        assert server.call(path=PUBLIC) == b""  # They have arrived before it.
+        stopping = threading.Thread(target=lambda: server.server.stop(grace_s).wait(PATIENCE_S))
+        stopping.start()
+        codes = {call.exception(PATIENCE_S).code() for call in [call, *behind]}
+        assert codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        assert ended(stopping)  # Though the method is still at it.
+        gate.open()
+        assert server.lanes.join(PATIENCE_S)
+        for reply in keeper.replies:
+            assert not reply.is_active()
+            reply.send(b"late")
+
+
+def test_a_method_that_never_ends_holds_up_a_drain_no_longer_than_the_grace(gate):
+    with serve(inline(gate)) as server:
+        call = server.begin(timeout=None)
+        gate.await_arrival()
+        began_at = time.monotonic()
+        server.lanes.close(0.3)
+        assert 0.3 <= time.monotonic() - began_at < PATIENCE_S / 2
+        assert not call.done()
+        gate.open()
+
+
+def test_a_client_that_never_sends_its_message_holds_up_a_drain_no_longer_than_the_grace():
+    with serve() as server:
+        client = RawClient(server.port)
+        client.begin(UNARY)
+        assert server.call(b"after it") == b"after it"
+        assert ended(draining(server, 0.2))
+        client.close()
+
+
+def test_a_client_that_does_not_read_its_reply_holds_up_a_drain_no_longer_than_the_grace():
+    with serve() as server:
+        client = RawClient(server.port, window_bytes=0)
+        client.call(UNARY, b"x")
+        assert server.call(b"after it") == b"after it"
+        assert ended(draining(server, 0.2))
+        client.close()
+
+
+def test_a_drain_of_idle_lanes_is_quick():
+    with serve(count=3) as server:
+        assert server.call(b"x") == b"x"
+        began_at = time.monotonic()
+        server.drain()
+        assert time.monotonic() - began_at < 2
+
+
+def test_callers_who_try_again_at_once_and_for_ever_do_not_hold_up_a_drain():
+    with serve() as server:
+        over = threading.Event()
+
+        def insist():
+            with connect(server.address) as channel:
+                while not over.is_set():
+                    channel.unary_unary(UNARY).future(b"", timeout=PATIENCE_S).exception(PATIENCE_S)
+
+        insisting = threading.Thread(target=insist)
+        insisting.start()
+        server.lanes.close(PATIENCE_S)
+        over.set()
+        assert ended(insisting)
+
+
+def test_the_threads_end_with_the_server():
+    before = threading.active_count()
+    with serve_methods(
+        {path: inline(lambda request, time_left_s: b"") for path in ("/a.A/A", "/a.A/B")}, count=3
+    ) as server:
+        assert server.call(path="/a.A/A") == b""
+        assert threading.active_count() > before
+        assert not server.lanes.join(0)
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("lane")] == []
+
+
+def test_lanes_that_were_never_started_can_be_joined():
+    server = grpc.server(None)
+    lanes = Lanes(Core(server), {UNARY: inline(lambda request, time_left_s: b"")}, 2, Refusals())
+    server.stop(None).wait(PATIENCE_S)
+    lanes.close(PATIENCE_S)
+    assert lanes.join(0)
+
+
+class Later:
+    """The one message of a stream, once it is given."""
+
+    def __init__(self):
+        self._given, self._messages = threading.Event(), []
+
+    def send(self, message):
+        self._messages.append(message)
+        self._given.set()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self._given.wait(PATIENCE_S)
+        if not self._messages:
+            raise StopIteration
+        return self._messages.pop()
+
+
+def await_refusals(server):
+    """Make calls until one is refused."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends_at:
+        call = server.begin(b"is it closed", timeout=0.2)
+        error = call.exception(PATIENCE_S)
+        if error is not None and (error.code(), error.details()) == REFUSED:
+            return
+    raise AssertionError("no call was refused")
