@@ -30,7 +30,7 @@ from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.routing import Router
 from servable.transport import credentials, health
-from servable.transport.handlers import Method
+from servable.transport.handlers import Method, WaitingMethod
 from servable.transport.server import GrpcServer, ServerSettings
 
 _log = logging.getLogger(__name__)
@@ -98,9 +98,7 @@ class Server:
         self._control = ControlPlane(
             options, self._metrics.counting_loads(loader), self._router, self._monitor, self._tell_health
         )
-        self._grpc = GrpcServer(
-            self._methods(options), configuration.settings, {**self._waiting_methods(), **extra_methods}
-        )
+        self._grpc = GrpcServer(self._methods(options), configuration.settings, self._waiting_methods(extra_methods))
         self._monitor.listen(lambda servable, _state: self._tell_health(servable.name))
 
     def start(self) -> list[int]:
@@ -169,14 +167,19 @@ class Server:
             f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor),
         }
 
-    def _waiting_methods(self) -> dict[str, Method]:
+    def _waiting_methods(self, extra_methods: Mapping[str, Method]) -> dict[str, WaitingMethod]:
         reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
-        return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_}
+        extra = {path: _not_following(method) for path, method in extra_methods.items()}
+        return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_, **extra}
 
     def _tell_health(self, name: str) -> None:
         # A model may bear any name, also none; it must not speak for the server.
         if name not in _SERVICE_HEALTH_NAMES:
             self._grpc.health.set_serving(name, serving=self._monitor.is_available(name))
+
+
+def _not_following(method: Method) -> WaitingMethod:
+    return lambda request, time_left_s, _on_gone: method(request, time_left_s)
 
 
 def _read_models(options: ServerOptions) -> Sequence[ModelConfig] | None:

@@ -9,6 +9,7 @@ Each of the three has one thread and is touched by that thread only. It must not
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -18,7 +19,7 @@ from servable.config.models import ModelConfig
 from servable.lifecycle.manager import Loader, LoadSettings, Manager
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.threads import ThreadWorkers
-from servable.loops import Loop
+from servable.loops import LONGEST_STOP_S, Loop
 from servable.management.config_file import ConfigFile
 from servable.management.served_models import Problems, ServedModels
 from servable.options import ServerOptions, schedulable_cpus
@@ -92,9 +93,13 @@ class ControlPlane:
 
     def stop(self) -> None:
         """End the threads. What is loaded stays so; calls may still use it."""
-        for loop in reversed(self._loops):
-            loop.stop()
-        self._workers.stop()
+        ends_at_s = time.monotonic() + LONGEST_STOP_S
+        # All are told first, so that those which are stuck are waited for together.
+        for loop in self._loops:
+            loop.end()
+        for loop in self._loops:
+            loop.stop(ends_at_s - time.monotonic())
+        self._workers.stop(ends_at_s - time.monotonic())
 
     def _watch(self, models: Sequence[ModelConfig]) -> Future[Problems]:
         return self._source_loop.ask(partial(self._source.watch, models))

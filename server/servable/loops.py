@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Final, TypeVar
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -21,7 +21,7 @@ Turn = Callable[[float], "float | None"]
 """Does what is due, given the time (time.monotonic), and gives the time of the next turn; None: after the next post."""
 
 # A loop that stops waits this long for the task under way, which may be stuck in a file system.
-_LONGEST_STOP_S = 5.0
+LONGEST_STOP_S: Final = 5.0
 
 
 class Loop:
@@ -56,11 +56,15 @@ class Loop:
         self.post(lambda: _answer(question, answer))
         return answer
 
-    def stop(self) -> None:
-        """End after the tasks that were posted before; return when that is so, or after a while."""
+    def end(self) -> None:
+        """End after the tasks that were posted before; return at once."""
         self._tasks.put(None)
+
+    def stop(self, longest_wait_s: float = LONGEST_STOP_S) -> None:
+        """End after the tasks that were posted before; return when that is so, or after a while."""
+        self.end()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(_LONGEST_STOP_S)
+            self._thread.join(max(longest_wait_s, 0))
 
     def _run(self) -> None:
         while (task := self._next(self._take_turn())) is not None:

@@ -29,8 +29,8 @@ class Signature:
     Attributes:
         key: The name that requests use.
         definition: The SignatureDef as stored.
-        inputs: Tensor name by input alias.
-        outputs: Tensor name by output alias.
+        inputs: Tensor name by input alias, in the order of the tensor names.
+        outputs: Tensor name by output alias, in the order of the tensor names.
         defaults: Value by input alias, for inputs that a request may leave out.
     """
 
@@ -50,10 +50,15 @@ def prepare(key: str, definition: wire.SignatureDef) -> Signature:
     return Signature(
         key,
         _copy(definition),
-        {alias: info.name for alias, info in definition.inputs.items()},
-        {alias: info.name for alias, info in definition.outputs.items()},
+        _names(definition.inputs),
+        _names(definition.outputs),
         {alias: _decode_default(key, alias, value) for alias, value in definition.defaults.items()},
     )
+
+
+def _names(infos: Mapping[str, wire.TensorInfo]) -> dict[str, str]:
+    # In the order of the tensors, not of the map: signatures over the same tensors then share a prepared run and a batch.
+    return dict(sorted(((alias, info.name) for alias, info in infos.items()), key=lambda pair: (pair[1], pair[0])))
 
 
 def _copy(definition: wire.SignatureDef) -> wire.SignatureDef:

@@ -7,6 +7,7 @@ from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from servable.errors import DeadlineExceeded
+from servable.transport.server import _WAITING_THREADS
 from tests.conformance.calls import (
     DEADLINE_EXCEEDED,
     FAILED_PRECONDITION,
@@ -331,7 +332,7 @@ def test_a_reload_whose_deadline_passes_stays_applied(server, first, tmp_path):
 
 def test_what_a_deadline_leaves_to_do_is_told(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "new", 1))
-    method = server.running.server._waiting_methods()[METHOD]
+    method = server.running.server._waiting_methods({})[METHOD]
     request = reload_request(first, model("new", tmp_path / "new")).SerializeToString()
     with pytest.raises(DeadlineExceeded) as caught:
         method(request, 0.05)
@@ -375,11 +376,9 @@ def test_reloads_that_wait_hold_up_no_predict(tmp_path, first):
     with operate(tmp_path, model("first", tmp_path / "first"), grpc_max_threads=1, num_load_threads=12) as server:
         gates = [server.loader.hold_load(tmp_path / each.name / "1") for each in slow]
         waiting = []
-        for count in range(1, 9):
+        for count in range(1, len(slow) + 1):
             waiting.append(server.begin_reload(first, *slow[:count]))
             gates[count - 1].await_arrival()
-        # As many as may wait at a time wait; these queue behind them.
-        waiting += [server.begin_reload(first, *slow) for _ in range(4)]
         for _ in range(20):
             assert server.answer("first") == 1
             assert server.is_serving("first")
@@ -474,3 +473,16 @@ def test_a_version_that_is_removed_while_a_reload_waits_for_it_ends_the_wait(ser
         dict([failed_load("new", path)])
     )
     server.await_states("new", {1: ("END", 5, f"no answer in {path}"), 0: "AVAILABLE"})
+
+
+def test_callers_who_go_away_hold_no_thread(server, first, tmp_path):
+    models = [first]
+    # More of them than there are threads for calls that wait.
+    for number in range(_WAITING_THREADS + 1):
+        held = server.loader.hold_load(put(tmp_path / f"new{number}", 1))
+        models.append(model(f"new{number}", tmp_path / f"new{number}"))
+        waiting = server.running.model.HandleReloadConfigRequest.future(reload_request(*models), timeout=TIMEOUT_S)
+        server.await_states(f"new{number}", {1: "LOADING"} if number == 0 else {1: "START"})
+        waiting.cancel()
+    server.reload(first)
+    held.open()

@@ -124,17 +124,6 @@ def test_a_version_that_is_copied_while_it_is_tried_serves_once_it_is_whole(base
         assert answer(server) == (2, 4.0)
 
 
-def test_a_version_that_vanishes_while_it_is_tried_is_given_up(base_path, tmp_path, models):
-    tries = {"max_num_load_retries": 100_000, "load_retry_interval_micros": 5_000}
-    with operate(tmp_path, model("m", base_path), loader=SavedModelLoader(), **tries) as server:
-        (base_path / "2").symlink_to(models.version_path("corrupt_variables"))
-        eventually(lambda: server.states("m").get(2), "LOADING")
-        (base_path / "2").unlink()
-        code, _ = await_failure(server)
-        # What the last try met, which may have come after the directory went.
-        assert code in (DATA_LOSS, NOT_FOUND, 1)
-
-
 class Counting:
     """A loader that counts its tries by path."""
 

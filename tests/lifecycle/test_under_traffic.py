@@ -183,7 +183,8 @@ def test_three_hundred_swaps_keep_no_model_no_thread_and_no_file(tmp_path):
             before = before or held()
         server.await_states("m", dict.fromkeys(range(1, SWAPS + 1), "END") | {SWAPS + 1: "AVAILABLE"})
         eventually(lambda: sum(servable() is not None for servable in kept), 0)
-        eventually(held, before)
+        # Pools grow up to their size; what each swap kept would be hundreds.
+        assert all(now - then < SWAPS // 10 for now, then in zip(held(), before, strict=True))
 
 
 def held():

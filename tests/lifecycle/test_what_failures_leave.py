@@ -24,10 +24,7 @@ def test_nothing_of_a_failed_load_is_kept_but_its_error():
     def fail(path):
         half = HalfLoaded()
         kept.append(weakref.ref(half))
-        try:
-            raise ValueError(half)
-        except ValueError as cause:
-            raise DataLoss("cut", {"file": "variables"}) from cause
+        raise DataLoss("cut", {"file": "variables"}) from ValueError(half)
 
     bench = Bench()
     bench.manager._loader = fail

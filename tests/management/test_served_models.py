@@ -430,5 +430,5 @@ def test_who_waits_for_a_model_that_another_config_removes_waits_no_longer(serve
     served.apply(model("n"))
     served.serve(1, name="n")
     assert refusal(waiting, Unknown, 0) == (
-        "1 model(s) did not become available: {{m due to error: UNAVAILABLE: it is still loading}, }"
+        "1 model(s) did not become available: {{m due to error: UNAVAILABLE: a later config removed it}, }"
     )

@@ -205,7 +205,7 @@ def test_callers_who_try_again_at_once_and_for_ever_do_not_hold_up_a_drain():
                 while not over.is_set():
                     channel.unary_unary(UNARY).future(b"", timeout=PATIENCE_S).exception(PATIENCE_S)
 
-        insisting = threading.Thread(target=insist)
+        insisting = threading.Thread(target=insist, daemon=True)
         insisting.start()
         server.lanes.close(PATIENCE_S)
         over.set()

@@ -39,7 +39,7 @@ def test_each_refusal_is_waited_for_but_not_for_ever():
         while not over.wait(0.01):
             refusals.note()
 
-    insisting = threading.Thread(target=insist)
+    insisting = threading.Thread(target=insist, daemon=True)
     insisting.start()
     assert 0.5 < waited_s(refusals, PATIENCE_S) < PATIENCE_S / 2
     over.set()

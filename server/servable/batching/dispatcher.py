@@ -13,7 +13,7 @@ from servable.batching import merging
 from servable.batching.counts import BatchCounts
 from servable.batching.lines import BatchLine, JobLine
 from servable.batching.scheduler import Scheduler
-from servable.batching.tasks import Reply, Task, Unprepared, fail, unforeseen
+from servable.batching.tasks import Reply, Task, Unprepared, fail, send, unforeseen
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument, ServingError
 from servable.requests import Fetched, Steps
@@ -68,7 +68,7 @@ class Dispatcher:
         runner, limits = servable.ready_runner(run.feeds, run.fetches), servable.queue_limits
         if runner is not None and limits is None and runner.is_quick:
             results = runner.run(run.arrays, time_left_s)
-            reply.send(requests.finish(steps, Fetched(results, runner.fetch_dtypes)))
+            send(reply, requests.finish(steps, Fetched(results, runner.fetch_dtypes)))
             return None
         ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
         if runner is None:

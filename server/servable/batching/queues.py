@@ -74,7 +74,7 @@ class BatchQueue:
     def _add_in_parts(self, task: Task) -> None:
         self._check_capacity(task.rows)
         room, most = self._room(), self._limits.max_batch_rows
-        if task.rows <= room:
+        if self._batches and task.rows <= room:
             self._batches[-1].add(task)
             return
         sizes = [room] if room else []

@@ -136,7 +136,7 @@ class Task(Waiting):
             self.fail(unforeseen())
         else:
             self._is_over = True
-            self.reply.send(message)
+            send(self.reply, message)
 
     def cut(self, sizes: Sequence[int]) -> Iterator[Part]:
         """The task in parts of so many rows each, which are answered as one."""
@@ -196,10 +196,21 @@ class Part:
         self._whole.fail(error)
 
 
+def send(reply: Reply, message: bytes) -> None:
+    """Answer with a message. Raises nothing: others in the batch wait for their answers."""
+    try:
+        reply.send(message)
+    except Exception:
+        _log.exception("a reply could not be sent")
+
+
 def fail(steps: Steps, reply: Reply, error: ServingError) -> None:
-    """Answer with an error. The steps let go of their version first, whoever keeps the error and its frames."""
-    steps.close()
-    reply.fail(error)
+    """Answer with an error. Raises nothing. The steps let go of their version first, whoever keeps the error."""
+    try:
+        steps.close()
+        reply.fail(error)
+    except Exception:
+        _log.exception("an error could not be sent")
 
 
 def unforeseen() -> Internal:

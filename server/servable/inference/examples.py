@@ -45,5 +45,7 @@ def run(
         serialized = serialize_examples(examples)
     except EmptyInput as error:
         raise InvalidArgument(str(error)) from error
-    fetched = yield Run(handle.servable, tuple(feeds), tuple(fetches), [serialized] * len(feeds))
+    # In the order that signatures have, so that APIs share a prepared run and a batch.
+    fetches = sorted(fetches)
+    fetched = yield Run(handle.servable, tuple(sorted(feeds)), tuple(fetches), [serialized] * len(feeds))
     return collect(fetches, fetched), len(serialized)

@@ -139,7 +139,8 @@ def _select_outputs(signature: Signature, wanted: Sequence[str]) -> Sequence[str
         if alias in seen:
             raise InvalidArgument(f"duplicate output tensor alias: {alias}")
         seen.add(alias)
-    return wanted
+    # In one order for all who want these.
+    return [alias for alias in signature.outputs if alias in seen]
 
 
 def _join(names: Iterable[str]) -> str:

@@ -35,6 +35,14 @@ class Arrivals:
         """
         return self._wait_for(lambda: not self._unsettled, timeout_s)
 
+    def wait_until_first(self, timeout_s: float | None) -> bool:
+        """Wait until one model is available, or until all versions have ended.
+
+        Returns:
+            False if the time was over first; None is no limit.
+        """
+        return self._wait_for(lambda: bool(self._available) or not self._hopeful, timeout_s)
+
     def wait_until_any(self, timeout_s: float | None) -> bool:
         """Wait until each model was tried once and one of them is available, or until all versions have ended.
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 
 from servable.errors import ResourceExhausted
 from servable.lifecycle.states import ServableId
-from servable.loops import Loop
+from servable.loops import LONGEST_STOP_S, Loop
 
 
 class ThreadWorkers:
@@ -44,7 +45,10 @@ class ThreadWorkers:
         """See Workers."""
         next(self._next_unloader).post(job)
 
-    def stop(self) -> None:
+    def stop(self, longest_wait_s: float = LONGEST_STOP_S) -> None:
         """End the threads that wait for unloads; loads under way end by themselves."""
         for unloader in self._unloaders:
-            unloader.stop()
+            unloader.end()
+        ends_at_s = time.monotonic() + longest_wait_s
+        for unloader in self._unloaders:
+            unloader.stop(ends_at_s - time.monotonic())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from servable import requests, wire
 from servable.config import models
@@ -15,6 +16,14 @@ from servable.management.served_models import ServedModels, wait_until_settled
 
 ReadMetrics = Callable[[Iterable[str]], Mapping[str, int]]
 """The value of each metric now, by its name; 0 for one that is not known."""
+
+
+OnGone = Callable[[Callable[[], None]], None]
+"""Takes what is to be called when the caller has gone."""
+
+
+def _never(_callback: Callable[[], None], /) -> None:
+    """A caller who stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +38,10 @@ class HandleReloadConfigRequest:
     served_models: ServedModels
     read_metrics: ReadMetrics
 
-    def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
+    def __call__(self, request: bytes, time_left_s: float | None, on_gone: OnGone = _never, /) -> bytes:
         """Answer a ReloadConfigRequest with a ReloadConfigResponse; see requests.Method.
+
+        A caller who goes away ends the wait, not the change.
 
         Raises:
             InvalidArgument: if the config is not valid. Nothing has changed then.
@@ -46,7 +57,9 @@ class HandleReloadConfigRequest:
             )
         before = self.read_metrics(message.metric_names)
         configs = models.from_list(message.config.model_config_list, self.served_models.names)
-        wait_until_settled(self.served_models.apply(configs), time_left_s)
+        change = self.served_models.apply(configs)
+        on_gone(partial(change.arrivals.give_up, change.new_names))
+        wait_until_settled(change, time_left_s)
         return _response(before, self.read_metrics(message.metric_names)).SerializeToString()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from servable.config.models import ModelConfig
 from servable.errors import DeadlineExceeded, FailedPrecondition, ServingError, Unknown
@@ -21,6 +21,9 @@ from servable.lifecycle.arrivals import Arrivals
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.states import ServableId, State
 from servable.routing import Labels, Router
+
+# A large model may need minutes to load; one that hangs must not keep the others from serving for ever.
+_LONGEST_WAIT_FOR_OTHERS_S: Final = 600.0
 
 Problems = Mapping[str, ServingError]
 """What keeps a model without any version, by its name."""
@@ -149,7 +152,7 @@ def wait_until_settled(change: Change, timeout_s: float | None) -> None:
 
 
 def wait_until_any_serves(change: Change) -> Sequence[str]:
-    """Wait until some model of the first config serves and every other was tried once.
+    """Wait until some model of the first config serves and every other was tried once, or takes very long.
 
     Returns:
         Those that do not serve yet. Loads that failed are tried again, and base paths are looked at again.
@@ -159,7 +162,8 @@ def wait_until_any_serves(change: Change) -> Sequence[str]:
     """
     try:
         problems = _look(change, None)
-        change.arrivals.wait_until_any(None)
+        change.arrivals.wait_until_first(None)
+        change.arrivals.wait_until_any(_LONGEST_WAIT_FOR_OTHERS_S)
     finally:
         change.arrivals.stop()
     failed = [name for name in change.new_names if not change.arrivals.states.is_available(name)]
@@ -178,23 +182,25 @@ def _look(change: Change, timeout_s: float | None) -> Problems:
 
 
 def _late(change: Change, names: Iterable[str]) -> DeadlineExceeded:
-    return DeadlineExceeded(f"The config is applied, and goes on to load what is missing: {_causes(change, names, {})}")
+    causes = _causes(change, names, {}, "it is still loading")
+    return DeadlineExceeded(f"The config is applied, and goes on to load what is missing: {causes}")
 
 
 def _unavailable(change: Change, names: Sequence[str], problems: Problems) -> Unknown:
     noun = "servable(s)" if change.is_first else "model(s)"
-    return Unknown(f"{len(names)} {noun} did not become available: {_causes(change, names, problems)}")
+    causes = _causes(change, names, problems, "a later config removed it")
+    return Unknown(f"{len(names)} {noun} did not become available: {causes}")
 
 
-def _causes(change: Change, names: Iterable[str], problems: Problems) -> str:
-    causes = "".join(f"{{{_cause(name, change.arrivals.states, problems)}}}, " for name in names)
+def _causes(change: Change, names: Iterable[str], problems: Problems, otherwise: str) -> str:
+    causes = "".join(f"{{{_cause(name, change.arrivals.states, problems, otherwise)}}}, " for name in names)
     return f"{{{causes}}}"
 
 
-def _cause(name: str, states: StateMonitor, problems: Problems) -> str:
+def _cause(name: str, states: StateMonitor, problems: Problems, otherwise: str) -> str:
     if name in problems:
         return f"{name} due to error: {problems[name]}"
     for version, known in states.versions(name).items():
         if known.error is not None:
             return f"{ServableId(name, version)} due to error: {known.error}"
-    return f"{name} due to error: UNAVAILABLE: it is still loading"
+    return f"{name} due to error: UNAVAILABLE: {otherwise}"

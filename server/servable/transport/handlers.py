@@ -22,6 +22,12 @@ _log = logging.getLogger(__name__)
 Method = Callable[[bytes, "float | None"], bytes]
 """Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
 
+OnGone = Callable[[Callable[[], None]], None]
+"""Takes what is to be called when the call is over; at once if it is over already."""
+
+WaitingMethod = Callable[[bytes, "float | None", OnGone], bytes]
+"""As Method, but it may wait for minutes, and is told when nobody waits for its answer any more."""
+
 # A call without a deadline reports one in the far future.
 _NO_DEADLINE_S = 1e9
 
@@ -29,7 +35,9 @@ _NO_DEADLINE_S = 1e9
 class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore]
     """Serves a table of unary methods by full path (`/package.Service/Method`), and refuses all others."""
 
-    def __init__(self, methods: Mapping[str, Method], waiting: Mapping[str, Method], pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, methods: Mapping[str, Method], waiting: Mapping[str, WaitingMethod], pool: ThreadPoolExecutor
+    ) -> None:
         """Make the handlers.
 
         Args:
@@ -37,8 +45,12 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
             waiting: Those that may wait for minutes.
             pool: Where these run, so that they keep no thread from the others.
         """
-        self._handlers = {path: _make_handler(_make_behavior(path, method)) for path, method in methods.items()} | {
-            path: _make_handler(on_threads(_make_behavior(path, method), pool)) for path, method in waiting.items()
+        self._handlers = {
+            path: grpc.unary_unary_rpc_method_handler(_make_behavior(path, _ignoring_context(method)))
+            for path, method in methods.items()
+        } | {
+            path: grpc.unary_unary_rpc_method_handler(on_threads(_make_behavior(path, _following(method)), pool))
+            for path, method in waiting.items()
         }
 
     def service(self, call: Any) -> Any:
@@ -46,18 +58,33 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
         return self._handlers.get(call.method, _UNIMPLEMENTED)
 
 
-def _make_handler(behavior: Callable[..., bytes]) -> Any:
-    return grpc.unary_unary_rpc_method_handler(behavior)
+_Answer = Callable[[bytes, "float | None", Any], bytes]
 
 
-def _make_behavior(path: str, method: Method) -> Callable[..., bytes]:
+def _ignoring_context(method: Method) -> _Answer:
+    return lambda request, time_left_s, _context: method(request, time_left_s)
+
+
+def _following(method: WaitingMethod) -> _Answer:
+    def answer(request: bytes, time_left_s: float | None, context: Any) -> bytes:
+        def on_gone(callback: Callable[[], None]) -> None:
+            if not context.add_callback(callback):
+                callback()
+
+        return method(request, time_left_s, on_gone)
+
+    return answer
+
+
+def _make_behavior(path: str, answer: _Answer) -> Callable[..., bytes]:
     def serve(request: bytes, context: Any) -> bytes:
         # Nobody waits for a call that was cancelled, or whose deadline passed, while it was queued.
         if not context.is_active():
             return b""
         time_left_s = context.time_remaining()
         try:
-            return method(request, time_left_s if time_left_s is not None and time_left_s < _NO_DEADLINE_S else None)
+            limit_s = time_left_s if time_left_s is not None and time_left_s < _NO_DEADLINE_S else None
+            return answer(request, limit_s, context)
         except ServingError as error:
             return _abort(context, error)
         except Exception:

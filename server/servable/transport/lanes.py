@@ -1,7 +1,7 @@
 """Lanes: the hot methods past grpcio's server, on gRPC's core itself.
 
 grpcio's server spends several times as much on a call as the core does. A lane takes the calls of its methods from the
-same core server instead, so that ports, TLS, limits and everything rare stay where they are (design: docs, issue 5).
+same core server instead, so that ports, TLS, limits and everything rare stay where they are.
 The core's Python API is private. It is tried once, on a server of its own; if it does not do what it should, there
 are no lanes and the public path serves alone.
 """
@@ -53,7 +53,9 @@ class Lanes:
             methods: By full path. The server's own handlers see no call of theirs any more.
             count: How many threads run them.
             refusals: Where calls are noted that a drain refuses.
-            on_idle: Called on a lane's thread when it has called methods and nothing else waits in its queue.
+            on_idle: Called on a lane's thread when it has called methods and nothing else waits in its queue. A lane
+                that always has something in its queue never calls it, so a method that gathers must know when it is
+                enough.
         """
         from servable.transport.lane import Lane
 
@@ -74,7 +76,7 @@ class Lanes:
 
     def are_busy(self) -> bool:
         """Whether a lane runs a method right now, so that the calls behind it have not been refused yet."""
-        return any(lane.busy for lane in self._lanes)
+        return any(lane.running is not None for lane in self._lanes)
 
     def close(self, grace_s: float) -> None:
         """Refuse all calls from now on, and return when none has come for a moment or the grace is over."""

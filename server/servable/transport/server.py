@@ -15,7 +15,7 @@ import grpc
 
 from servable.errors import Unavailable
 from servable.transport import health, reflection
-from servable.transport.handlers import Method, MethodHandlers
+from servable.transport.handlers import Method, MethodHandlers, WaitingMethod
 from servable.transport.intake import Intake
 from servable.transport.side_calls import OpenStreams
 
@@ -35,7 +35,7 @@ _REFLECTION_THREADS = 4
 _WATCH_THREADS = 4
 _HEALTH_THREADS = 2
 # A reload waits for models, a profile for its duration.
-_WAITING_THREADS = 8
+_WAITING_THREADS = 32
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class GrpcServer:
         self,
         methods: Mapping[str, Method],
         settings: ServerSettings,
-        waiting_methods: Mapping[str, Method] = MappingProxyType({}),
+        waiting_methods: Mapping[str, WaitingMethod] = MappingProxyType({}),
     ) -> None:
         """Make the server; it listens once it is started.
 

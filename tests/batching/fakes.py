@@ -1,0 +1,102 @@
+"""Requests, replies and runners behind the real protocols, for batches without sockets and TensorFlow."""
+
+import pickle
+import threading
+
+import numpy as np
+
+from servable.batching.tasks import Task
+from servable.errors import InvalidArgument
+from servable.requests import Run
+
+# No test waits longer for an answer.
+TIMEOUT_S = 30.0
+
+
+class FakeReply:
+    """Where one answer goes. Two answers are an error, told wherever the second one comes from and at `wait`."""
+
+    def __init__(self, active=True):
+        self.active, self.answers, self._answered = active, [], threading.Event()
+
+    def is_active(self):
+        return self.active
+
+    def send(self, message):
+        self._answer(pickle.loads(message))
+
+    def fail(self, error):
+        self._answer(error)
+
+    def _answer(self, answer):
+        self.answers.append(answer)
+        self._answered.set()
+        assert len(self.answers) == 1, self.answers
+
+    def wait(self):
+        """The answer, once it is there: the arrays that were fetched as lists, or the error."""
+        assert self._answered.wait(TIMEOUT_S), "no answer"
+        assert len(self.answers) == 1, self.answers
+        return self.answers[0]
+
+    @property
+    def answer(self):
+        """The answer that is there already."""
+        assert len(self.answers) == 1, self.answers
+        return self.answers[0]
+
+    @property
+    def told(self):
+        """The code and text of the error that is there already."""
+        return self.answer.code.name, self.answer.message
+
+
+class FakeRunner:
+    """Gives what `function` makes of the arrays (twice the first, if none is given), and remembers what it was fed."""
+
+    fetch_dtypes = (1,)
+
+    def __init__(self, function=None, *, quick=False, dtype=None):
+        self.is_quick, self.dtype = quick, dtype
+        self.function = function or (lambda arrays: [arrays[0] * 2])
+        self.runs, self.timeouts_s = [], []
+
+    def check(self, feeds):
+        if self.dtype is not None and any(array.dtype != self.dtype for array in feeds):
+            raise InvalidArgument("wrong dtype")
+
+    def run(self, feeds, timeout_s):
+        self.runs.append([array.tolist() for array in feeds])
+        self.timeouts_s.append(timeout_s)
+        return self.function(feeds)
+
+
+class FakeServable:
+    """A model with one runner, ready or not."""
+
+    signatures = {}  # noqa: RUF012
+
+    def __init__(self, limits, runner=None, *, ready=True):
+        self.queue_limits, self.its_runner, self.ready = limits, runner or FakeRunner(), ready
+
+    def ready_runner(self, feeds, fetches):
+        return self.its_runner if self.ready else None
+
+    def runner(self, feeds, fetches):
+        self.ready = True
+        return self.its_runner
+
+
+def steps(servable, *arrays):
+    """A request that needs one run of the arrays, and answers with lists."""
+    fetched = yield Run(servable, ("x",), ("y",), [np.asarray(array) for array in arrays])
+    return pickle.dumps([array.tolist() for array in fetched.arrays])
+
+
+def task(runner, *arrays, active=True, ends_at_s=None):
+    """A request that waits for its run, and its reply."""
+    arrays = [np.asarray(array) for array in arrays]
+    waiting = steps(None, *arrays)
+    next(waiting)
+    reply = FakeReply(active)
+    return Task(waiting, reply, ends_at_s, runner, arrays, len(arrays[0])), reply

@@ -1,0 +1,129 @@
+"""Any mix of requests, from several callers at once: each gets its own rows, as if nobody else were there."""
+
+import pickle
+import threading
+
+import ml_dtypes
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from servable.batching.dispatcher import Dispatcher
+from servable.batching.scheduler import Scheduler
+from servable.config.batching import QueueLimits
+from servable.errors import InvalidArgument
+from servable.requests import Run
+from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRunner, FakeServable
+
+DTYPES = [np.float32, np.int64, np.object_, ml_dtypes.bfloat16]
+CALLERS = 3
+BAD_ROW = 99
+
+
+class Request:
+    """One request: what it is made of, and what may happen to it."""
+
+    def __init__(self, number, model, rows, width, *, leaves, bad):
+        self.number, self.model, self.rows, self.width = number, model, rows, width
+        self.leaves, self.bad = leaves, bad
+        self.reply = FakeReply()
+
+    def array(self, dtype):
+        """Rows that no other request has; a bad one among them if there is to be one."""
+        numbers = np.arange(self.rows * self.width).reshape(self.rows, self.width) % 7 + self.number % 90
+        if self.bad and self.rows:
+            numbers[0] = BAD_ROW
+        if dtype is np.object_:
+            return np.array([b"%d" % n for n in numbers.flat], object).reshape(numbers.shape)
+        return numbers.astype(dtype)
+
+
+def compute(arrays):
+    """By rows, but for its refusal of bad ones: each row turned round, and its first value."""
+    (array,) = arrays
+    if array.size and (array == (b"%d" % BAD_ROW if array.dtype == object else BAD_ROW)).any():
+        raise InvalidArgument("bad")
+    return [array[:, ::-1], array[:, 0]]
+
+
+def steps(servable, array):
+    fetched = yield Run(servable, ("x",), ("y", "z"), [array])
+    return pickle.dumps([result.tolist() for result in fetched.arrays])
+
+
+REQUESTS = st.lists(
+    st.builds(
+        lambda *drawn: drawn,
+        st.integers(0, len(DTYPES) - 1),
+        st.integers(0, 6),
+        st.integers(1, 2),
+        st.integers(0, 9).map(lambda number: number == 0),
+        st.integers(0, 9).map(lambda number: number == 0),
+    ),
+    min_size=1,
+    max_size=40,
+)
+LIMITS = st.builds(
+    lambda most, splits, allowed, timeout_s, at_once: QueueLimits(
+        max_task_rows=6,
+        max_batch_rows=most if splits else 6,
+        timeout_s=timeout_s,
+        max_batches=1000,
+        allowed_rows=(2, 4, 6) if allowed else (),
+        splits=splits,
+        batches_at_once=at_once,
+    ),
+    st.integers(1, 6),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0.0, 0.0005]),
+    st.sampled_from([1, 2, None]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(REQUESTS, LIMITS, st.lists(st.booleans(), min_size=len(DTYPES), max_size=len(DTYPES)))
+def test_each_caller_gets_its_own_rows_as_if_it_were_alone(drawn, limits, quick):
+    made = [
+        Request(number, model, rows, width, leaves=leaves, bad=bad)
+        for number, (model, rows, width, leaves, bad) in enumerate(drawn)
+    ]
+    models = [FakeServable(limits, FakeRunner(compute, quick=is_quick)) for is_quick in quick]
+    scheduler = Scheduler(3)
+    dispatcher = Dispatcher(scheduler, 2)
+    scheduler.start()
+
+    def call(own):
+        lines = set()
+        for request in own:
+            array = request.array(DTYPES[request.model])
+            lines.add(
+                dispatcher.begin(steps(models[request.model], array), 0.0 if request.leaves else None, request.reply)
+            )
+            if request.leaves:
+                request.reply.active = False
+        for line in lines - {None}:
+            dispatcher.run_here(line)
+
+    callers = [threading.Thread(target=call, args=[made[index::CALLERS]]) for index in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(TIMEOUT_S)
+    for request in made:
+        check(request, request.reply.wait())
+    assert scheduler.stop(TIMEOUT_S)
+    if all(not request.leaves for request in made):
+        assert sum(dispatcher.counts.request_rows.values()) >= len(made)
+
+
+def check(request, answer):
+    """Compare with the unbatched result."""
+    if request.leaves and getattr(answer, "message", "").startswith("Run() timeout exceeded"):
+        return
+    try:
+        expected = [result.tolist() for result in compute([request.array(DTYPES[request.model])])]
+    except InvalidArgument as error:
+        assert answer.message == error.message
+    else:
+        assert answer == expected

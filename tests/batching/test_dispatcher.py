@@ -1,0 +1,322 @@
+"""Where a request runs, and that each is answered once and then let go."""
+
+import gc
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+from servable.batching.dispatcher import Dispatcher
+from servable.batching.scheduler import Scheduler
+from servable.config.batching import QueueLimits
+from servable.errors import InvalidArgument, NotFound
+from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRunner, FakeServable, steps
+
+
+@pytest.fixture
+def scheduler():
+    running = Scheduler(4)
+    running.start()
+    yield running
+    assert running.stop(TIMEOUT_S)
+
+
+@pytest.fixture
+def dispatcher(scheduler):
+    return Dispatcher(scheduler, 2)
+
+
+class Gate:
+    """A runner's function that holds the first run until it is opened; notes who runs."""
+
+    def __init__(self):
+        self.entered, self.opened, self.threads = threading.Event(), threading.Event(), []
+
+    def __call__(self, arrays):
+        self.threads.append(threading.current_thread())
+        self.entered.set()
+        assert self.opened.wait(TIMEOUT_S)
+        return [arrays[0] * 2]
+
+
+def begin(dispatcher, servable, *arrays, time_left_s=None, active=True):
+    """Begin a request; its reply, and the line if it is for the caller to run."""
+    reply = FakeReply(active)
+    return reply, dispatcher.begin(steps(servable, *arrays), time_left_s, reply)
+
+
+def test_a_quick_run_is_over_when_begin_returns(dispatcher):
+    servable = FakeServable(None, FakeRunner(quick=True))
+    reply, line = begin(dispatcher, servable, [1, 2], time_left_s=5.0)
+    assert line is None
+    assert reply.answer == [[2, 4]]
+    assert servable.its_runner.timeouts_s == [5.0]
+
+
+def test_a_long_run_holds_up_nobody(dispatcher):
+    gate = Gate()
+    reply, line = begin(dispatcher, FakeServable(None, FakeRunner(gate)), [1])
+    assert line is None
+    assert gate.entered.wait(TIMEOUT_S)
+    assert not reply.answers
+    gate.opened.set()
+    assert reply.wait() == [[2]]
+
+
+def test_one_model_holds_no_more_threads_than_it_may(dispatcher):
+    gate, runner = Gate(), FakeRunner()
+    busy = FakeServable(None, FakeRunner(gate))
+    held = [begin(dispatcher, busy, [1])[0] for _ in range(9)]
+    assert begin(dispatcher, FakeServable(None, runner), [3])[0].wait() == [[6]]
+    assert len(gate.threads) <= 2
+    gate.opened.set()
+    assert [reply.wait() for reply in held] == [[[2]]] * 9
+
+
+@pytest.mark.parametrize("limits", [None, QueueLimits()])
+def test_a_runner_that_is_not_made_yet_is_made_on_another_thread(dispatcher, limits):
+    servable = FakeServable(limits, FakeRunner(quick=True), ready=False)
+    makers = []
+    make = servable.runner
+    servable.runner = lambda feeds, fetches: makers.append(threading.current_thread()) or make(feeds, fetches)
+    reply, line = begin(dispatcher, servable, [1])
+    assert line is None
+    assert reply.wait() == [[2]]
+    assert threading.current_thread() not in makers
+
+
+def test_a_runner_that_cannot_be_made_is_told(dispatcher):
+    servable = FakeServable(None, ready=False)
+
+    def refuse(feeds, fetches):
+        raise NotFound("no such tensor")
+
+    servable.runner = refuse
+    reply, _ = begin(dispatcher, servable, [1])
+    assert reply.wait().message == "no such tensor"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (InvalidArgument("no"), ("INVALID_ARGUMENT", "no")),
+        (ValueError("what?"), ("INTERNAL", "Internal error")),
+    ],
+)
+def test_whatever_fails_is_answered(dispatcher, caplog, error, told):
+    def failing_steps():
+        raise error
+        yield
+
+    def failing_run(arrays):
+        raise error
+
+    before, inline, posted = FakeReply(), FakeReply(), FakeReply()
+    dispatcher.begin(failing_steps(), None, before)
+    dispatcher.begin(steps(FakeServable(None, FakeRunner(failing_run, quick=True)), [1]), None, inline)
+    dispatcher.begin(steps(FakeServable(None, FakeRunner(failing_run)), [1]), None, posted)
+    posted.wait()
+    assert (before.told, inline.told, posted.told) == (told, told, told)
+
+
+def test_what_waited_too_long_for_a_thread_is_not_run(dispatcher):
+    gate = Gate()
+    servable = FakeServable(None, FakeRunner(gate))
+    held = [begin(dispatcher, servable, [1])[0] for _ in range(2)]
+    late, gone = begin(dispatcher, servable, [2], time_left_s=0.0)[0], begin(dispatcher, servable, [3])[0]
+    late.active = gone.active = False
+    gate.opened.set()
+    assert [reply.wait() for reply in held] == [[[2]]] * 2
+    late.wait(), gone.wait()
+    assert late.told == ("DEADLINE_EXCEEDED", "Timed out waiting for notification")
+    assert gone.told == ("CANCELLED", "CANCELLED")
+    assert len(servable.its_runner.runs) == 2
+
+
+def test_quick_requests_wait_until_the_caller_has_no_more(dispatcher):
+    servable = FakeServable(QueueLimits(), FakeRunner(quick=True))
+    begun = [begin(dispatcher, servable, [number]) for number in range(3)]
+    assert not any(reply.answers for reply, _ in begun)
+    (line,) = {line for _, line in begun}
+    dispatcher.run_here(line)
+    assert [reply.answer for reply, _ in begun] == [[[0]], [[2]], [[4]]]
+    assert len(servable.its_runner.runs) == 1
+
+
+def test_a_full_batch_does_not_wait_for_the_caller(dispatcher):
+    servable = FakeServable(QueueLimits(max_batch_rows=2), FakeRunner(quick=True))
+    begun = [begin(dispatcher, servable, [number]) for number in range(3)]
+    assert [len(reply.answers) for reply, _ in begun] == [1, 1, 0]
+    dispatcher.run_here(begun[-1][1])
+    assert begun[-1][0].answer == [[4]]
+
+
+def test_with_a_timeout_batches_are_for_the_threads(dispatcher):
+    servable = FakeServable(QueueLimits(timeout_s=0.02), FakeRunner(quick=True))
+    begun = [begin(dispatcher, servable, [number]) for number in range(2)]
+    assert [line for _, line in begun] == [None, None]
+    assert [reply.wait() for reply, _ in begun] == [[[0]], [[2]]]
+
+
+def test_what_comes_while_a_model_is_busy_is_the_next_batch(dispatcher):
+    gate = Gate()
+    servable = FakeServable(QueueLimits(), FakeRunner(gate))
+    first, _ = begin(dispatcher, servable, [0])
+    assert gate.entered.wait(TIMEOUT_S)
+    later = [begin(dispatcher, servable, [number])[0] for number in range(1, 6)]
+    gate.opened.set()
+    assert first.wait() == [[0]]
+    assert [reply.wait() for reply in later] == [[[2]], [[4]], [[6]], [[8]], [[10]]]
+    assert servable.its_runner.runs == [[[0]], [[1, 2, 3, 4, 5]]]
+
+
+def test_several_batches_of_a_queue_run_at_once_where_the_limits_let_them(dispatcher):
+    everybody = threading.Barrier(3)
+
+    def together(arrays):
+        everybody.wait(TIMEOUT_S)
+        return [arrays[0] * 2]
+
+    servable = FakeServable(QueueLimits(max_batch_rows=1, batches_at_once=None), FakeRunner(together))
+    replies = [begin(dispatcher, servable, [number])[0] for number in range(3)]
+    assert [reply.wait() for reply in replies] == [[[0]], [[2]], [[4]]]
+
+
+def test_models_share_no_batch(dispatcher):
+    one, other = (FakeServable(QueueLimits(), FakeRunner(quick=True)) for _ in range(2))
+    begun = [begin(dispatcher, servable, [1]) for servable in (one, other, one)]
+    for _, line in begun:
+        dispatcher.run_here(line)
+    assert (one.its_runner.runs, other.its_runner.runs) == ([[[1, 1]]], [[[1]]])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ([], "Batching Run() must have at least one input tensor"),
+        ([np.float32(1)], "Batching Run() input tensors must have at least one dimension"),
+        ([[1.0], [1.0, 2.0]], "Batching Run() input tensors must have equal 0th-dimension size"),
+        ([[1.0] * 5], "Task size 5 is larger than maximum input batch size 4"),
+        # The original finds the size first.
+        ([np.array([1] * 5, np.int32)], "Task size 5 is larger than maximum input batch size 4"),
+        ([np.zeros((1,) * 7, np.float32)], "Only tensors with rank from 1 to 6 can be padded."),
+        ([np.array([1], np.int32)], "wrong dtype"),
+    ],
+)
+def test_what_cannot_be_batched_is_refused_before_it_meets_others(dispatcher, arrays, told):
+    runner = FakeRunner(quick=True, dtype=np.float32)
+    servable = FakeServable(QueueLimits(max_task_rows=4, max_batch_rows=4, pads=True), runner)
+    arrays = [np.asarray(array, np.float32) if isinstance(array, list) else array for array in arrays]
+    good, line = begin(dispatcher, servable, np.ones(1, np.float32))
+    bad, _ = begin(dispatcher, servable, *arrays)
+    assert bad.told == ("INVALID_ARGUMENT", told)
+    dispatcher.run_here(line)
+    assert good.answer == [[2.0]]
+
+
+def test_a_full_queue_is_told_to_try_elsewhere(dispatcher):
+    gate = Gate()
+    servable = FakeServable(QueueLimits(max_batch_rows=1, max_batches=1), FakeRunner(gate))
+    first, _ = begin(dispatcher, servable, [1])
+    assert gate.entered.wait(TIMEOUT_S)
+    second, third = begin(dispatcher, servable, [2])[0], begin(dispatcher, servable, [3])[0]
+    assert third.told == (
+        "UNAVAILABLE",
+        "The batch scheduling queue to which this task was submitted is full; currently 1 batches enqueued and "
+        "max_enqueued_batches is 1",
+    )
+    gate.opened.set()
+    assert (first.wait(), second.wait()) == ([[2]], [[4]])
+
+
+def test_queued_work_whose_deadline_passes_is_not_run(dispatcher):
+    gate = Gate()
+    servable = FakeServable(QueueLimits(), FakeRunner(gate))
+    first, _ = begin(dispatcher, servable, [1])
+    assert gate.entered.wait(TIMEOUT_S)
+    late = begin(dispatcher, servable, [2], time_left_s=0.0)[0]
+    late.active = False
+    gate.opened.set()
+    first.wait(), late.wait()
+    assert late.told == ("RESOURCE_EXHAUSTED", "Run() timeout exceeded while waiting in batching queue")
+    assert len(servable.its_runner.runs) == 1
+
+
+def test_one_request_goes_through_several_batches(dispatcher):
+    servable = FakeServable(QueueLimits(max_batch_rows=2, splits=True, batches_at_once=None))
+    reply, _ = begin(dispatcher, servable, [1, 2, 3, 4, 5])
+    assert reply.wait() == [[2, 4, 6, 8, 10]]
+    assert sorted(map(len, (run[0] for run in servable.its_runner.runs))) == [1, 2, 2]
+
+
+@pytest.mark.parametrize("limits", [None, QueueLimits()])
+def test_a_stop_answers_all_that_wait(limits):
+    scheduler, gate = Scheduler(1), Gate()
+    scheduler.start()
+    dispatcher, servable = Dispatcher(scheduler, 1), FakeServable(limits, FakeRunner(gate))
+    running, _ = begin(dispatcher, servable, [1])
+    assert gate.entered.wait(TIMEOUT_S)
+    waiting = [begin(dispatcher, servable, [number])[0] for number in range(3)]
+    assert not scheduler.stop(0.0)
+    waiting.append(begin(dispatcher, servable, [4])[0])
+    assert {reply.told for reply in waiting} == {("UNAVAILABLE", "The server is shutting down.")}
+    gate.opened.set()
+    assert running.wait() == [[2]]
+    assert scheduler.stop(TIMEOUT_S)
+
+
+class Held:
+    """Stands for the handle that a request's steps hold."""
+
+
+def holding_steps(servable, array, held):
+    inner = steps(servable, array)
+    fetched = yield next(inner)
+    try:
+        inner.send(fetched)
+    except StopIteration as end:
+        del held
+        return end.value
+
+
+def refuse(arrays):
+    raise InvalidArgument("no")
+
+
+@pytest.mark.parametrize("limits", [None, QueueLimits(), QueueLimits(max_batch_rows=1, splits=True)])
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize(
+    ("function", "array"),
+    [(None, [1, 2]), (refuse, [1, 2]), (lambda arrays: [np.float32(1)], [1, 2]), (None, [1] * 1001)],
+    ids=["answered", "refused", "no rows out", "too many rows"],
+)
+def test_an_answer_lets_go_of_the_version_whoever_keeps_the_answer(dispatcher, limits, quick, function, array):
+    held = Held()
+    gone = threading.Event()
+    weakref.finalize(held, gone.set)
+    reply, servable = FakeReply(), FakeServable(limits, FakeRunner(function, quick=quick))
+    gc.disable()
+    try:
+        line = dispatcher.begin(holding_steps(servable, array, held), None, reply)
+        del held
+        if line is not None:
+            dispatcher.run_here(line)
+        reply.wait()
+        assert gone.wait(TIMEOUT_S)
+    finally:
+        gc.enable()
+
+
+def test_lines_go_with_what_they_are_for(dispatcher):
+    batched, alone = FakeServable(QueueLimits(), FakeRunner(quick=True)), FakeServable(None)
+    _, line = begin(dispatcher, batched, [1])
+    dispatcher.run_here(line)
+    begin(dispatcher, alone, [1])[0].wait()
+    assert (len(dispatcher._batch_lines), len(dispatcher._job_lines)) == (1, 1)
+    del line, batched, alone
+    ends_at_s = time.monotonic() + TIMEOUT_S
+    while len(dispatcher._job_lines) and time.monotonic() < ends_at_s:  # A thread may just be letting go of it.
+        threading.Event().wait(0.001)
+    assert (len(dispatcher._batch_lines), len(dispatcher._job_lines)) == (0, 0)

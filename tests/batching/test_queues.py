@@ -1,0 +1,167 @@
+"""A queue stepped by hand: what joins which batch, when a batch is due, and what a full queue says."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from servable.batching.counts import Cut
+from servable.batching.queues import BatchQueue
+from servable.config.batching import QueueLimits
+from servable.errors import Unavailable
+from tests.batching.fakes import FakeRunner, task
+
+
+def queue(**limits):
+    return BatchQueue(QueueLimits(**limits))
+
+
+def add(line, *rows, at_s=0.0):
+    for count in rows:
+        line.add(task(FakeRunner(), [0.0] * count)[0], at_s)
+
+
+def take_all(line):
+    """The rows of the members of each batch."""
+    return [[member.rows for member in line.take().members] for _ in range(len(line))]
+
+
+def test_requests_share_a_batch_as_long_as_they_fit():
+    line = queue(max_batch_rows=4)
+    add(line, 1, 2, 1, 3, 2)
+    assert take_all(line) == [[1, 2, 1], [3], [2]]
+
+
+def test_a_request_joins_the_last_batch_only_so_that_none_overtakes():
+    line = queue(max_batch_rows=4)
+    add(line, 3, 4, 1)
+    assert take_all(line) == [[3], [4], [1]]
+
+
+def test_without_a_timeout_a_batch_is_due_at_once():
+    line = queue()
+    assert line.due_s() is None
+    add(line, 1, at_s=5.0)
+    add(line, 1, at_s=6.0)
+    assert line.due_s() == 5.0
+    assert line.take().cut is Cut.FREE
+    assert line.due_s() is None
+
+
+def test_a_batch_waits_for_its_timeout_from_the_first_request_on():
+    line = queue(timeout_s=10.0)
+    add(line, 1, at_s=5.0)
+    add(line, 1, at_s=6.0)
+    assert line.due_s() == 15.0
+    assert line.take().cut is Cut.TIMEOUT
+
+
+def test_a_full_batch_waits_for_nothing():
+    line = queue(timeout_s=10.0, max_batch_rows=2)
+    add(line, 1, at_s=5.0)
+    assert not line.has_full_batch()
+    add(line, 1, at_s=6.0)
+    assert line.has_full_batch()
+    assert line.due_s() == 5.0
+    assert line.take().cut is Cut.FULL
+
+
+def test_a_batch_is_full_when_the_next_request_does_not_fit():
+    line = queue(timeout_s=10.0, max_batch_rows=3)
+    add(line, 2, at_s=5.0)
+    add(line, 2, at_s=6.0)
+    assert line.due_s() == 5.0
+    assert line.take().cut is Cut.FULL
+    assert line.due_s() == 16.0
+
+
+def test_a_request_without_rows_is_due_like_any_other():
+    line = queue(timeout_s=10.0)
+    add(line, 0, at_s=5.0)
+    assert line.due_s() == 15.0
+    assert take_all(line) == [[0]]
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_a_request_without_rows_fits_into_a_full_batch(splits):
+    line = queue(max_batch_rows=2, max_batches=1, splits=splits)
+    add(line, 2, 0)
+    assert take_all(line) == [[2, 0]]
+
+
+def test_a_full_queue_says_so_and_takes_what_still_fits():
+    line = queue(max_batch_rows=2, max_batches=2)
+    add(line, 2, 1)
+    with pytest.raises(Unavailable) as error:
+        add(line, 2)
+    assert error.value.message == (
+        "The batch scheduling queue to which this task was submitted is full; currently 2 batches enqueued and "
+        "max_enqueued_batches is 2"
+    )
+    add(line, 1)
+    assert take_all(line) == [[2], [1, 1]]
+
+
+def test_a_batch_that_was_taken_makes_room():
+    line = queue(max_batch_rows=1, max_batches=1)
+    add(line, 1)
+    line.take()
+    add(line, 1)
+    assert take_all(line) == [[1]]
+
+
+def test_splitting_fills_the_open_batch_first():
+    line = queue(max_task_rows=10, max_batch_rows=4, splits=True)
+    add(line, 3, 6, 1)
+    assert take_all(line) == [[3, 1], [4], [1, 1]]
+
+
+def test_splitting_leaves_whole_what_fits():
+    line = queue(max_task_rows=10, max_batch_rows=4, splits=True)
+    whole, _ = task(FakeRunner(), [0.0] * 4)
+    line.add(whole, 0.0)
+    assert line.take().members == [whole]
+
+
+def test_splitting_says_how_much_room_there_is():
+    line = queue(max_task_rows=100, max_batch_rows=4, max_batches=3, splits=True)
+    add(line, 6)
+    with pytest.raises(Unavailable) as error:
+        add(line, 7)
+    assert error.value.message == (
+        "The batch scheduling queue to which this task was submitted is full; task size is 7 but scheduling capacity "
+        "is only 6 (num_enqueued_batches=2, max_enqueued_batches=3, open_batch_size=2, max_execution_batch_size=4)"
+    )
+    add(line, 6)
+    assert take_all(line) == [[4], [2, 2], [4]]
+
+
+def test_a_queue_that_holds_nothing_has_an_open_batch_in_the_original_s_words():
+    line = queue(max_task_rows=100, max_batch_rows=4, max_batches=2, splits=True)
+    with pytest.raises(Unavailable, match=r"capacity is only 8 \(num_enqueued_batches=1, .* open_batch_size=0, "):
+        add(line, 9)
+
+
+ROWS = st.lists(st.integers(0, 9), max_size=20)
+
+
+@settings(deadline=None)
+@given(ROWS, st.integers(1, 9), st.integers(1, 4), st.booleans(), st.sets(st.integers(0, 20)))
+def test_every_row_that_is_accepted_comes_out_once_and_in_order(rows, most, batches, splits, takes):
+    line = queue(max_task_rows=9, max_batch_rows=most if splits else 9, max_batches=batches, splits=splits)
+    accepted, given_out = [], []
+    for number, count in enumerate(rows):
+        request, _ = task(FakeRunner(), [(number, row) for row in range(count)])
+        try:
+            line.add(request, 0.0)
+            accepted += [(number, row) for row in range(count)]
+        except Unavailable:
+            pass
+        assert len(line) <= batches
+        if number in takes and len(line):
+            given_out.append(line.take())
+    given_out += [line.take() for _ in range(len(line))]
+    assert all(
+        sum(member.rows for member in batch.members) == batch.rows <= line._limits.max_batch_rows for batch in given_out
+    )
+    fed = [tuple(row) for batch in given_out for member in batch.members for row in member.arrays[0].tolist()]
+    assert fed == accepted

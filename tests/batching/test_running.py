@@ -1,0 +1,286 @@
+"""One batch run to its end: who is run together, and what each is told when something is wrong."""
+
+import time
+
+import numpy as np
+import pytest
+
+from servable import errors
+from servable.batching.counts import WAIT_BOUNDS_S, BatchCounts, Cut
+from servable.batching.queues import Batch, BatchQueue
+from servable.batching.running import run_batch
+from servable.config.batching import QueueLimits
+from servable.errors import InvalidArgument
+from tests.batching.fakes import FakeRunner, task
+
+LATE = ("RESOURCE_EXHAUSTED", "Run() timeout exceeded while waiting in batching queue")
+NO_BATCH_DIMENSION = (
+    "FAILED_PRECONDITION",
+    "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input tensors",
+)
+
+
+def run(requests, counts=None, **limits):
+    """Run requests, each a task and its reply, as one batch."""
+    batch = Batch(0.0)
+    for waiting, _ in requests:
+        batch.add(waiting)
+    run_batch(batch, QueueLimits(**limits), counts or BatchCounts())
+    return [reply.answer for _, reply in requests]
+
+
+def refusing(bad, error=None):
+    """A runner that fails whatever has a bad value among its rows."""
+
+    def function(arrays):
+        if (arrays[0] == bad).any():
+            raise error or InvalidArgument(f"{bad} is bad")
+        return [arrays[0] * 2]
+
+    return FakeRunner(function)
+
+
+def test_requests_of_one_kind_are_one_run():
+    runner = FakeRunner()
+    answers = run([task(runner, [1, 2]), task(runner, [3]), task(runner, [4, 5])])
+    assert runner.runs == [[[1, 2, 3, 4, 5]]]
+    assert answers == [[[2, 4]], [[6]], [[8, 10]]]
+
+
+def test_a_bad_request_fails_alone():
+    runner = refusing(13)
+    requests = [task(runner, [1]), task(runner, [13]), task(runner, [3])]
+    answers = run(requests)
+    assert [answers[0], answers[2]] == [[[2]], [[6]]]
+    assert requests[1][1].told == ("INVALID_ARGUMENT", "13 is bad")
+    assert runner.runs == [[[1, 13, 3]], [[1]], [[13]], [[3]]]
+
+
+def test_an_unforeseen_failure_fails_alone_too(caplog):
+    runner = refusing(13, TypeError("what is this?"))
+    requests = [task(runner, [1]), task(runner, [13])]
+    assert run(requests)[0] == [[2]]
+    assert requests[1][1].told == ("INTERNAL", "Internal error")
+    assert "what is this?" in caplog.text
+
+
+def test_a_lone_request_that_fails_is_run_once():
+    runner = refusing(13)
+    requests = [task(runner, [13])]
+    run(requests)
+    assert len(runner.runs) == 1
+    assert requests[0][1].told == ("INVALID_ARGUMENT", "13 is bad")
+
+
+@pytest.mark.parametrize("name", ["Cancelled", "DeadlineExceeded", "ResourceExhausted", "Aborted", "Unavailable"])
+def test_what_no_input_is_to_blame_for_is_not_tried_again(name):
+    error = getattr(errors, name)("no", {"hint": "why"})
+    runner = refusing(13, error)
+    requests = [task(runner, [1]), task(runner, [13])]
+    answers = run(requests)
+    assert len(runner.runs) == 1
+    assert [reply.told for _, reply in requests] == [(error.code.name, "no")] * 2
+    assert all(answer.hints == {"hint": "why"} for answer in answers)
+    # Whoever raises one changes it.
+    assert answers[0] is not answers[1]
+
+
+def test_nobody_runs_whose_caller_has_gone():
+    runner = FakeRunner()
+    requests = [task(runner, [1]), task(runner, [2], active=False), task(runner, [3])]
+    run(requests)
+    assert runner.runs == [[[1, 3]]]
+    assert requests[1][1].told == LATE
+
+
+def test_a_batch_that_nobody_waits_for_is_not_run():
+    runner = FakeRunner()
+    requests = [task(runner, [1], active=False)]
+    run(requests)
+    assert not runner.runs
+    assert requests[0][1].told == LATE
+
+
+def test_who_goes_during_the_run_is_not_tried_again():
+    requests = []
+
+    def function(arrays):
+        for _, reply in requests:
+            reply.active = False
+        raise InvalidArgument("no")
+
+    runner = FakeRunner(function)
+    requests += [task(runner, [1]), task(runner, [2])]
+    run(requests)
+    assert len(runner.runs) == 1
+    assert [reply.told for _, reply in requests] == [LATE, LATE]
+
+
+def test_the_last_caller_to_wait_bounds_the_run():
+    runner = FakeRunner()
+    now_s = time.monotonic()
+    run([task(runner, [1], ends_at_s=now_s + 100), task(runner, [2], ends_at_s=now_s + 1000)])
+    assert 900 < runner.timeouts_s[0] <= 1000
+    run([task(runner, [1], ends_at_s=now_s + 100), task(runner, [2])])
+    assert runner.timeouts_s[1] is None
+
+
+def test_rows_of_different_shapes_run_apart_without_padding():
+    runner = FakeRunner()
+    answers = run([task(runner, [[1, 2]]), task(runner, [[3]]), task(runner, [[4, 5]])])
+    assert runner.runs == [[[[1, 2], [4, 5]]], [[[3]]]]
+    assert answers == [[[[2, 4]]], [[[6]]], [[[8, 10]]]]
+
+
+def test_rows_of_different_shapes_are_padded_if_the_limits_say_so():
+    runner = FakeRunner()
+    answers = run([task(runner, [[1, 2]]), task(runner, [[3]])], pads=True)
+    assert runner.runs == [[[[1, 2], [3, 3]]]]
+    # As in the original, nobody cuts the outputs back.
+    assert answers == [[[[2, 4]]], [[[6, 6]]]]
+
+
+def test_rows_of_different_ranks_run_apart_even_with_padding():
+    runner = FakeRunner()
+    run([task(runner, [[1]]), task(runner, [[[1]]])], pads=True)
+    assert len(runner.runs) == 2
+
+
+def test_an_array_without_elements_runs_apart_where_it_would_be_padded():
+    runner = FakeRunner()
+    answers = run([task(runner, [[1, 2]]), task(runner, np.zeros((1, 0)))], pads=True)
+    assert runner.runs == [[[[1, 2]]], [[[]]]]
+    assert answers == [[[[2, 4]]], [[[]]]]
+
+
+@pytest.mark.parametrize("pads", [False, True])
+def test_no_rows_run_apart_and_are_not_filled_up(pads):
+    runner = FakeRunner()
+    answers = run([task(runner, [1]), task(runner, np.zeros(0))], pads=pads, allowed_rows=(4,))
+    assert runner.runs == [[[1, 1, 1, 1]], [[]]]
+    assert answers == [[[2]], [[]]]
+
+
+def test_a_run_is_filled_up_to_an_allowed_size_and_nobody_sees_it():
+    runner = FakeRunner()
+    answers = run([task(runner, [1]), task(runner, [2, 3])], allowed_rows=(2, 4, 8))
+    assert runner.runs == [[[1, 2, 3, 2]]]
+    assert answers == [[[2]], [[4, 6]]]
+
+
+def test_who_runs_again_alone_is_filled_up_too():
+    runner = refusing(13)
+    run([task(runner, [1]), task(runner, [13])], allowed_rows=(2, 4))
+    assert runner.runs == [[[1, 13]], [[1, 1]], [[13, 13]]]
+
+
+def test_an_output_of_other_rows_fails_even_a_lone_request():
+    requests = [task(FakeRunner(lambda arrays: [np.zeros(3)]), [1, 2])]
+    run(requests)
+    assert requests[0][1].told == NO_BATCH_DIMENSION
+
+
+def test_an_output_that_depends_on_the_rows_fails_only_who_makes_it_so():
+    runner = FakeRunner(lambda arrays: [arrays[0][arrays[0] > 0]])
+    requests = [task(runner, [1]), task(runner, [-1])]
+    assert run(requests)[0] == [[1]]
+    assert requests[1][1].told == NO_BATCH_DIMENSION
+
+
+def test_two_outputs_may_be_one_tensor():
+    runner = FakeRunner(lambda arrays: [arrays[0], arrays[0]])
+    assert run([task(runner, [1]), task(runner, [2])]) == [[[1], [1]], [[2], [2]]]
+
+
+def test_a_reply_that_cannot_be_made_fails_its_own_caller_only(caplog):
+    runner = FakeRunner(lambda arrays: [arrays[0]])
+    bad, good = task(runner, [1]), task(runner, [2])
+
+    def failing_steps():
+        yield None
+        raise TypeError("no such dtype")
+
+    bad[0].steps = failing_steps()
+    next(bad[0].steps)
+    run([bad, good])
+    assert bad[1].told == ("INTERNAL", "Internal error")
+    assert good[1].answer == [[2]]
+    assert len(runner.runs) == 1
+    assert "no such dtype" in caplog.text
+
+
+def test_a_reply_that_cannot_be_sent_leaves_the_others_theirs(caplog):
+    runner = FakeRunner()
+    requests = [task(runner, [1]), task(runner, [2], active=False), task(runner, [3])]
+    for _, reply in requests[:2]:
+        reply.answers.append("already answered")
+    batch = Batch(0.0)
+    for waiting, _ in requests:
+        batch.add(waiting)
+    run_batch(batch, QueueLimits(), BatchCounts())
+    assert requests[2][1].answer == [[6]]
+    assert "a reply could not be sent" in caplog.text
+    assert "an error could not be sent" in caplog.text
+
+
+def split(runner, values, most, **limits):
+    """The batches of one request that is split, and its reply."""
+    line = BatchQueue(QueueLimits(max_batch_rows=most, splits=True, **limits))
+    waiting, reply = task(runner, values)
+    line.add(waiting, 0.0)
+    return [line.take() for _ in range(len(line))], reply
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_parts_are_put_together_in_any_order(order):
+    runner = FakeRunner()
+    batches, reply = split(runner, [1, 2, 3, 4, 5], 2)
+    for index in order:
+        assert not reply.answers
+        run_batch(batches[index], QueueLimits(), BatchCounts())
+    assert reply.answer == [[2, 4, 6, 8, 10]]
+
+
+def test_a_part_that_fails_fails_the_request_once_and_the_rest_is_not_run():
+    runner = refusing(2)
+    batches, reply = split(runner, [1, 2, 3, 4, 2, 2], 2)
+    for batch in batches:
+        run_batch(batch, QueueLimits(), BatchCounts())
+    assert reply.told == ("INVALID_ARGUMENT", "2 is bad")
+    assert runner.runs == [[[1, 2]]]
+
+
+def test_a_part_that_fails_leaves_its_batch_to_the_others():
+    runner = refusing(2)
+    line = BatchQueue(QueueLimits(max_batch_rows=2, splits=True))
+    requests = [task(runner, [1]), task(runner, [2, 3])]
+    for waiting, _ in requests:
+        line.add(waiting, 0.0)
+    for _ in range(len(line)):
+        run_batch(line.take(), QueueLimits(), BatchCounts())
+    assert requests[0][1].answer == [[2]]
+    assert requests[1][1].told == ("INVALID_ARGUMENT", "2 is bad")
+
+
+def test_batches_are_counted():
+    counts, runner = BatchCounts(), FakeRunner()
+    line = BatchQueue(QueueLimits(max_batch_rows=4))
+    for values in ([1, 2], [3], [4, 5]):
+        line.add(task(runner, values)[0], time.monotonic())
+    for _ in range(2):
+        run_batch(line.take(), QueueLimits(allowed_rows=(4,)), counts)
+    assert counts.cuts == {Cut.FULL: 1, Cut.FREE: 1}
+    assert counts.requests == {2: 1, 1: 1}
+    assert counts.request_rows == {2: 2, 1: 1}
+    assert counts.runs == {(4, 1): 1, (4, 2): 1}
+    assert sum(counts.waits) == 3
+    assert counts.waited_s > 0
+
+
+def test_waits_are_counted_in_the_original_s_buckets():
+    counts = BatchCounts()
+    counts.note_batch(Cut.FREE, [1, 1, 1], [0.0, 110e-6, 10.0])
+    assert (counts.waits[0], counts.waits[1], counts.waits[-1], sum(counts.waits)) == (1, 1, 1, 3)
+    assert counts.waited_s == pytest.approx(10.00011)
+    assert len(WAIT_BOUNDS_S) == 52
+    assert WAIT_BOUNDS_S[-1] == pytest.approx(100e-6 * 1.2**51)

@@ -1,0 +1,282 @@
+"""Threads for lines: turns, limits, timeouts, and nothing left lying. Real threads that wait for events."""
+
+import threading
+import time
+
+import pytest
+
+from servable.batching.scheduler import Scheduler
+from servable.errors import Unavailable
+from tests.batching.fakes import TIMEOUT_S
+
+
+class Job:
+    """Runs until it is let go."""
+
+    def __init__(self, *, held=False, error=None):
+        self.began, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.error, self.refusals, self.thread = error, [], None
+        if not held:
+            self.go_on.set()
+
+    def run(self):
+        self.thread = threading.current_thread()
+        self.began.set()
+        assert self.go_on.wait(TIMEOUT_S)
+        self.ended.set()
+        if self.error is not None:
+            raise self.error
+
+
+class FakeLine:
+    """Jobs as they came, each due some time after it is added."""
+
+    def __init__(self, max_in_flight=1):
+        self.in_flight, self.max_in_flight = 0, max_in_flight
+        self.jobs, self.most_in_flight = [], 0
+
+    def add(self, task, now_s):
+        job, after_s = task
+        if job is None:
+            raise Unavailable("full")
+        self.jobs.append((now_s + after_s, job))
+
+    def due_s(self):
+        return min(due for due, _ in self.jobs) if self.jobs else None
+
+    def take(self):
+        self.jobs.sort(key=lambda entry: entry[0])
+        return self.jobs.pop(0)[1]
+
+    def run(self, job):
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        job.run()
+
+    def refuse(self, job, error):
+        job.refusals.append(error)
+
+
+@pytest.fixture
+def start():
+    """Schedulers that are stopped at the end."""
+    started = []
+
+    def start_one(threads):
+        scheduler = Scheduler(threads)
+        scheduler.start()
+        started.append(scheduler)
+        return scheduler
+
+    yield start_one
+    for scheduler in started:
+        assert scheduler.stop(TIMEOUT_S)
+
+
+def add(scheduler, line, *jobs, after_s=0.0, wakes=True):
+    for job in jobs:
+        scheduler.add(line, (job, after_s), wakes=wakes)
+
+
+def all_end(*jobs):
+    return all(job.ended.wait(TIMEOUT_S) for job in jobs)
+
+
+def test_what_is_added_runs(start):
+    scheduler, line, jobs = start(2), FakeLine(), [Job() for _ in range(20)]
+    add(scheduler, line, *jobs)
+    assert all_end(*jobs)
+
+
+def test_a_line_runs_no_more_jobs_at_a_time_than_it_may_and_others_go_on(start):
+    scheduler, busy, light = start(2), FakeLine(), FakeLine()
+    first, second, other = Job(held=True), Job(), Job()
+    add(scheduler, busy, first, second)
+    assert first.began.wait(TIMEOUT_S)
+    add(scheduler, light, other)
+    assert all_end(other)
+    assert not second.began.is_set()
+    first.go_on.set()
+    assert all_end(second)
+    assert busy.most_in_flight == 1
+
+
+def test_a_line_runs_as_many_jobs_at_a_time_as_it_may(start):
+    scheduler, line = start(3), FakeLine(max_in_flight=3)
+    jobs = [Job(held=True) for _ in range(3)]
+    add(scheduler, line, *jobs)
+    assert all(job.began.wait(TIMEOUT_S) for job in jobs)
+    for job in jobs:
+        job.go_on.set()
+    assert all_end(*jobs)
+
+
+def test_lines_take_turns(start):
+    scheduler, gate = start(1), Job(held=True)
+    add(scheduler, FakeLine(), gate)
+    assert gate.began.wait(TIMEOUT_S)
+    order = []
+    lines = {name: FakeLine() for name in "ab"}
+    for name, line in lines.items():
+        line.run = lambda job, name=name: (order.append(name), job.run())
+    jobs = [Job() for _ in range(6)]
+    add(scheduler, lines["a"], *jobs[:4])
+    add(scheduler, lines["b"], *jobs[4:])
+    gate.go_on.set()
+    assert all_end(*jobs)
+    assert order == list("ababaa")
+
+
+def test_a_job_runs_when_it_is_due_and_not_before(start):
+    scheduler, line, job = start(2), FakeLine(), Job()
+    begun_s = time.monotonic()
+    add(scheduler, line, job, after_s=0.05)
+    assert all_end(job)
+    assert time.monotonic() - begun_s >= 0.05
+
+
+def test_a_job_that_is_due_earlier_is_not_held_up_by_a_later_one(start):
+    scheduler, line, late, early = start(2), FakeLine(), Job(), Job()
+    add(scheduler, line, late, after_s=3600.0)
+    add(scheduler, line, early)
+    assert all_end(early)
+    assert not late.began.is_set()
+
+
+def test_a_wait_of_ages_is_no_error(start):
+    scheduler, job = start(1), Job()
+    add(scheduler, FakeLine(), Job(), after_s=1e13)
+    add(scheduler, FakeLine(), job)
+    assert all_end(job)
+
+
+def test_a_line_that_waits_for_time_is_looked_after_when_its_thread_takes_other_work(start):
+    scheduler, timed, busy = start(2), FakeLine(), FakeLine()
+    held, job = Job(held=True), Job()
+    add(scheduler, timed, job, after_s=0.05)
+    add(scheduler, busy, held)
+    assert all_end(job)
+    held.go_on.set()
+
+
+def test_a_job_that_raises_is_refused_and_the_thread_goes_on(start, caplog):
+    scheduler, line = start(1), FakeLine()
+    bad, good = Job(error=RuntimeError("no")), Job()
+    add(scheduler, line, bad, good)
+    assert all_end(good)
+    assert [error.code.name for error in bad.refusals] == ["INTERNAL"]
+    assert "RuntimeError: no" in caplog.text
+    assert not good.refusals
+
+
+def test_what_a_line_does_not_take_is_told_to_who_adds(start):
+    scheduler, line = start(1), FakeLine()
+    with pytest.raises(Unavailable, match="full"):
+        add(scheduler, line, None)
+    job = Job()
+    add(scheduler, line, job)
+    assert all_end(job)
+
+
+def test_run_here_runs_on_the_caller_s_thread(start):
+    scheduler, line, job = start(1), FakeLine(), Job()
+    add(scheduler, line, job, wakes=False)
+    scheduler.run_here(line)
+    assert job.thread is threading.current_thread()
+    scheduler.run_here(line)
+    assert line.in_flight == 0
+
+
+def test_run_here_leaves_what_is_not_due(start):
+    scheduler, line, job = start(1), FakeLine(), Job()
+    add(scheduler, line, job, after_s=3600.0)
+    scheduler.run_here(line)
+    assert not job.began.is_set()
+
+
+def test_run_here_leaves_what_comes_meanwhile_to_a_thread(start):
+    scheduler, line = start(1), FakeLine()
+    later = Job()
+
+    class Adding(Job):
+        def run(self):
+            add(scheduler, line, later, wakes=False)
+            super().run()
+
+    add(scheduler, line, Adding(), wakes=False)
+    scheduler.run_here(line)
+    assert all_end(later)
+    assert later.thread is not threading.current_thread()
+
+
+def test_run_here_shares_what_may_run_at_the_same_time(start):
+    scheduler, line = start(1), FakeLine(max_in_flight=2)
+    first, second = Job(held=True), Job(held=True)
+    add(scheduler, line, first, second, wakes=False)
+    thread = threading.Thread(target=scheduler.run_here, args=[line])
+    thread.start()
+    assert first.began.wait(TIMEOUT_S)
+    assert second.began.wait(TIMEOUT_S)
+    first.go_on.set()
+    second.go_on.set()
+    thread.join(TIMEOUT_S)
+
+
+def test_run_here_runs_nothing_while_a_thread_runs_as_much_as_may(start):
+    scheduler, line, first, second = start(1), FakeLine(), Job(held=True), Job()
+    add(scheduler, line, first)
+    assert first.began.wait(TIMEOUT_S)
+    add(scheduler, line, second, wakes=False)
+    scheduler.run_here(line)
+    assert not second.began.is_set()
+    first.go_on.set()
+    assert all_end(second)
+
+
+def test_stop_refuses_what_waits_and_ends_with_what_runs():
+    scheduler, line = Scheduler(1), FakeLine()
+    scheduler.start()
+    running, waiting, timed = Job(held=True), [Job(), Job()], Job()
+    add(scheduler, line, running)
+    assert running.began.wait(TIMEOUT_S)
+    add(scheduler, line, *waiting)
+    add(scheduler, FakeLine(), timed, after_s=3600.0)
+    assert not scheduler.stop(0.0)
+    for job in (*waiting, timed):
+        assert [(error.code.name, error.message) for error in job.refusals] == [
+            ("UNAVAILABLE", "The server is shutting down.")
+        ]
+    running.go_on.set()
+    assert scheduler.stop(TIMEOUT_S)
+    assert running.ended.is_set()
+    assert not any(job.began.is_set() for job in (*waiting, timed))
+
+
+def test_nothing_is_taken_after_stop():
+    scheduler = Scheduler(1)
+    assert scheduler.stop()
+    with pytest.raises(Unavailable):
+        add(scheduler, FakeLine(), Job())
+
+
+def test_nothing_is_left_lying_whoever_adds_and_runs(start):
+    """Six callers, of whom some run what is there themselves, over lines of every limit, on three threads."""
+    scheduler = start(3)
+    lines = [FakeLine(limit) for limit in (1, 2, 9)]
+    jobs = [[Job() for _ in range(300)] for _ in range(6)]
+
+    def call(number):
+        for index, job in enumerate(jobs[number]):
+            line = lines[(index + number) % 3]
+            runs_here = (index + number) % 2 == 0
+            add(scheduler, line, job, after_s=0.0 if runs_here else 0.0005 * (index % 3), wakes=not runs_here)
+            if runs_here:
+                scheduler.run_here(line)
+
+    callers = [threading.Thread(target=call, args=[number]) for number in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(TIMEOUT_S)
+    assert all(all_end(*own) for own in jobs)
+    for line in lines:
+        assert line.most_in_flight <= line.max_in_flight

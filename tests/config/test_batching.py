@@ -1,0 +1,139 @@
+"""BatchingParameters files: every field, its default and its errors, in the original's words."""
+
+import dataclasses
+
+import pytest
+
+from servable import wire
+from servable.config import batching
+from servable.config.batching import BatchingConfig, QueueLimits
+from servable.errors import InvalidArgument, NotFound
+
+
+def read(tmp_path, text):
+    path = tmp_path / "parameters.txt"
+    path.write_text(text)
+    return batching.read(str(path))
+
+
+def refused(tmp_path, text):
+    with pytest.raises(InvalidArgument) as error:
+        read(tmp_path, text)
+    return error.value.message
+
+
+def test_every_field_is_heeded(tmp_path):
+    config = read(
+        tmp_path,
+        """
+        max_batch_size { value: 128 }
+        batch_timeout_micros { value: 2500 }
+        max_enqueued_batches { value: 7 }
+        num_batch_threads { value: 3 }
+        thread_pool_name { value: "mine" }
+        allowed_batch_sizes: 8
+        allowed_batch_sizes: 128
+        pad_variable_length_inputs: true
+        enable_large_batch_splitting { value: true }
+        max_execution_batch_size { value: 64 }
+        """,
+    )
+    limits = dataclasses.replace(config.limits, timeout_s=round(config.limits.timeout_s, 9))
+    assert limits == QueueLimits(128, 64, 0.0025, 7, (8, 128), True, True, None)
+    assert (config.threads, config.thread_name) == (3, "mine")
+
+
+def test_defaults_are_the_original_s():
+    config = batching.from_message(wire.BatchingParameters())
+    assert config == BatchingConfig(QueueLimits(1000, 1000, 0.0, 10, (), False, False, None), None, "batch_threads")
+
+
+def test_without_a_file_one_batch_of_a_queue_runs_at_a_time():
+    config = BatchingConfig()
+    assert config.limits == QueueLimits(1000, 1000, 0.0, 10, (), False, False, 1)
+    assert (config.threads, config.thread_name) == (None, "model_server_batch_threads")
+
+
+def test_the_largest_batch_follows_from_the_largest_request_without_splitting(tmp_path):
+    limits = read(tmp_path, "max_batch_size { value: 6 } max_execution_batch_size { value: 2 }").limits
+    assert (limits.max_task_rows, limits.max_batch_rows, limits.splits) == (6, 6, False)
+
+
+def test_splitting_without_an_execution_size_has_batches_of_the_largest_request(tmp_path):
+    limits = read(tmp_path, "max_batch_size { value: 6 } enable_large_batch_splitting { value: true }").limits
+    assert (limits.max_task_rows, limits.max_batch_rows) == (6, 6)
+
+
+def test_no_enqueued_batches_mean_one_without_splitting(tmp_path):
+    assert read(tmp_path, "max_enqueued_batches { value: 0 }").limits.max_batches == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("num_batch_threads { value: 0 }", "num_batch_threads must be positive; was 0"),
+        ("num_batch_threads { value: -2 }", "num_batch_threads must be positive; was -2"),
+        ("max_batch_size { value: 0 }", "input_batch_size_limit must be positive; was 0"),
+        ("batch_timeout_micros { value: -5 }", "batch_timeout_micros must be non-negative; was -5"),
+        (
+            "max_enqueued_batches { value: 0 } enable_large_batch_splitting { value: true }",
+            "max_enqueued_batches must be positive; was 0",
+        ),
+        (
+            "max_batch_size { value: 2 } max_execution_batch_size { value: 4 } "
+            "enable_large_batch_splitting { value: true }",
+            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+            "max_execution_batch_size; they were 2 and 4",
+        ),
+        (
+            "allowed_batch_sizes: 2 allowed_batch_sizes: 4",
+            "Last entry in allowed_batch_sizes must match max_batch_size; last entry was 4; expected 1000",
+        ),
+        (
+            "max_batch_size { value: 8 } max_execution_batch_size { value: 4 } "
+            "enable_large_batch_splitting { value: true } allowed_batch_sizes: 4",
+            "Last entry in allowed_batch_sizes must match max_batch_size; last entry was 4; expected 8",
+        ),
+    ],
+)
+def test_numbers_out_of_range_are_refused_in_the_original_s_words(tmp_path, text, told):
+    assert refused(tmp_path, text) == told
+
+
+def test_allowed_sizes_need_not_be_sorted(tmp_path):
+    text = "max_batch_size { value: 8 } allowed_batch_sizes: 4 allowed_batch_sizes: 2 allowed_batch_sizes: 8"
+    assert read(tmp_path, text).limits.allowed_rows == (4, 2, 8)
+
+
+def test_a_file_that_does_not_parse_is_refused(tmp_path, capfd):
+    assert refused(tmp_path, "nonsense") == f"Invalid protobuf file: '{tmp_path / 'parameters.txt'}'"
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path):
+    with pytest.raises(NotFound):
+        batching.read(str(tmp_path / "nowhere"))
+
+
+def test_a_version_without_a_file_of_its_own_is_not_batched(tmp_path):
+    assert batching.read_per_model(tmp_path) is None
+    assert batching.read_per_model(tmp_path / "nowhere") is None
+
+
+def test_a_version_s_file_sets_its_limits_and_its_threads_mean_nothing(tmp_path):
+    (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: 5 } num_batch_threads { value: 0 }")
+    assert batching.read_per_model(tmp_path) == QueueLimits(5, 5, batches_at_once=None)
+
+
+def test_a_version_s_file_that_does_not_parse_fails_it(tmp_path, capfd):
+    path = tmp_path / "batching_params.pbtxt"
+    path.write_text("max_batch_size: many")
+    with pytest.raises(InvalidArgument) as error:
+        batching.read_per_model(tmp_path)
+    assert error.value.message == f"Invalid protobuf file: '{path}'"
+
+
+def test_where_versions_have_files_only_the_threads_of_the_common_one_count(tmp_path):
+    path = tmp_path / "parameters.txt"
+    path.write_text('max_batch_size { value: 0 } num_batch_threads { value: 3 } thread_pool_name { value: "mine" }')
+    config = batching.read_threads(str(path))
+    assert (config.threads, config.thread_name) == (3, "mine")
