@@ -57,7 +57,7 @@ def prepare(key: str, definition: wire.SignatureDef) -> Signature:
 
 
 def _names(infos: Mapping[str, wire.TensorInfo]) -> dict[str, str]:
-    # In the order of the tensors, not of the map: signatures over the same tensors then share a prepared run and a batch.
+    # In an order of the tensors: signatures over the same ones then share a prepared run, and batches.
     return dict(sorted(((alias, info.name) for alias, info in infos.items()), key=lambda pair: (pair[1], pair[0])))
 
 

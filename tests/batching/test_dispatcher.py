@@ -309,6 +309,31 @@ def test_an_answer_lets_go_of_the_version_whoever_keeps_the_answer(dispatcher, l
         gc.enable()
 
 
+def test_an_error_of_the_steps_lets_go_of_the_version_whoever_keeps_the_error(dispatcher):
+    held = Held()
+    gone = weakref.ref(held)
+
+    def refuse_tensor():
+        raise ValueError("not 8 bytes")
+
+    def failing_steps(held):
+        try:
+            refuse_tensor()
+        except ValueError as error:
+            raise InvalidArgument("no") from error
+        yield held
+
+    reply = FakeReply()
+    gc.disable()
+    try:
+        dispatcher.begin(failing_steps(held), None, reply)
+        del held
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert reply.told == ("INVALID_ARGUMENT", "no")
+
+
 def test_lines_go_with_what_they_are_for(dispatcher):
     batched, alone = FakeServable(QueueLimits(), FakeRunner(quick=True)), FakeServable(None)
     _, line = begin(dispatcher, batched, [1])

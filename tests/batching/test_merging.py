@@ -128,6 +128,8 @@ def test_rows_of_one_shape_are_of_one_kind():
 
     assert len(set(kinds((1, 2), (3, 2), pads=False))) == 1
     assert len(set(kinds((1, 2), (1, 3), pads=False))) == 2
+    other_second = [merging.kind([np.zeros(2), np.zeros((2, size))], pads=False) for size in (1, 2)]
+    assert other_second[0] != other_second[1]
     same_rank = kinds((1, 2), (1, 3), pads=True)
     assert same_rank[0] == same_rank[1]
     other_rank = kinds((1, 2), (1, 2, 1), pads=True)

@@ -262,6 +262,38 @@ def test_a_part_that_fails_leaves_its_batch_to_the_others():
     assert requests[1][1].told == ("INVALID_ARGUMENT", "2 is bad")
 
 
+def test_a_part_that_fails_during_the_run_of_another_takes_nobody_with_it():
+    runner = FakeRunner()
+    batches, reply = split(runner, [1, 2, 3, 4], 2)
+    neighbour, neighbour_s_reply = task(runner, [5])
+    batches[0].add(neighbour)
+
+    def fail_the_other(arrays):
+        runner.function = refuse
+        run_batch(batches[1], QueueLimits(), BatchCounts())
+        return [arrays[0] * 2]
+
+    def refuse(arrays):
+        raise InvalidArgument("no")
+
+    runner.function = fail_the_other
+    run_batch(batches[0], QueueLimits(), BatchCounts())
+    assert reply.told == ("INVALID_ARGUMENT", "no")
+    assert neighbour_s_reply.answer == [[10]]
+
+
+def test_parts_that_came_out_in_different_shapes_fail_their_request_only():
+    runner = FakeRunner()
+    batches, reply = split(runner, [[1], [2], [3]], 2)
+    wide, wide_reply = task(runner, [[4, 5]])
+    batches[1].add(wide)
+    for batch in batches:
+        run_batch(batch, QueueLimits(pads=True), BatchCounts())
+    assert reply.told[0] == "INTERNAL"
+    assert reply.told[1].startswith("Tensor concat operation failed: ")
+    assert wide_reply.answer == [[[8, 10]]]
+
+
 def test_batches_are_counted():
     counts, runner = BatchCounts(), FakeRunner()
     line = BatchQueue(QueueLimits(max_batch_rows=4))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -77,12 +78,21 @@ def add(scheduler, line, *jobs, after_s=0.0, wakes=True):
         scheduler.add(line, (job, after_s), wakes=wakes)
 
 
+def await_sleep(scheduler, threads):
+    """Return when so many threads have found nothing to do."""
+    ends_at_s = time.monotonic() + TIMEOUT_S
+    while scheduler._asleep < threads:
+        assert time.monotonic() < ends_at_s
+        threading.Event().wait(0.001)
+
+
 def all_end(*jobs):
     return all(job.ended.wait(TIMEOUT_S) for job in jobs)
 
 
 def test_what_is_added_runs(start):
     scheduler, line, jobs = start(2), FakeLine(), [Job() for _ in range(20)]
+    await_sleep(scheduler, 2)
     add(scheduler, line, *jobs)
     assert all_end(*jobs)
 
@@ -136,10 +146,30 @@ def test_a_job_runs_when_it_is_due_and_not_before(start):
 
 def test_a_job_that_is_due_earlier_is_not_held_up_by_a_later_one(start):
     scheduler, line, late, early = start(2), FakeLine(), Job(), Job()
+    await_sleep(scheduler, 2)
     add(scheduler, line, late, after_s=3600.0)
     add(scheduler, line, early)
     assert all_end(early)
     assert not late.began.is_set()
+
+
+def test_a_line_that_becomes_due_earlier_does_not_wait_longer(start):
+    scheduler, line, late, early = start(1), FakeLine(), Job(), Job()
+    add(scheduler, line, late, after_s=3600.0)
+    await_sleep(scheduler, 1)
+    add(scheduler, line, early)
+    assert all_end(early)
+    assert not late.began.is_set()
+
+
+def test_a_thread_that_waits_holds_nothing_of_what_it_ran(start):
+    scheduler, gone = start(1), threading.Event()
+    job = Job()
+    weakref.finalize(job, gone.set)
+    add(scheduler, FakeLine(), job)
+    assert all_end(job)
+    del job
+    assert gone.wait(TIMEOUT_S)
 
 
 def test_a_wait_of_ages_is_no_error(start):

@@ -18,17 +18,23 @@ UNLOADING = get_model_status_pb2.ModelVersionStatus.UNLOADING
 
 
 @pytest.fixture
-def reachable(request):
-    """Gives the stubs of both services of a process."""
+def launch(serve, request):
+    """Starts a process, waits until it serves, and gives it with the stubs of both services."""
 
-    def reach(process):
+    def start(*flags):
+        process = serve(*flags).wait_until_serving()
         channel = connect(process.address)
         request.addfinalizer(channel.close)
-        return prediction_service_pb2_grpc.PredictionServiceStub(channel), model_service_pb2_grpc.ModelServiceStub(
-            channel
-        )
+        prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        return process, prediction, model_service_pb2_grpc.ModelServiceStub(channel)
 
-    return reach
+    return start
+
+
+@pytest.fixture
+def endless(endless_load):
+    """A model whose load never ends."""
+    return model("endless", endless_load)
 
 
 def answer(prediction):

@@ -10,7 +10,7 @@ import pytest
 from servable.errors import NotFound
 from servable.transport.replies import pooled
 from tests.process.transport import PATIENCE_S, Gate
-from tests.transport.serving import PUBLIC, serve
+from tests.transport.serving import PUBLIC, Keeper, serve
 
 
 @pytest.fixture
@@ -64,27 +64,43 @@ def test_calls_that_nobody_waits_for_any_more_are_not_run(pool, gate):
     assert gate.seen == [b"first", b"last"]
 
 
-def test_the_time_that_it_waited_is_not_left(pool):
+class LateExecutor:
+    """A pool whose threads have all been busy for a while."""
+
+    def submit(self, function, *arguments):
+        time.sleep(0.1)
+        function(*arguments)
+
+
+@pytest.mark.parametrize(("time_left_s", "least", "most"), [(10.0, 0.1, 9.9), (0.01, 0.0, 0.0)])
+def test_the_time_that_it_waited_is_not_left(time_left_s, least, most):
     told = []
+    method = pooled(lambda request, time_left_s: told.append(time_left_s) or b"", LateExecutor())
+    keeper = Keeper()
+    with serve(keeper) as server:
+        call = server.begin()
+        reply = keeper.await_arrival()
+        method(b"", time_left_s, reply)
+        assert call.result(PATIENCE_S) == b""
+    assert least <= told[0] <= most
 
-    def tell(request, time_left_s):
-        told.append(time_left_s)
-        time.sleep(0.2)
-        return b""
 
-    with serve(pooled(tell, pool)) as server:
-        calls = [server.begin(timeout=10), server.begin(timeout=10), server.begin(timeout=None)]
-        for call in calls:
-            call.result(PATIENCE_S)
-    without_bound, second, first = sorted(told, key=lambda left_s: left_s or 0)
-    assert without_bound is None
-    assert second < first - 0.1
+def test_a_call_without_a_bound_has_none_on_the_pool(pool):
+    with serve(pooled(lambda request, time_left_s: repr(time_left_s).encode(), pool)) as server:
+        assert server.call(timeout=None) == b"None"
 
 
 def test_a_drain_answers_what_waits_for_the_pool(pool, gate):
-    with serve(pooled(gate, pool)) as server:
+    handed_over, hand_over = threading.Semaphore(0), pooled(gate, pool)
+
+    def method(request, time_left_s, reply):
+        hand_over(request, time_left_s, reply)
+        handed_over.release()
+
+    with serve(method) as server:
         calls = [server.begin(b"first"), server.begin(b"second")]
-        gate.await_arrival()
+        for _ in calls:
+            assert handed_over.acquire(timeout=PATIENCE_S)
         drain = threading.Thread(target=server.drain)
         drain.start()
         # Its way in closes though the pool is busy: the lane is not.

@@ -78,21 +78,25 @@ class Dispatcher:
         if limits is None:
             self._post(servable, task)
             return None
+        self._check(task, limits)
+        line = self._batch_line(runner, limits)
         is_quick = runner.is_quick and not limits.timeout_s
-        line = self._enqueue(task, limits, wakes=not is_quick)
+        is_full = self._scheduler.add(line, task, wakes=not is_quick)
         if not is_quick:
             return None
-        if line.has_full_batch():
-            # The caller may be too busy to come back soon, and more requests would not make the batch larger.
+        if is_full:
+            # The caller may be too busy to come back soon.
             self._scheduler.run_here(line)
         return line
 
     def _go_on(self, task: Task, servable: Servable) -> None:
         """What was prepared on a thread of the scheduler runs right there, or is batched."""
-        if servable.queue_limits is None:
+        limits = servable.queue_limits
+        if limits is None:
             task.run()
-        else:
-            self._enqueue(task, servable.queue_limits, wakes=True)
+            return
+        self._check(task, limits)
+        self._scheduler.add(self._batch_line(task.runner, limits), task)
 
     def _post(self, servable: Servable, task: Task | Unprepared) -> None:
         line = self._job_lines.get(servable)
@@ -100,8 +104,8 @@ class Dispatcher:
             line = self._add_line(self._job_lines, servable, lambda: JobLine(self._threads_per_model))
         self._scheduler.add(line, task)
 
-    def _enqueue(self, task: Task, limits: QueueLimits, *, wakes: bool) -> BatchLine:
-        """Queue a task, if it can be part of a batch: what could fail its neighbours is refused here."""
+    def _check(self, task: Task, limits: QueueLimits) -> None:
+        """Refuse what could fail its neighbours in a batch; count the rows of the rest."""
         task.rows = merging.count_rows(task.arrays)
         if task.rows > limits.max_task_rows:
             raise InvalidArgument(
@@ -110,10 +114,11 @@ class Dispatcher:
         if limits.pads:
             merging.check_paddable(task.arrays)
         task.runner.check(task.arrays)
-        line = self._batch_lines.get(task.runner)
+
+    def _batch_line(self, runner: Runner, limits: QueueLimits) -> BatchLine:
+        line = self._batch_lines.get(runner)
         if line is None:
-            line = self._add_line(self._batch_lines, task.runner, lambda: BatchLine(limits, self.counts))
-        self._scheduler.add(line, task, wakes=wakes)
+            line = self._add_line(self._batch_lines, runner, lambda: BatchLine(limits, self.counts))
         return line
 
     def _add_line(self, lines: MutableMapping[_K, _V], key: _K, make: Callable[[], _V]) -> _V:

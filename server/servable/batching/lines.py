@@ -27,8 +27,12 @@ class Line(Protocol[JobT]):
     in_flight: int
     max_in_flight: int
 
-    def add(self, task: Any, now_s: float) -> None:
-        """Queue a request; what it raises is for its caller, and nothing is queued then."""
+    def add(self, task: Any, now_s: float) -> bool:
+        """Queue a request; what it raises is for its caller, and nothing is queued then.
+
+        Returns:
+            Whether to wait would not make the next job larger.
+        """
 
     def due_s(self) -> float | None:
         """From when on the next job may run (time.monotonic); None if there is none."""
@@ -50,9 +54,10 @@ class JobLine:
         self.in_flight, self.max_in_flight = 0, max_in_flight
         self._tasks: deque[Task | Unprepared] = deque()
 
-    def add(self, task: Task | Unprepared, now_s: float) -> None:  # noqa: ARG002  The time is for other lines.
+    def add(self, task: Task | Unprepared, now_s: float) -> bool:  # noqa: ARG002  The time is for other lines.
         """See Line."""
         self._tasks.append(task)
+        return True
 
     def due_s(self) -> float | None:
         """See Line."""

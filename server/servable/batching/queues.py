@@ -48,8 +48,11 @@ class BatchQueue:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def add(self, task: Task, now_s: float) -> None:
+    def add(self, task: Task, now_s: float) -> bool:
         """Queue a request of at most max_task_rows.
+
+        Returns:
+            Whether the oldest batch is full now.
 
         Raises:
             Unavailable: if the queue is full. Nothing of it is queued then.
@@ -59,6 +62,7 @@ class BatchQueue:
             self._add_in_parts(task)
         else:
             self._add_whole(task)
+        return self.has_full_batch()
 
     def _add_whole(self, task: Task) -> None:
         limits, batches = self._limits, self._batches
@@ -104,7 +108,7 @@ class BatchQueue:
             )
 
     def has_full_batch(self) -> bool:
-        """Whether waiting would not make the oldest batch larger."""
+        """Whether the oldest batch has all the rows that it may have, or the next request did not fit."""
         batches = self._batches
         return len(batches) > 1 or (bool(batches) and batches[0].rows >= self._limits.max_batch_rows)
 

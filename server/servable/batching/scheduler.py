@@ -65,13 +65,16 @@ class Scheduler:
                 thread.join(max(ends_at_s - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def add(self, line: Line[Any], task: Any, *, wakes: bool = True) -> None:
+    def add(self, line: Line[Any], task: Any, *, wakes: bool = True) -> bool:
         """Add a request to a line, and see that a thread comes for it.
 
         Args:
             line: The line.
             task: What its `add` takes; what that raises is raised.
             wakes: Whether a thread should come; otherwise the caller calls `run_here` soon.
+
+        Returns:
+            Whether to wait with that would not make the next job larger.
 
         Raises:
             Unavailable: after `stop`.
@@ -80,11 +83,12 @@ class Scheduler:
             if self._stopped:
                 raise _shutting_down()
             due_s = line.due_s()
-            line.add(task, time.monotonic())
+            is_full = line.add(task, time.monotonic())
             if due_s is None:
                 self._waiting[line] = None
             if wakes and self._asleep and (due_s is None or line.due_s() != due_s):
                 self._changed.notify()
+        return is_full
 
     def run_here(self, line: Line[Any]) -> None:
         """Run one job of a line on the calling thread, if one is due and no more of them run already than may.

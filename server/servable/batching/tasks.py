@@ -153,20 +153,27 @@ class _Whole:
     def __init__(self, task: Task, parts: int) -> None:
         self.task = task
         self._lock = threading.Lock()
-        self._results: list[Sequence[Array] | None] = [None] * parts
+        self._results: list[Sequence[Array]] = [()] * parts
+        self._missing, self._has_failed = parts, False
 
     def finish(self, index: int, results: Sequence[Array]) -> None:
         with self._lock:
             self._results[index] = results
-            parts = [part for part in self._results if part is not None]
-        # Only the last part finds them all, and no part comes after one that failed.
-        if len(parts) == len(self._results):
-            self._results = []
-            self.task.finish([np.concatenate(column) for column in zip(*parts, strict=True)])
+            self._missing -= 1
+            is_last = not self._missing
+        if not is_last:
+            return
+        try:
+            joined = [np.concatenate(column) for column in zip(*self._results, strict=True)]
+        except ValueError as error:  # The parts were padded to different shapes.
+            self.task.fail(Internal(f"Tensor concat operation failed: {error}"))
+        else:
+            self.task.finish(joined)
 
     def fail(self, error: ServingError) -> None:
+        # What failed stays missing, so nobody finishes.
         with self._lock:
-            is_first, self._results = bool(self._results), []
+            is_first, self._has_failed = not self._has_failed, True
         if is_first:
             self.task.fail(error)
 
@@ -205,10 +212,12 @@ def send(reply: Reply, message: bytes) -> None:
 
 
 def fail(steps: Steps, reply: Reply, error: ServingError) -> None:
-    """Answer with an error. Raises nothing. The steps let go of their version first, whoever keeps the error."""
+    """Answer with an error. Raises nothing. No version is held through the error, whoever keeps that."""
     try:
         steps.close()
-        reply.fail(error)
+        # Its frames, and those of what it came from, hold what the request held.
+        error.__cause__ = error.__context__ = None
+        reply.fail(error.with_traceback(None))
     except Exception:
         _log.exception("an error could not be sent")
 

@@ -32,8 +32,8 @@ class SessionRunner:
         self._run = session.prepare(feeds, fetches)
         self._timed_run: TimedRun | None = None
         self._wanted = _feed_order(session, feeds)
-        # The first run is never quick: TensorFlow prepares the graph in it.
-        self._longest_run_s = 2 * _QUICK_S
+        self._longest_run_s = 0.0
+        self._has_run = False
         self.fetch_dtypes: Sequence[int] = [session.dtype_of(name) or wire.DT_INVALID for name in fetches]
 
     def run(self, feeds: Arrays, timeout_s: float | None) -> Arrays:
@@ -46,12 +46,16 @@ class SessionRunner:
             raise translate(error) from error
         finally:
             self._longest_run_s = max(self._longest_run_s * _FADING, time.monotonic() - started)
+            self._has_run = True
         return [_as_array(result, dtype) for result, dtype in zip(results, self.fetch_dtypes, strict=True)]
 
     @property
     def is_quick(self) -> bool:
-        """Whether every recent run took next to no time, and none can wait for anything; see routing.Runner."""
-        return self._longest_run_s < _QUICK_S and not self._session.may_not_end
+        """Whether every recent run took next to no time, and none can wait for anything; see routing.Runner.
+
+        The first run is not: TensorFlow prepares the graph in it.
+        """
+        return self._has_run and self._longest_run_s < _QUICK_S and not self._session.may_not_end
 
     def _run_within(self, feeds: Arrays, timeout_s: float | None) -> Sequence[Any]:
         if timeout_s is None or self._is_surely_quick(timeout_s):

@@ -72,11 +72,6 @@ def send_message(call: Any, message: bytes, tag: Tag) -> None:
     _check(call.start_server_batch((_SEND_NO_METADATA, _SendMessage(message, 0), _SEND_OK), tag))
 
 
-def send_message_and_receive_close(call: Any, message: bytes, tag: Tag) -> None:
-    """Both in one, which saves an event: the end of the call is not told before the reply is out."""
-    _check(call.start_server_batch((_SEND_NO_METADATA, _SendMessage(message, 0), _SEND_OK, _ReceiveClose(0)), tag))
-
-
 def send_status(call: Any, code: int, details: bytes, trailing_metadata: Sequence[tuple[str, bytes]], tag: Tag) -> None:
     """End a call with a status that is not OK."""
     status = cygrpc.SendStatusFromServerOperation(tuple(trailing_metadata), code, details, 0)

@@ -1,8 +1,8 @@
 """One lane: a queue of gRPC's core and the thread that takes each of its calls from the socket to the reply.
 
-The Python around a call is what it costs, so little is done here: three events for each call (it came, its message, its
-end), or a fourth for the reply if another thread sends it. Each calls the function that its operation was started with.
-Must not know what the methods do.
+The Python around a call is what it costs, so little is done here: four events for each call (it came, its message, its
+end, the reply is out), each of which calls the function that its operation was started with. Must not know what the
+methods do.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ class Lane:
     """Serves methods on a thread of its own. Its attributes are the thread's, but for what is said below.
 
     Attributes:
-        ident: The thread's, once it runs.
-        running: Whose method is running, or the lane itself for `on_idle`; other threads read it.
+        busy: Whether a method, or `on_idle`, is running; other threads read it.
         refusing: Whether calls are refused as they come; another thread sets it, once.
         refusals: Where refused calls are noted.
         expected: How many more events will decide whether the thread ends: calls asked for, calls not yet ended.
@@ -52,9 +51,8 @@ class Lane:
         self._doors = [_Door(self, server, self._queue, path, method) for path, method in methods.items()]
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self.refusals = refusals
-        self.refusing = self.handed_over = False
-        self.running: object | None = None
-        self.ident = self.expected = 0
+        self.refusing = self.busy = self.handed_over = False
+        self.expected = 0
 
     def start(self) -> None:
         """Take calls; once the server has started."""
@@ -78,10 +76,9 @@ class Lane:
         """Take note that the thread is back at its queue."""
         if self.refusing:
             self.refusals.note()
-        self.running = None
+        self.busy = False
 
     def _serve(self) -> None:
-        self.ident = threading.get_ident()
         poll, take = self._queue.poll, self._take
         while self.expected:
             # No variable keeps an event: it holds a request or a reply, and the next one may come tomorrow.
@@ -98,7 +95,7 @@ class Lane:
 
     def _idle(self) -> None:
         self.handed_over = False
-        self.running = self
+        self.busy = True
         try:
             if self._on_idle is not None:
                 self._on_idle()
@@ -127,42 +124,34 @@ class _Door:
         self.open()
         call = event.call
         reply = _CallReply(lane, self, call, core.deadline_s(event))
+        # Before the message, so that a call that was cancelled while it waited is known to be before it runs. Together
+        # with the reply it would save an event, and 3 to 8 % of an echo's cost.
+        core.receive_close(call, reply.end)
         if lane.refusing:
             lane.refusals.note()
             reply.fail(shutting_down())
-            core.receive_close(call, reply.end)
         else:
             core.receive_message(call, reply.run)
 
 
 class _CallReply:
-    """The Reply of a call on a lane. Holds the core's call only while it can be answered.
+    """The Reply of a call on a lane. Holds the core's call only while it can be answered."""
 
-    What waits for the call's end is started on the lane's thread only, and once: with the reply that a method sends
-    before it returns, else after that.
-    """
-
-    __slots__ = ("_call", "_deadline_s", "_door", "_is_ending", "_lane")
+    __slots__ = ("_call", "_deadline_s", "_door", "_lane")
 
     def __init__(self, lane: Lane, door: _Door, call: object, deadline_s: float) -> None:
         self._lane, self._door = lane, door
         self._call: object | None = call
         self._deadline_s = deadline_s
-        self._is_ending = False
 
     def is_active(self) -> bool:
         return self._call is not None and time.time() < self._deadline_s
 
     def send(self, message: bytes) -> None:
         call = self._call
-        if call is None:
-            return
-        if self._lane.running is self and threading.get_ident() == self._lane.ident:
-            core.send_message_and_receive_close(call, message, self.end)
-            self._is_ending = True
-        else:
+        if call is not None:
             core.send_message(call, message, _ignore)
-        self._call = None
+            self._call = None
 
     def fail(self, error: ServingError) -> None:
         call = self._call
@@ -176,21 +165,21 @@ class _CallReply:
         A cancellation whose event is still behind this one in the queue is not seen, so what is slow keeps its reply
         and asks it again before it begins.
         """
-        call, request = self._call, core.message(event)
-        time_left_s = self._deadline_s - time.time() if self._deadline_s < _NO_DEADLINE_S else None
+        request = core.message(event)
         if request is None:
             # Most such clients have gone. grpcio's server tells the others the same.
             self.fail(Unimplemented(f'"{self._door.path}" requires exactly one request message.'))
-        elif time_left_s is not None and time_left_s <= 0:
-            self.fail(DeadlineExceeded("Deadline Exceeded"))
-        else:
-            self._call_method(request, time_left_s)
-        if not self._is_ending:
-            core.receive_close(call, self.end)
-
-    def _call_method(self, request: bytes, time_left_s: float | None) -> None:
+            return
+        if self._call is None:
+            return
+        time_left_s = None
+        if self._deadline_s < _NO_DEADLINE_S:
+            time_left_s = self._deadline_s - time.time()
+            if time_left_s <= 0:
+                self.fail(DeadlineExceeded("Deadline Exceeded"))
+                return
         lane = self._lane
-        lane.running = self
+        lane.busy = True
         try:
             self._door.method(request, time_left_s, self)
         except Exception as error:

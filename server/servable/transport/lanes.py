@@ -76,7 +76,7 @@ class Lanes:
 
     def are_busy(self) -> bool:
         """Whether a lane runs a method right now, so that the calls behind it have not been refused yet."""
-        return any(lane.running is not None for lane in self._lanes)
+        return any(lane.busy for lane in self._lanes)
 
     def close(self, grace_s: float) -> None:
         """Refuse all calls from now on, and return when none has come for a moment or the grace is over."""
