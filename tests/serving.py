@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from servable import app
+from servable import app, process
 from servable.config.models import ModelConfig
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
@@ -40,15 +40,24 @@ class Running:
 
 
 def start(store, *names: str, runs: str = "private", **flags: Any) -> Running:
-    """Serve test models by their names, each under its own name. What cannot be loaded fails at once."""
-    options = ServerOptions(model_base_path=str(store.base_path(names[0])), **{"max_num_load_retries": 0, **flags})
+    """Serve test models by their names, each under its own name. What cannot be loaded fails at once.
+
+    Args:
+        store: Makes the models.
+        names: The models.
+        runs: `private` for lanes and TensorFlow's private API, `public` for the ways on without either.
+        flags: Of the command line.
+    """
+    usual = {"max_num_load_retries": 0, "grpc_lanes": int(runs == "private")}
+    options = ServerOptions(model_base_path=str(store.base_path(names[0])), **{**usual, **flags})
     configuration = dataclasses.replace(
         app.configure(options),
         models=[ModelConfig(name, str(store.base_path(name))) for name in names],
     )
     settings = dataclasses.replace(configuration.settings, addresses=["127.0.0.1:0"])
     configuration = dataclasses.replace(configuration, settings=settings)
-    server = app.Server(configuration, SavedModelLoader(runs=RUNS[runs]()))
+    loader = SavedModelLoader(runs=RUNS[runs](), find_limits=process.make_find_limits(options))
+    server = app.Server(configuration, loader)
     (port,) = server.start()
     return connect(server, f"127.0.0.1:{port}")
 

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from servable import data_plane
 from servable import options as flags
-from servable.config import channel_arguments, models, ssl_config
+from servable.config import batching, channel_arguments, models, ssl_config
+from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
 from servable.control_plane import ControlPlane
-from servable.inference.classify import Classify
-from servable.inference.metadata import GetModelMetadata
-from servable.inference.multi_inference import MultiInference
-from servable.inference.predict import Predict
-from servable.inference.regress import Regress
+from servable.data_plane import DataPlane
 from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
 from servable.management.reload import HandleReloadConfigRequest
@@ -31,11 +29,11 @@ from servable.options import ServerOptions
 from servable.routing import Router
 from servable.transport import credentials, health
 from servable.transport.handlers import Method, WaitingMethod
-from servable.transport.server import GrpcServer, ServerSettings
+from servable.transport.server import GrpcServer, HotMethods, ServerSettings
 
 _log = logging.getLogger(__name__)
 
-PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+PREDICTION_SERVICE = data_plane.SERVICE
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 PROFILER_SERVICE = "tensorflow.ProfilerService"
 # The original's own health names lack the package.
@@ -56,11 +54,13 @@ class Configuration:
         options: The flags.
         models: What to serve at first; None if the config file says nothing, and a reload is to come.
         settings: How to listen.
+        batching: How requests are batched; None if they are not.
     """
 
     options: ServerOptions
     models: Sequence[ModelConfig] | None
     settings: ServerSettings
+    batching: BatchingConfig | None = None
 
 
 def configure(options: ServerOptions) -> Configuration:
@@ -70,7 +70,7 @@ def configure(options: ServerOptions) -> Configuration:
         ServingError: if the flags or a file that they name are not valid.
     """
     flags.validate(options)
-    return Configuration(options, _read_models(options), _settings(options))
+    return Configuration(options, _read_models(options), _settings(options), _read_batching(options))
 
 
 class Server:
@@ -98,7 +98,13 @@ class Server:
         self._control = ControlPlane(
             options, self._metrics.counting_loads(loader), self._router, self._monitor, self._tell_health
         )
-        self._grpc = GrpcServer(self._methods(options), configuration.settings, self._waiting_methods(extra_methods))
+        self._data = DataPlane(options, configuration.batching, self._router)
+        self._grpc = GrpcServer(
+            {**self._data.methods, f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor)},
+            configuration.settings,
+            self._waiting_methods(extra_methods),
+            HotMethods(self._data.lane_methods, self._data.on_idle),
+        )
         self._monitor.listen(lambda servable, _state: self._tell_health(servable.name))
 
     def start(self) -> list[int]:
@@ -113,11 +119,12 @@ class Server:
             ServingError: if a label is not valid, or if no model can be loaded.
         """
         self._control.start()
+        self._data.start()
         try:
             if self._configuration.models is not None:
                 self._load(self._configuration.models)
         except BaseException:
-            self._control.stop()
+            self._end()
             raise
         self._control.end_initial_load()
         self._control.follow_config_file()
@@ -134,7 +141,7 @@ class Server:
         try:
             ports = self._grpc.start()
         except BaseException:
-            self._control.stop()
+            self._end()
             raise
         for name in _SERVICE_HEALTH_NAMES:
             self._grpc.health.set_serving(name, serving=True)
@@ -143,29 +150,21 @@ class Server:
     def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, refuse new calls, and return when those in flight have ended or the grace is over."""
         self._grpc.drain(grace_s)
-        self._control.stop()
+        self._end()
 
     def stop(self) -> None:
         """End at once."""
         self._grpc.stop()
+        self._end()
+
+    def _end(self) -> None:
+        self._data.stop()
         self._control.stop()
 
     def _load(self, models: Sequence[ModelConfig]) -> None:
         change = self._control.served_models.apply(models)
         for name in wait_until_any_serves(change):
             _log.warning("%s does not serve yet; the server starts without it", name)
-
-    def _methods(self, options: ServerOptions) -> dict[str, Method]:
-        check = options.enable_signature_method_name_check
-        as_content = options.enable_serialization_as_tensor_content
-        return {
-            f"/{PREDICTION_SERVICE}/Predict": Predict(self._router, as_content, check),
-            f"/{PREDICTION_SERVICE}/Classify": Classify(self._router, check),
-            f"/{PREDICTION_SERVICE}/Regress": Regress(self._router, check),
-            f"/{PREDICTION_SERVICE}/MultiInference": MultiInference(self._router, check),
-            f"/{PREDICTION_SERVICE}/GetModelMetadata": GetModelMetadata(self._router),
-            f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor),
-        }
 
     def _waiting_methods(self, extra_methods: Mapping[str, Method]) -> dict[str, WaitingMethod]:
         reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
@@ -188,6 +187,15 @@ def _read_models(options: ServerOptions) -> Sequence[ModelConfig] | None:
     return models.from_flags(options.model_name, options.model_base_path)
 
 
+def _read_batching(options: ServerOptions) -> BatchingConfig | None:
+    if not options.enable_batching:
+        return None
+    if not options.batching_parameters_file:
+        return BatchingConfig()
+    read = batching.read_threads if options.enable_per_model_batching_parameters else batching.read
+    return read(options.batching_parameters_file)
+
+
 def _settings(options: ServerOptions) -> ServerSettings:
     addresses = [f"{_bracketed(options.bind_address)}:{options.port}"] if options.port else []
     if options.grpc_socket_path:
@@ -196,6 +204,7 @@ def _settings(options: ServerOptions) -> ServerSettings:
         addresses,
         _credentials(options),
         max(options.grpc_max_threads, 1),
+        max(options.grpc_lanes, 0),
         channel_arguments.parse(options.grpc_channel_arguments),
     )
 

@@ -97,7 +97,6 @@ _BOOL, _INT32, _INT64, _FLOAT, _STRING = Kind
 _NOT_YET, _NEVER = Effect.NOT_YET, Effect.NEVER
 
 _REST: Final = "there is no REST API yet"
-_BATCHING: Final = "requests are not batched yet"
 _TFLITE: Final = "TensorFlow Lite models are not served yet"
 
 
@@ -113,17 +112,15 @@ class ServerOptions:
         30000, _INT32, "Time limit of a REST request; 0 or less is none.", _NOT_YET, _REST
     )
     rest_api_enable_cors_support: bool = flag(False, _BOOL, "Send CORS headers in REST replies.", _NOT_YET, _REST)
-    enable_batching: bool = flag(False, _BOOL, "Run requests together in batches.", _NOT_YET, _BATCHING)
+    enable_batching: bool = flag(False, _BOOL, "Run requests together in batches.")
     allow_version_labels_for_unavailable_models: bool = flag(
         False,
         _BOOL,
         "Let a new label name a version that does not serve yet; an old label still moves only to one that does.",
     )
-    batching_parameters_file: str = flag(
-        "", _STRING, "Text file with BatchingParameters; needs --enable_batching.", _NOT_YET, _BATCHING
-    )
+    batching_parameters_file: str = flag("", _STRING, "Text file with BatchingParameters; needs --enable_batching.")
     enable_per_model_batching_parameters: bool = flag(
-        False, _BOOL, "Let a version's batching_params.pbtxt set its batching.", _NOT_YET, _BATCHING
+        False, _BOOL, "Let a version's batching_params.pbtxt set its batching; needs --enable_batching."
     )
     model_config_file: str = flag(
         "", _STRING, "Text file with ModelServerConfig; --model_name and --model_base_path are then ignored."
@@ -206,6 +203,9 @@ class ServerOptions:
     )
     enable_serialization_as_tensor_content: bool = flag(
         False, _BOOL, "Send outputs as raw bytes in tensor_content rather than in typed fields."
+    )
+    grpc_lanes: int = flag(
+        1, _INT32, "Ours: threads that take Predict and its like past grpcio's server; 0: its own threads do all."
     )
     drain_timeout_s: float = flag(
         30.0, _FLOAT, "Ours: seconds that requests in flight are given after SIGTERM or SIGINT."

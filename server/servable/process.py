@@ -11,9 +11,13 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from servable import app
+from servable.config import batching
+from servable.config.batching import QueueLimits
 from servable.lifecycle.manager import Loader
 from servable.options import ServerOptions
 from servable.transport.handlers import Method
@@ -118,7 +122,18 @@ def make_cold_loader(options: ServerOptions) -> SavedModelLoader:
 
     op_libraries.bring(options.custom_op_libraries, options.import_)
     tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
-    return SavedModelLoader(tags, session_config.make(options))
+    return SavedModelLoader(tags, session_config.make(options), find_limits=make_find_limits(options))
+
+
+def make_find_limits(options: ServerOptions) -> Callable[[Path], QueueLimits | None]:
+    """How the requests to the version of a directory are batched, as the flags and its own file say."""
+    if not options.enable_batching:
+        return lambda _directory: None
+    if options.enable_per_model_batching_parameters:
+        return batching.read_per_model
+    path = options.batching_parameters_file
+    limits = batching.read(path).limits if path else QueueLimits()
+    return lambda _directory: limits
 
 
 def _make_profiler(options: ServerOptions) -> dict[str, Method]:

@@ -60,7 +60,7 @@ REQUESTS = st.lists(
         st.integers(0, 19).map(lambda number: number == 7),
         st.integers(0, 19).map(lambda number: number == 7),
     ),
-    min_size=1,
+    min_size=12,
     max_size=60,
 )
 LIMITS = st.builds(

@@ -93,6 +93,14 @@ def test_nobody_runs_whose_caller_has_gone():
     assert requests[1][1].told == LATE
 
 
+def test_a_deadline_that_has_passed_is_seen_whatever_the_reply_says():
+    runner = FakeRunner()
+    requests = [task(runner, [1]), task(runner, [2], ends_at_s=time.monotonic())]
+    run(requests)
+    assert runner.runs == [[[1]]]
+    assert requests[1][1].told == LATE
+
+
 def test_a_batch_that_nobody_waits_for_is_not_run():
     runner = FakeRunner()
     requests = [task(runner, [1], active=False)]

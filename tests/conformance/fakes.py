@@ -29,6 +29,11 @@ class FakeServable:
         self.runs = []
         self.closed = threading.Event()
 
+    queue_limits = None
+
+    def ready_runner(self, feeds, fetches):
+        """None: what answers here may hold its caller, so it is asked on a thread that may wait."""
+
     def runner(self, feeds, fetches):
         return _FakeRunner(self, feeds, fetches)
 

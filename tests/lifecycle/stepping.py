@@ -18,6 +18,11 @@ class FakeServable:
     def __init__(self, path, close_error=None):
         self.path, self.times_closed, self._close_error = path, 0, close_error
 
+    queue_limits = None
+
+    def ready_runner(self, feeds, fetches):
+        raise AssertionError("nobody asks")
+
     def runner(self, feeds, fetches):
         raise AssertionError("nobody asks these for a runner")
 

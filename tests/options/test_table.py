@@ -61,6 +61,7 @@ ORIGINAL = {
     "enable_serialization_as_tensor_content": ("bool", False),
 }
 OURS = {
+    "grpc_lanes": ("int32", 1),
     "drain_timeout_s": ("float", 30.0),
     "bind_address": ("string", "0.0.0.0"),
     "custom_op_libraries": ("string", ""),

@@ -108,7 +108,7 @@ def test_new_calls_are_refused_even_if_all_threads_are_busy(gate):
     with serve(gate, worker_threads=1) as transport:
         call = transport.begin()
         gate.await_arrival()
-        transport.server._intake.close(0)
+        transport.server._refuse_calls(0)
         for path in (UNARY, "/test.Service/Unknown"):
             with pytest.raises(grpc.RpcError) as caught:
                 transport.call(path=path)

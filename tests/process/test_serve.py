@@ -50,7 +50,9 @@ def test_an_unknown_argument_is_told_with_the_usage_and_the_server_goes_on(serve
 
 
 def test_a_flag_without_effect_is_told_in_the_log(served):
-    assert "WARNING" in served.stderr.wait_for("--enable_batching has no effect yet: requests are not batched yet")
+    assert "WARNING" in served.stderr.wait_for(
+        "--prefer_tflite_model has no effect yet: TensorFlow Lite models are not served yet"
+    )
 
 
 BAD = ("garbage_saved_model", "truncated_variables")

@@ -79,6 +79,11 @@ class NoModel:
 
     signatures = MappingProxyType({})
 
+    queue_limits = None
+
+    def ready_runner(self, feeds, fetches):
+        raise AssertionError("nobody asks")
+
     def runner(self, feeds, fetches):
         raise AssertionError("nobody asks")
 

@@ -213,14 +213,14 @@ def test_callers_who_try_again_at_once_and_for_ever_do_not_hold_up_a_drain():
 
 
 def test_the_threads_end_with_the_server():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with serve_methods(
         {path: inline(lambda request, time_left_s: b"") for path in ("/a.A/A", "/a.A/B")}, count=3
     ) as server:
         assert server.call(path="/a.A/A") == b""
-        assert threading.active_count() > before
+        assert [thread for thread in threading.enumerate() if thread.name.startswith("lane") and thread not in before]
         assert not server.lanes.join(0)
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("lane")] == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("lane") and t not in before] == []
 
 
 def test_lanes_that_were_never_started_can_be_joined():

@@ -177,7 +177,7 @@ def test_each_kind_of_log_runs_what_its_rpc_runs(copy):
     assert prepared(model) == {
         (("x:0",), ("y:0",)),
         (("tf_example:0",), ("y:0",)),
-        (("tf_example:0",), ("y:0", "y2:0")),
+        (("tf_example:0",), ("y2:0", "y:0")),
     }
     model.close()
 

@@ -77,7 +77,9 @@ class Waiting:
 
     def is_wanted(self) -> bool:
         """Whether somebody still waits for the answer."""
-        return not self._is_over and self.reply.is_active()
+        # A reply need not know the deadline: a thread that waits for its answer cannot tell.
+        in_time = self.ends_at_s is None or time.monotonic() < self.ends_at_s
+        return in_time and not self._is_over and self.reply.is_active()
 
     def fail(self, error: ServingError) -> None:
         """See Member."""

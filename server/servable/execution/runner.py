@@ -13,6 +13,7 @@ from servable import wire
 from servable.codec import dtypes
 from servable.errors import DeadlineExceeded, InvalidArgument
 from servable.execution.graph_session import GraphSession, translate
+from servable.execution.run_times import RunTimes
 from servable.execution.runs import Arrays, TimedRun
 
 # A run with a time limit costs a hand-over to TensorFlow's pool. It is taken only where it can matter: where
@@ -20,8 +21,6 @@ from servable.execution.runs import Arrays, TimedRun
 _SHARE_THAT_NEEDS_A_LIMIT = 0.1
 # A thread that is handed a run takes some 50 us to wake, and whoever waits behind a run should not notice it.
 _QUICK_S = 1e-3
-# What is remembered of the longest run fades, so that one slow start does not count for ever.
-_FADING = 0.95
 
 
 class SessionRunner:
@@ -32,8 +31,7 @@ class SessionRunner:
         self._run = session.prepare(feeds, fetches)
         self._timed_run: TimedRun | None = None
         self._wanted = _feed_order(session, feeds)
-        self._longest_run_s = 0.0
-        self._has_run = False
+        self._times = RunTimes()
         self.fetch_dtypes: Sequence[int] = [session.dtype_of(name) or wire.DT_INVALID for name in fetches]
 
     def run(self, feeds: Arrays, timeout_s: float | None) -> Arrays:
@@ -45,17 +43,14 @@ class SessionRunner:
         except (tf.errors.OpError, ValueError) as error:  # ValueError: Session.run's own check of a fed shape.
             raise translate(error) from error
         finally:
-            self._longest_run_s = max(self._longest_run_s * _FADING, time.monotonic() - started)
-            self._has_run = True
+            self._times.note(time.monotonic() - started)
         return [_as_array(result, dtype) for result, dtype in zip(results, self.fetch_dtypes, strict=True)]
 
     @property
     def is_quick(self) -> bool:
-        """Whether every recent run took next to no time, and none can wait for anything; see routing.Runner.
-
-        The first run is not: TensorFlow prepares the graph in it.
-        """
-        return self._has_run and self._longest_run_s < _QUICK_S and not self._session.may_not_end
+        """Whether runs take next to no time as a rule, and none can wait for anything; see routing.Runner."""
+        usual_s = self._times.usual_s
+        return usual_s is not None and usual_s < _QUICK_S and not self._session.may_not_end
 
     def _run_within(self, feeds: Arrays, timeout_s: float | None) -> Sequence[Any]:
         if timeout_s is None or self._is_surely_quick(timeout_s):
@@ -67,7 +62,7 @@ class SessionRunner:
         return self._timed_run(feeds, timeout_s)
 
     def _is_surely_quick(self, timeout_s: float) -> bool:
-        return not self._session.may_not_end and self._longest_run_s <= timeout_s * _SHARE_THAT_NEEDS_A_LIMIT
+        return not self._session.may_not_end and self._times.longest_s <= timeout_s * _SHARE_THAT_NEEDS_A_LIMIT
 
     def check(self, feeds: Arrays) -> None:
         """Refuse arrays of other dtypes than their tensors'; see routing.Runner."""

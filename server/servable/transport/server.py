@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,9 +14,11 @@ from typing import Any
 import grpc
 
 from servable.errors import Unavailable
-from servable.transport import health, reflection
+from servable.transport import health, lanes, reflection
 from servable.transport.handlers import Method, MethodHandlers, WaitingMethod
 from servable.transport.intake import Intake
+from servable.transport.refusals import Refusals
+from servable.transport.replies import LaneMethod
 from servable.transport.side_calls import OpenStreams
 
 _log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ _DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
     "grpc.max_send_message_length": -1,
     # Two servers on one port would share its calls in silence.
     "grpc.so_reuseport": 0,
+    **dict(lanes.CHANNEL_ARGUMENTS),
 }
 # A reflection stream holds a thread while a tool keeps it open, a Watch stream while its client does not read; a health
 # call holds none for long.
@@ -36,6 +39,8 @@ _WATCH_THREADS = 4
 _HEALTH_THREADS = 2
 # A reload waits for models, a profile for its duration.
 _WAITING_THREADS = 32
+# Lanes end with the server, unless a method of theirs never does.
+_JOIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,29 @@ class ServerSettings:
     Attributes:
         addresses: In gRPC's syntax: `0.0.0.0:8500`, `unix:/run/servable.sock`; port 0 means any free one.
         credentials: grpc.ServerCredentials for all addresses; None for clear text.
-        worker_threads: How many calls run at the same time.
+        worker_threads: How many calls run at the same time on the public path.
+        lanes: How many threads take the hot methods past grpcio's server; 0: none do.
         channel_arguments: gRPC channel arguments; they win over the defaults, the last of a key wins.
     """
 
     addresses: Sequence[str]
     credentials: Any = None
     worker_threads: int = 8
+    lanes: int = 0
     channel_arguments: Sequence[tuple[str, int | str]] = ()
+
+
+@dataclass(frozen=True)
+class HotMethods:
+    """Methods for lanes.
+
+    Attributes:
+        by_path: The methods by full path.
+        on_idle: Called on a lane's thread when it has called methods and nothing else waits for it.
+    """
+
+    by_path: Mapping[str, LaneMethod]
+    on_idle: Callable[[], None] | None = None
 
 
 class GrpcServer:
@@ -63,6 +83,7 @@ class GrpcServer:
         methods: Mapping[str, Method],
         settings: ServerSettings,
         waiting_methods: Mapping[str, WaitingMethod] = MappingProxyType({}),
+        hot_methods: HotMethods | None = None,
     ) -> None:
         """Make the server; it listens once it is started.
 
@@ -70,6 +91,7 @@ class GrpcServer:
             methods: The methods by full path.
             settings: How the server listens.
             waiting_methods: More of them, which may wait for minutes and therefore have threads of their own.
+            hot_methods: Those of `methods` that lanes take, if there are to be lanes.
         """
         self._settings = settings
         self._streams = OpenStreams()
@@ -82,7 +104,8 @@ class GrpcServer:
         ]
         workers, health_threads, watch_threads, reflection_threads, waiting_threads = self._pools
         self.health = health.Health(self._streams, health_threads, watch_threads)
-        self._intake = Intake(MethodHandlers(methods, waiting_methods, waiting_threads), health_threads)
+        self._refusals = Refusals()
+        self._intake = Intake(MethodHandlers(methods, waiting_methods, waiting_threads), health_threads, self._refusals)
         services = {path.split("/")[1] for path in (*methods, *waiting_methods)} | {health.SERVICE_NAME}
         self._server = grpc.server(
             workers,
@@ -93,6 +116,9 @@ class GrpcServer:
             ],
             options=list({**_DEFAULT_ARGUMENTS, **dict(settings.channel_arguments)}.items()),
         )
+        hot = hot_methods or HotMethods({})
+        count = settings.lanes if hot.by_path else 0
+        self._lanes = lanes.open_lanes(self._server, hot.by_path, count, self._refusals, hot.on_idle)
 
     def start(self) -> list[int]:
         """Bind and listen.
@@ -105,13 +131,15 @@ class GrpcServer:
         """
         ports = [self._bind(address) for address in self._settings.addresses]
         self._server.start()
+        if self._lanes is not None:
+            self._lanes.start()
         return ports
 
     def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, take no new calls, and return when those in flight have ended or the grace is over."""
         ends_at = time.monotonic() + min(grace_s, threading.TIMEOUT_MAX)
         self.health.drain()
-        self._intake.close(grace_s)
+        self._refuse_calls(grace_s)
         stopped = self._server.stop(max(ends_at - time.monotonic(), 0))
         self._streams.end_all()
         stopped.wait()
@@ -121,6 +149,13 @@ class GrpcServer:
         """End all calls and return when the server is down."""
         self._server.stop(None).wait()
         self._release()
+
+    def _refuse_calls(self, grace_s: float) -> None:
+        self._intake.refuse()
+        if self._lanes is None:
+            self._refusals.await_quiet(grace_s)
+        else:
+            self._lanes.close(grace_s)
 
     def _bind(self, address: str) -> int:
         credentials = self._settings.credentials
@@ -137,6 +172,8 @@ class GrpcServer:
         return port
 
     def _release(self) -> None:
+        if self._lanes is not None:
+            self._lanes.join(_JOIN_S)
         for pool in self._pools:
             pool.shutdown(wait=False)
 
