@@ -126,3 +126,11 @@ def test_everybody_who_waits_hears_that_a_runner_cannot_be_made(model, session):
 def test_closing_closes_the_session(model, session):
     model.close()
     assert session.closed
+
+
+def test_a_ready_runner_that_is_used_outlives_those_that_are_not(model, session):
+    hot = ask(model, 0)
+    for number in range(1, 3 * MAX_RUNNERS):
+        assert model.ready_runner(("x:0",), ("y:0",)) is hot
+        ask(model, number)
+    assert session.prepared.count((("x:0",), ("y:0",))) == 1

@@ -34,7 +34,10 @@ class LoadedModel:
 
     def ready_runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> SessionRunner | None:
         """The runner of these tensor names, if it is made already; see routing.Servable."""
-        return self._runners.get((feeds, fetches))
+        runner = self._runners.get((feeds, fetches))
+        if runner is not None:
+            runner.was_used = True
+        return runner
 
     def runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> SessionRunner:
         """The runner of these tensor names; see routing.Servable.
@@ -84,6 +87,13 @@ class LoadedModel:
         with self._lock:
             del self._preparing[key]
             self._runners[key] = runner
-            if len(self._runners) > MAX_RUNNERS:
-                self._runners.popitem(last=False)
+            self._drop_unused()
         preparing.set_result(runner)
+
+    def _drop_unused(self) -> None:
+        """Keep to the limit. Who takes a ready runner has no lock to move it to the end, so a mark saves it once."""
+        while len(self._runners) > MAX_RUNNERS:
+            key, oldest = self._runners.popitem(last=False)
+            if oldest.was_used:
+                oldest.was_used = False
+                self._runners[key] = oldest

@@ -7,7 +7,7 @@ from typing import Final
 # What is remembered of the longest run fades, so that one slow start does not count for ever.
 _FADING: Final = 0.95
 _WEIGHT: Final = 0.1
-# A run that waited for the interpreter says nothing of the graph: a single one moves the usual time by no more than this.
+# A run that waited for the interpreter says nothing of the graph: one alone moves the usual time by no more than this.
 _LONGEST_STEP: Final = 2.0
 _SMALLEST_STEP_S: Final = 1e-4
 

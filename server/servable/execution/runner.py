@@ -24,7 +24,11 @@ _QUICK_S = 1e-3
 
 
 class SessionRunner:
-    """Runs one set of tensor names of a session. Safe to share between threads."""
+    """Runs one set of tensor names of a session. Safe to share between threads.
+
+    Attributes:
+        was_used: A mark of whoever keeps runners.
+    """
 
     def __init__(self, session: GraphSession, feeds: Sequence[str], fetches: Sequence[str]) -> None:
         self._session, self._feeds, self._fetches = session, feeds, fetches
@@ -32,6 +36,7 @@ class SessionRunner:
         self._timed_run: TimedRun | None = None
         self._wanted = _feed_order(session, feeds)
         self._times = RunTimes()
+        self.was_used = False
         self.fetch_dtypes: Sequence[int] = [session.dtype_of(name) or wire.DT_INVALID for name in fetches]
 
     def run(self, feeds: Arrays, timeout_s: float | None) -> Arrays:
