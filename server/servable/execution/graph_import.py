@@ -24,8 +24,8 @@ from servable.execution.stored_graph import Catalogue, StoredGraph, StoredNode, 
 _log = logging.getLogger(__name__)
 
 # Each of these holds the interpreter for about a millisecond.
-_NODES_AT_A_TIME = 100
-_FUNCTION_BYTES_AT_A_TIME = 100_000
+_NODES_AT_A_TIME = 30
+_FUNCTION_BYTES_AT_A_TIME = 30_000
 
 
 class Import(Protocol):

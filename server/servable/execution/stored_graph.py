@@ -17,7 +17,7 @@ _COLOCATED = b"loc:@"
 # TensorFlow's optimiser finds another implementation of a function by this attribute, and not by a call.
 _IMPLEMENTS = b"api_implements"
 # A look at so many nodes takes about half a millisecond.
-_NODES_AT_A_TIME = 50
+_NODES_AT_A_TIME = 20
 
 
 @dataclass(frozen=True, slots=True)
