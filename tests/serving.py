@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from servable import app, process
+from servable import app
 from servable.config.models import ModelConfig
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
@@ -56,7 +56,7 @@ def start(store, *names: str, runs: str = "private", **flags: Any) -> Running:
     )
     settings = dataclasses.replace(configuration.settings, addresses=["127.0.0.1:0"])
     configuration = dataclasses.replace(configuration, settings=settings)
-    loader = SavedModelLoader(runs=RUNS[runs](), find_limits=process.make_find_limits(options))
+    loader = SavedModelLoader(runs=RUNS[runs](), batching=configuration.batching)
     server = app.Server(configuration, loader)
     (port,) = server.start()
     return connect(server, f"127.0.0.1:{port}")

@@ -70,7 +70,7 @@ def configure(options: ServerOptions) -> Configuration:
         ServingError: if the flags or a file that they name are not valid.
     """
     flags.validate(options)
-    return Configuration(options, _read_models(options), _settings(options), _read_batching(options))
+    return Configuration(options, _read_models(options), _settings(options), batching.from_flags(options))
 
 
 class Server:
@@ -185,15 +185,6 @@ def _read_models(options: ServerOptions) -> Sequence[ModelConfig] | None:
     if options.model_config_file:
         return models.read(options.model_config_file)
     return models.from_flags(options.model_name, options.model_base_path)
-
-
-def _read_batching(options: ServerOptions) -> BatchingConfig | None:
-    if not options.enable_batching:
-        return None
-    if not options.batching_parameters_file:
-        return BatchingConfig()
-    read = batching.read_threads if options.enable_per_model_batching_parameters else batching.read
-    return read(options.batching_parameters_file)
 
 
 def _settings(options: ServerOptions) -> ServerSettings:

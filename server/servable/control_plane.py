@@ -19,7 +19,7 @@ from servable.config.models import ModelConfig
 from servable.lifecycle.manager import Loader, LoadSettings, Manager
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.threads import ThreadWorkers
-from servable.loops import LONGEST_STOP_S, Loop
+from servable.loops import LONGEST_STOP_S, Loop, stop_all
 from servable.management.config_file import ConfigFile
 from servable.management.served_models import Problems, ServedModels
 from servable.options import ServerOptions, schedulable_cpus
@@ -94,11 +94,7 @@ class ControlPlane:
     def stop(self) -> None:
         """End the threads. What is loaded stays so; calls may still use it."""
         ends_at_s = time.monotonic() + LONGEST_STOP_S
-        # All are told first, so that those which are stuck are waited for together.
-        for loop in self._loops:
-            loop.end()
-        for loop in self._loops:
-            loop.stop(ends_at_s - time.monotonic())
+        stop_all(self._loops)
         self._workers.stop(ends_at_s - time.monotonic())
 
     def _watch(self, models: Sequence[ModelConfig]) -> Future[Problems]:

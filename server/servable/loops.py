@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
@@ -97,6 +97,15 @@ class Loop:
 
 def _do_nothing() -> None:
     """The time of the next turn has come."""
+
+
+def stop_all(loops: Sequence[Loop], longest_wait_s: float = LONGEST_STOP_S) -> None:
+    """End several loops. All are told first, so that those which are stuck are waited for together."""
+    ends_at_s = time.monotonic() + longest_wait_s
+    for loop in loops:
+        loop.end()
+    for loop in loops:
+        loop.stop(ends_at_s - time.monotonic())
 
 
 def _answer(question: Callable[[], _T], answer: Future[_T]) -> None:

@@ -11,13 +11,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from servable import app
-from servable.config import batching
-from servable.config.batching import QueueLimits
+from servable.config.batching import BatchingConfig
 from servable.lifecycle.manager import Loader
 from servable.options import ServerOptions
 from servable.transport.handlers import Method
@@ -83,7 +80,7 @@ def serve(options: ServerOptions) -> NoReturn:
     termination = Termination()
     termination.install()
     configuration = app.configure(options)
-    server = app.Server(configuration, _make_loader(options), _make_profiler(options))
+    server = app.Server(configuration, _make_loader(options, configuration.batching), _make_profiler(options))
     # What TensorFlow's import has made stays for good. Each full search for garbage would go through it again, and all
     # requests would wait for that: a quarter of a second. What is loaded from here on must remain garbage one day.
     gc.freeze()
@@ -101,8 +98,8 @@ def serve(options: ServerOptions) -> NoReturn:
     os._exit(0)
 
 
-def _make_loader(options: ServerOptions) -> Loader:
-    loader = make_cold_loader(options)
+def _make_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> Loader:
+    loader = make_cold_loader(options, batching)
     if not options.enable_model_warmup:
         return loader
     from servable.execution import tf_records
@@ -111,7 +108,7 @@ def _make_loader(options: ServerOptions) -> Loader:
     return WarmLoader(loader, tf_records.read, iterations, options.enable_signature_method_name_check)
 
 
-def make_cold_loader(options: ServerOptions) -> SavedModelLoader:
+def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> SavedModelLoader:
     """A loader as the flags ask for it, but for the warm-up."""
     from servable.execution import memory
 
@@ -122,18 +119,7 @@ def make_cold_loader(options: ServerOptions) -> SavedModelLoader:
 
     op_libraries.bring(options.custom_op_libraries, options.import_)
     tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
-    return SavedModelLoader(tags, session_config.make(options), find_limits=make_find_limits(options))
-
-
-def make_find_limits(options: ServerOptions) -> Callable[[Path], QueueLimits | None]:
-    """How the requests to the version of a directory are batched, as the flags and its own file say."""
-    if not options.enable_batching:
-        return lambda _directory: None
-    if options.enable_per_model_batching_parameters:
-        return batching.read_per_model
-    path = options.batching_parameters_file
-    limits = batching.read(path).limits if path else QueueLimits()
-    return lambda _directory: limits
+    return SavedModelLoader(tags, session_config.make(options), batching=batching)
 
 
 def _make_profiler(options: ServerOptions) -> dict[str, Method]:

@@ -7,13 +7,14 @@ servables/tensorflow/bundle_factory_util.cc and TensorFlow, kernels/batching_uti
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from servable import wire
 from servable.config import text_proto
 from servable.errors import InvalidArgument
+from servable.options import ServerOptions
 
 # In a version's directory, with --enable_per_model_batching_parameters.
 PER_MODEL_FILE: Final = "batching_params.pbtxt"
@@ -56,11 +57,35 @@ class BatchingConfig:
         limits: Of each queue.
         threads: How many batches run at the same time; None: as many as there are CPUs.
         thread_name: What the threads' names begin with.
+        is_per_model: Whether each version's own file has its limits (--enable_per_model_batching_parameters).
     """
 
     limits: QueueLimits = QueueLimits()
     threads: int | None = None
     thread_name: str = "model_server_batch_threads"
+    is_per_model: bool = False
+
+    def find_limits(self, directory: Path) -> QueueLimits | None:
+        """The limits of the queues of a version, by its directory; None if it is not batched.
+
+        Raises:
+            ServingError: as `read_per_model` does.
+        """
+        return read_per_model(directory) if self.is_per_model else self.limits
+
+
+def from_flags(options: ServerOptions) -> BatchingConfig | None:
+    """The config that the flags ask for; None without --enable_batching.
+
+    Raises:
+        ServingError: as `read` and `read_threads` do.
+    """
+    if not options.enable_batching:
+        return None
+    path, is_per_model = options.batching_parameters_file, options.enable_per_model_batching_parameters
+    if not path:
+        return BatchingConfig(is_per_model=is_per_model)
+    return replace(read_threads(path), is_per_model=True) if is_per_model else read(path)
 
 
 def read(path: str) -> BatchingConfig:

@@ -7,7 +7,7 @@ the init op, with the paths of the asset files fed to both.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from servable import saved_model, signatures, wire
-from servable.config.batching import QueueLimits
+from servable.config.batching import BatchingConfig
 from servable.errors import DataLoss, NotFound, ServingError, of_code
 from servable.execution import keras_copies, missing_ops, python_ops, session_overrides, stored_model
 from servable.execution.graph_import import Import, ImportWhole, best_import
@@ -42,14 +42,14 @@ class SavedModelLoader:
         runs: How graphs are run; None for the best way that this TensorFlow has.
         imports: How graphs are imported; None for the best way that this TensorFlow has. Runs that check shapes need
             a way of their own.
-        find_limits: How the requests to a version are batched; None if they are not.
+        batching: How requests are batched; None if they are not.
     """
 
     tags: Sequence[str] = ("serve",)
     config: Any = None
     runs: Runs | None = None
     imports: Import | None = None
-    find_limits: Callable[[Path], QueueLimits | None] = lambda _directory: None
+    batching: BatchingConfig | None = None
 
     def __call__(self, directory: Path) -> LoadedModel:
         """Load the model of a version directory.
@@ -57,7 +57,7 @@ class SavedModelLoader:
         Raises:
             ServingError: if it cannot be loaded; the text names the directory and what to do.
         """
-        limits = self.find_limits(directory)
+        limits = None if self.batching is None else self.batching.find_limits(directory)
         stored = self._read(directory)
         meta_graph = stored.meta_graph
         prepared = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 
 from servable.lifecycle.monitor import StateMonitor
@@ -81,7 +80,9 @@ class Arrivals:
             return
         self.states.publish(servable, known)
         has_settled = known.state in (State.AVAILABLE, State.END)
-        have_all_ended = all(known.state is State.END for known in self.states.versions(servable.name).values())
+        have_all_ended = known.state is State.END and all(
+            other.state is State.END for other in self.states.versions(servable.name).values()
+        )
         with self._changed:
             if has_settled or known.error is not None:
                 self._untried.discard(servable.name)
@@ -94,11 +95,6 @@ class Arrivals:
             self._changed.notify_all()
 
     def _wait_for(self, condition: Callable[[], bool], timeout_s: float | None) -> bool:
-        ends_at_s = None if timeout_s is None else time.monotonic() + timeout_s
+        limit_s = None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX)
         with self._changed:
-            while not condition():
-                left_s = None if ends_at_s is None else ends_at_s - time.monotonic()
-                if left_s is not None and left_s <= 0:
-                    return False
-                self._changed.wait(None if left_s is None else min(left_s, threading.TIMEOUT_MAX))
-        return True
+            return self._changed.wait_for(condition, limit_s)

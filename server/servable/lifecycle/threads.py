@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable
 
 from servable.errors import ResourceExhausted
 from servable.lifecycle.states import ServableId
-from servable.loops import LONGEST_STOP_S, Loop
+from servable.loops import LONGEST_STOP_S, Loop, stop_all
 
 
 class ThreadWorkers:
@@ -47,8 +46,4 @@ class ThreadWorkers:
 
     def stop(self, longest_wait_s: float = LONGEST_STOP_S) -> None:
         """End the threads that wait for unloads; loads under way end by themselves."""
-        for unloader in self._unloaders:
-            unloader.end()
-        ends_at_s = time.monotonic() + longest_wait_s
-        for unloader in self._unloaders:
-            unloader.stop(ends_at_s - time.monotonic())
+        stop_all(self._unloaders, longest_wait_s)
