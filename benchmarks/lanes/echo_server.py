@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from servable.methods import Reply, inline
 from servable.transport.core import Core
 from servable.transport.handlers import MethodHandlers
 from servable.transport.lanes import CHANNEL_ARGUMENTS, Lanes
 from servable.transport.refusals import Refusals
-from servable.transport.replies import Reply, inline
 
 PATH = "/echo.Echo/Echo"
 

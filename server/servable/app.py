@@ -24,11 +24,11 @@ from servable.lifecycle.monitor import StateMonitor
 from servable.management.reload import HandleReloadConfigRequest
 from servable.management.served_models import wait_until_any_serves
 from servable.management.status import GetModelStatus
+from servable.methods import Method, WaitingMethod
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.routing import Router
 from servable.transport import credentials, health
-from servable.transport.handlers import Method, WaitingMethod
 from servable.transport.server import GrpcServer, HotMethods, ServerSettings
 
 _log = logging.getLogger(__name__)

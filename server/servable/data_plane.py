@@ -6,11 +6,8 @@ the scheduler if it is not; batches come together on both. It must not know gRPC
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from servable.batching.dispatcher import Dispatcher
 from servable.batching.scheduler import Scheduler
-from servable.batching.tasks import Reply
 from servable.batching.turns import Turns, waiting_method
 from servable.config.batching import BatchingConfig
 from servable.inference.classify import Classify
@@ -18,13 +15,11 @@ from servable.inference.metadata import GetModelMetadata
 from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
+from servable.methods import LaneMethod, Method, inline
 from servable.options import ServerOptions, schedulable_cpus
 from servable.routing import Router
 
 SERVICE = "tensorflow.serving.PredictionService"
-
-Method = Callable[[bytes, "float | None"], bytes]
-LaneMethod = Callable[[bytes, "float | None", Reply], None]
 
 
 class DataPlane:
@@ -48,15 +43,15 @@ class DataPlane:
         dispatcher = Dispatcher(self._scheduler, max(options.grpc_max_threads - 1, 1))
         self._turns = Turns(dispatcher)
         check, as_content = options.enable_signature_method_name_check, options.enable_serialization_as_tensor_content
-        predict, metadata = Predict(router, as_content, check), GetModelMetadata(router)
+        metadata = GetModelMetadata(router)
         apis: dict[str, Predict | Classify | Regress | MultiInference] = {
-            "Predict": predict,
+            "Predict": Predict(router, as_content, check),
             "Classify": Classify(router, check),
             "Regress": Regress(router, check),
             "MultiInference": MultiInference(router, check),
         }
         self.methods: dict[str, Method] = {_path("GetModelMetadata"): metadata}
-        self.lane_methods: dict[str, LaneMethod] = {_path("GetModelMetadata"): _at_once(metadata)}
+        self.lane_methods: dict[str, LaneMethod] = {_path("GetModelMetadata"): inline(metadata)}
         for name, api in apis.items():
             self.methods[_path(name)] = api if batching is None else waiting_method(dispatcher, api.steps)
             self.lane_methods[_path(name)] = self._turns.method(api.steps)
@@ -79,10 +74,3 @@ def _make_scheduler(options: ServerOptions, batching: BatchingConfig | None) -> 
 
 def _path(name: str) -> str:
     return f"/{SERVICE}/{name}"
-
-
-def _at_once(method: Method) -> LaneMethod:
-    def answer(request: bytes, time_left_s: float | None, reply: Reply) -> None:
-        reply.send(method(request, time_left_s))
-
-    return answer

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 from servable import app
 from servable.config.batching import BatchingConfig
 from servable.lifecycle.manager import Loader
+from servable.methods import Method
 from servable.options import ServerOptions
-from servable.transport.handlers import Method
 from servable.warmup.loading import WarmLoader
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
@@ -80,21 +80,6 @@ def finish(steps: Steps, fetched: Fetched) -> bytes:
         reply: bytes = end.value
         return reply
     raise RuntimeError("a request asked for a second run")
-
-
-class Method(Protocol):
-    """One unary API."""
-
-    def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer one request.
-
-        Args:
-            request: The serialized request message.
-            time_left_s: Seconds until the caller stops waiting; None if it waits for ever.
-
-        Raises:
-            ServingError: for everything that the caller is to be told.
-        """
 
 
 def parse(kind: type[MessageT], request: bytes) -> MessageT:

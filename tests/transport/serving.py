@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from servable.methods import inline
 from servable.transport.core import Core
 from servable.transport.handlers import MethodHandlers
 from servable.transport.lanes import CHANNEL_ARGUMENTS, Lanes
 from servable.transport.refusals import Refusals
-from servable.transport.replies import inline
 from tests.process.transport import PATIENCE_S, UNARY, connect
 
 PUBLIC = "/test.Service/Public"

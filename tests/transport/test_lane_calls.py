@@ -8,7 +8,7 @@ import pytest
 
 from servable import wire
 from servable.errors import FailedPrecondition, NotFound, ServingError
-from servable.transport.replies import inline
+from servable.methods import inline
 from tests.process.certificates import Authority
 from tests.process.raw_http2 import RawClient
 from tests.process.tls import server_credentials

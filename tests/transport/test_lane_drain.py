@@ -7,10 +7,10 @@ import time
 import grpc
 import pytest
 
+from servable.methods import inline
 from servable.transport.core import Core
 from servable.transport.lanes import Lanes
 from servable.transport.refusals import Refusals
-from servable.transport.replies import inline
 from tests.process.raw_http2 import RawClient
 from tests.process.transport import PATIENCE_S, UNARY, Gate, connect
 from tests.transport.serving import PUBLIC, Keeper, serve, serve_methods

@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from servable.errors import NotFound
+from servable.methods import inline
 from servable.transport import lane
-from servable.transport.replies import inline
 from tests.process.transport import PATIENCE_S, Gate
 from tests.transport.serving import PUBLIC, Keeper, await_end, serve
 

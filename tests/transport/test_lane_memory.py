@@ -10,9 +10,10 @@ import weakref
 
 import pytest
 
+from servable import methods
 from servable.errors import NotFound
-from servable.transport import lane, replies
-from servable.transport.replies import inline
+from servable.methods import inline
+from servable.transport import lane
 from tests.process.raw_http2 import RawClient
 from tests.process.transport import PATIENCE_S, UNARY
 from tests.transport.serving import Keeper, serve
@@ -61,7 +62,7 @@ def _without_gc():
 @pytest.mark.usefixtures("_without_gc")
 @pytest.mark.parametrize("end", [lambda handle: b"", fail, fail_by_accident])
 def test_what_a_method_held_is_let_go_at_the_end_of_the_call(end, monkeypatch):
-    monkeypatch.setattr(replies._log, "disabled", True)  # pytest keeps what is logged, so the traceback and its frames.
+    monkeypatch.setattr(methods._log, "disabled", True)  # pytest keeps what is logged, so the traceback and its frames.
     holder = Holder(end)
     with serve(inline(holder)) as server:
         server.begin().exception(PATIENCE_S)

@@ -5,9 +5,9 @@ import logging
 import grpc
 import pytest
 
+from servable.methods import inline
 from servable.transport import core, lane_trial, lanes
 from servable.transport.refusals import Refusals
-from servable.transport.replies import inline
 from tests.process.transport import UNARY
 
 METHODS = {UNARY: inline(lambda request, time_left_s: request)}

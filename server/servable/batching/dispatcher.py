@@ -13,9 +13,10 @@ from servable.batching import merging
 from servable.batching.counts import BatchCounts
 from servable.batching.lines import BatchLine, JobLine
 from servable.batching.scheduler import Scheduler
-from servable.batching.tasks import Reply, Task, Unprepared, fail, send, unforeseen
+from servable.batching.tasks import Task, Unprepared, fail, send, unforeseen
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument, ServingError
+from servable.methods import Reply
 from servable.requests import Fetched, Steps
 from servable.routing import Runner, Servable
 

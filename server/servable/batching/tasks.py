@@ -14,23 +14,11 @@ import numpy as np
 from servable import requests
 from servable.batching.merging import Array
 from servable.errors import Cancelled, DeadlineExceeded, Internal, ServingError
+from servable.methods import Reply
 from servable.requests import Fetched, Run, Steps
 from servable.routing import Runner, Servable
 
 _log = logging.getLogger(__name__)
-
-
-class Reply(Protocol):
-    """Where the answer to one request goes: exactly one of `send` and `fail` is called, once, from any thread."""
-
-    def is_active(self) -> bool:
-        """Whether somebody still waits: False after a cancellation, or once the deadline has passed."""
-
-    def send(self, message: bytes) -> None:
-        """Answer with a message."""
-
-    def fail(self, error: ServingError) -> None:
-        """Answer with an error."""
 
 
 class Member(Protocol):

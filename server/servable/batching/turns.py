@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from servable.batching.dispatcher import Dispatcher
 from servable.batching.lines import BatchLine
-from servable.batching.tasks import Reply
 from servable.errors import ServingError
+from servable.methods import LaneMethod, Method, Reply
 from servable.requests import Steps
 
 Begin: TypeAlias = Callable[[bytes], Steps]
@@ -23,7 +23,7 @@ class Turns(threading.local):
         self._dispatcher = dispatcher
         self._lines: dict[BatchLine, None] = {}
 
-    def method(self, begin: Begin) -> Callable[[bytes, float | None, Reply], None]:
+    def method(self, begin: Begin) -> LaneMethod:
         """A method of a lane: what is quick is answered before it returns, or when the lane is idle."""
 
         def answer(request: bytes, time_left_s: float | None, reply: Reply) -> None:
@@ -40,7 +40,7 @@ class Turns(threading.local):
             self._dispatcher.run_here(line)
 
 
-def waiting_method(dispatcher: Dispatcher, begin: Begin) -> Callable[[bytes, float | None], bytes]:
+def waiting_method(dispatcher: Dispatcher, begin: Begin) -> Method:
     """A method for a thread of the caller's own, which waits for the answer."""
 
     def answer(request: bytes, time_left_s: float | None) -> bytes:

@@ -22,7 +22,7 @@ class Classify:
     check_method_name: bool = False
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer a ClassificationRequest with a ClassificationResponse; see requests.Method."""
+        """Answer a ClassificationRequest with a ClassificationResponse; see methods.Method."""
         return requests.complete(self.steps(request), time_left_s)
 
     def steps(self, request: bytes) -> requests.Steps:

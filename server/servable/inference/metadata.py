@@ -25,7 +25,7 @@ class GetModelMetadata:
     router: Router
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer a GetModelMetadataRequest with a GetModelMetadataResponse; see requests.Method."""
+        """Answer a GetModelMetadataRequest with a GetModelMetadataResponse; see methods.Method."""
         del time_left_s  # Nothing here takes time.
         message = requests.parse(wire.GetModelMetadataRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))

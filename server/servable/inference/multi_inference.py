@@ -40,7 +40,7 @@ class MultiInference:
     check_method_name: bool = False
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer a MultiInferenceRequest with a MultiInferenceResponse; see requests.Method."""
+        """Answer a MultiInferenceRequest with a MultiInferenceResponse; see methods.Method."""
         return requests.complete(self.steps(request), time_left_s)
 
     def steps(self, request: bytes) -> requests.Steps:

@@ -36,7 +36,7 @@ class Predict:
     check_method_name: bool = False
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer a PredictRequest with a PredictResponse; see requests.Method."""
+        """Answer a PredictRequest with a PredictResponse; see methods.Method."""
         return requests.complete(self.steps(request), time_left_s)
 
     def steps(self, request: bytes) -> requests.Steps:

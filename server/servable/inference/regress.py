@@ -22,7 +22,7 @@ class Regress:
     check_method_name: bool = False
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer a RegressionRequest with a RegressionResponse; see requests.Method."""
+        """Answer a RegressionRequest with a RegressionResponse; see methods.Method."""
         return requests.complete(self.steps(request), time_left_s)
 
     def steps(self, request: bytes) -> requests.Steps:

@@ -13,13 +13,10 @@ from servable import requests, wire
 from servable.config import models
 from servable.errors import InvalidArgument
 from servable.management.served_models import ServedModels, wait_until_settled
+from servable.methods import OnGone
 
 ReadMetrics = Callable[[Iterable[str]], Mapping[str, int]]
 """The value of each metric now, by its name; 0 for one that is not known."""
-
-
-OnGone = Callable[[Callable[[], None]], None]
-"""Takes what is to be called when the caller has gone."""
 
 
 def _never(_callback: Callable[[], None], /) -> None:
@@ -39,7 +36,7 @@ class HandleReloadConfigRequest:
     read_metrics: ReadMetrics
 
     def __call__(self, request: bytes, time_left_s: float | None, on_gone: OnGone = _never, /) -> bytes:
-        """Answer a ReloadConfigRequest with a ReloadConfigResponse; see requests.Method.
+        """Answer a ReloadConfigRequest with a ReloadConfigResponse; see methods.Method.
 
         A caller who goes away ends the wait, not the change.
 

@@ -26,7 +26,7 @@ class GetModelStatus:
     monitor: StateMonitor
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer a GetModelStatusRequest with a GetModelStatusResponse; see requests.Method."""
+        """Answer a GetModelStatusRequest with a GetModelStatusResponse; see methods.Method."""
         del time_left_s  # Nothing here takes time.
         message = requests.parse(wire.GetModelStatusRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))

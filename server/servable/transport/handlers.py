@@ -14,19 +14,11 @@ from typing import Any
 import grpc
 
 from servable.errors import Internal, ServingError
+from servable.methods import Method, WaitingMethod
 from servable.transport import status
 from servable.transport.side_calls import on_threads
 
 _log = logging.getLogger(__name__)
-
-Method = Callable[[bytes, "float | None"], bytes]
-"""Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
-
-OnGone = Callable[[Callable[[], None]], None]
-"""Takes what is to be called when the call is over; at once if it is over already."""
-
-WaitingMethod = Callable[[bytes, "float | None", OnGone], bytes]
-"""As Method, but it may wait for minutes, and is told when nobody waits for its answer any more."""
 
 # A call without a deadline reports one in the far future.
 _NO_DEADLINE_S = 1e9

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from servable.errors import DeadlineExceeded, ServingError, Unimplemented
+from servable.methods import LaneMethod, tell
 from servable.transport import core, status
 from servable.transport.core import Core, Event
 from servable.transport.refusals import Refusals, shutting_down
-from servable.transport.replies import LaneMethod, tell
 
 _log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from servable.errors import NotFound
+from servable.methods import Reply
 from servable.transport.core import Core
 from servable.transport.lanes import Lanes
 from servable.transport.refusals import Refusals
-from servable.transport.replies import Reply
 from servable.transport.status import DETAILS_KEY
 
 # A machine may be very busy while a server starts.

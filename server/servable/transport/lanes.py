@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from servable.methods import LaneMethod
 from servable.transport.refusals import Refusals
-from servable.transport.replies import LaneMethod
 
 if TYPE_CHECKING:
     from servable.transport.core import Core

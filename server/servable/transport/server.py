@@ -14,11 +14,11 @@ from typing import Any
 import grpc
 
 from servable.errors import Unavailable
+from servable.methods import LaneMethod, Method, WaitingMethod
 from servable.transport import health, lanes, reflection
-from servable.transport.handlers import Method, MethodHandlers, WaitingMethod
+from servable.transport.handlers import MethodHandlers
 from servable.transport.intake import Intake
 from servable.transport.refusals import Refusals
-from servable.transport.replies import LaneMethod
 from servable.transport.side_calls import OpenStreams
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from servable.inference.classify import Classify
 from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
-from servable.requests import Method
+from servable.methods import Method
 from servable.routing import Handle, Router, Routes, Servable
 
 _NAME, _VERSION = "warm-up", 1

@@ -1,16 +1,24 @@
-"""What a method on a lane is given to answer with. Knows nothing of gRPC, so that other rooms may hold replies."""
+"""What a method is, to whoever calls it and to whoever provides it. Knows nothing of gRPC nor of any API."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from typing import Protocol
 
 from servable.errors import Internal, ServingError
 
 _log = logging.getLogger(__name__)
+
+
+Method = Callable[[bytes, "float | None"], bytes]
+"""Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
+
+OnGone = Callable[[Callable[[], None]], None]
+"""Takes what is to be called when the call is over; at once if it is over already."""
+
+WaitingMethod = Callable[[bytes, "float | None", OnGone], bytes]
+"""As Method, but it may wait for minutes, and is told when nobody waits for its answer any more."""
 
 
 class Reply(Protocol):
@@ -34,10 +42,6 @@ thread; what it raises is told to the caller.
 """
 
 
-Method = Callable[[bytes, "float | None"], bytes]
-"""Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
-
-
 def inline(method: Method) -> LaneMethod:
     """A method that answers on the lane's thread."""
 
@@ -45,22 +49,6 @@ def inline(method: Method) -> LaneMethod:
         reply.send(method(request, time_left_s))
 
     return answer
-
-
-def pooled(method: Method, pool: Executor) -> LaneMethod:
-    """A method that answers on a pool's threads, if somebody still waits once it is its turn."""
-
-    def answer(request: bytes, ends_at: float | None, reply: Reply) -> None:
-        if reply.is_active():
-            try:
-                reply.send(method(request, None if ends_at is None else max(ends_at - time.monotonic(), 0)))
-            except Exception as error:
-                tell(reply, error, method)
-
-    def hand_over(request: bytes, time_left_s: float | None, reply: Reply) -> None:
-        pool.submit(answer, request, None if time_left_s is None else time.monotonic() + time_left_s, reply)
-
-    return hand_over
 
 
 def tell(reply: Reply, error: Exception, method: object) -> None:
