@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.models.store import ModelStore, shared_root
-from tests.serving import Servers
+from servable.transport import polling
+
+# As `servable serve` does, before grpc is imported.
+polling.poll_directly()
+
+from tests.models.store import ModelStore, shared_root  # noqa: E402
+from tests.serving import Servers  # noqa: E402
 
 
 @pytest.fixture(scope="session")

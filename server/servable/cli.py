@@ -55,6 +55,9 @@ def serve(arguments: Sequence[str]) -> int:
 def _serve(server_options: options.ServerOptions, notices: Sequence[str]) -> int:
     import logging
 
+    from servable.transport import polling
+
+    polling.poll_directly()
     from servable import process
     from servable.observability import logs
 

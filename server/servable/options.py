@@ -214,6 +214,12 @@ class ServerOptions:
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
+    freeze_variables_up_to_mb: int = flag(
+        0,
+        _INT32,
+        "Ours: turn variables that are only read into constants, in models where they take at most so many MB: faster "
+        "runs for more memory and longer loads. The last bits of results may change; 0: never.",
+    )
     import_: str = flag(
         "",
         _STRING,

@@ -119,7 +119,12 @@ def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = N
 
     op_libraries.bring(options.custom_op_libraries, options.import_)
     tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
-    return SavedModelLoader(tags, session_config.make(options), batching=batching)
+    return SavedModelLoader(
+        tags,
+        session_config.make(options),
+        batching=batching,
+        freeze_up_to_bytes=options.freeze_variables_up_to_mb * 1_000_000,
+    )
 
 
 def _make_profiler(options: ServerOptions) -> dict[str, Method]:

@@ -20,20 +20,33 @@ from servable.signatures import DEFAULT_KEY
 MessageT = TypeVar("MessageT", bound=Message)
 
 
-@dataclass(slots=True)
-class Run:
-    """The one run that a request needs: checked and decoded, and not begun.
+@dataclass(slots=True, eq=False)
+class Target:
+    """What is run: some tensors of a version. All its runs have arrays of the same shapes and dtypes.
 
     Attributes:
         servable: The version that runs.
         feeds: The names of the tensors to feed.
         fetches: The names of the tensors to fetch.
-        arrays: One array for each feed.
+        placement: What whoever dispatches the runs worked out for the first, and wants again for the next.
     """
 
     servable: Servable
     feeds: tuple[str, ...]
     fetches: tuple[str, ...]
+    placement: Any = None
+
+
+@dataclass(slots=True)
+class Run:
+    """The one run that a request needs: checked and decoded, and not begun.
+
+    Attributes:
+        target: What is run.
+        arrays: One array for each feed.
+    """
+
+    target: Target
     arrays: Sequence[np.ndarray[Any, Any]]
 
 
@@ -64,7 +77,7 @@ def complete(steps: Steps, time_left_s: float | None) -> bytes:
         ServingError: for everything that the caller is to be told.
     """
     run = next(steps)
-    runner = run.servable.runner(run.feeds, run.fetches)
+    runner = run.target.servable.runner(run.target.feeds, run.target.fetches)
     return finish(steps, Fetched(runner.run(run.arrays, time_left_s), runner.fetch_dtypes))
 
 

@@ -105,9 +105,14 @@ Labels = Mapping[str, Mapping[str, int]]
 
 
 class Routes:
-    """An immutable map of what is loaded: name to version to handle, and name to label to version."""
+    """An immutable map of what is loaded: name to version to handle, and name to label to version.
 
-    __slots__ = ("_handles", "_labels", "_latest")
+    Attributes:
+        notes: What readers worked out from these routes and want again, each under a key of its own. It is gone with
+            the routes, so it may hold handles.
+    """
+
+    __slots__ = ("_handles", "_labels", "_latest", "notes")
 
     def __init__(self, handles: Iterable[Handle] = (), labels: Labels | None = None) -> None:
         """Route to these handles.
@@ -121,6 +126,7 @@ class Routes:
             self._handles.setdefault(handle.name, {})[handle.version] = handle
         self._latest = {name: versions[max(versions)] for name, versions in self._handles.items()}
         self._labels = labels
+        self.notes: dict[object, Any] = {}
 
     def __iter__(self) -> Iterator[Handle]:
         return (handle for versions in self._handles.values() for handle in versions.values())

@@ -5,9 +5,10 @@ import threading
 
 import numpy as np
 
+from servable.batching import merging
 from servable.batching.tasks import Task
 from servable.errors import InvalidArgument
-from servable.requests import Run
+from servable.requests import Run, Target
 
 # No test waits longer for an answer.
 TIMEOUT_S = 30.0
@@ -89,14 +90,14 @@ class FakeServable:
 
 def steps(servable, *arrays):
     """A request that needs one run of the arrays, and answers with lists."""
-    fetched = yield Run(servable, ("x",), ("y",), [np.asarray(array) for array in arrays])
+    fetched = yield Run(Target(servable, ("x",), ("y",)), [np.asarray(array) for array in arrays])
     return pickle.dumps([array.tolist() for array in fetched.arrays])
 
 
-def task(runner, *arrays, active=True, ends_at_s=None):
+def task(runner, *arrays, active=True, ends_at_s=None, pads=False):
     """A request that waits for its run, and its reply."""
     arrays = [np.asarray(array) for array in arrays]
     waiting = steps(None, *arrays)
     next(waiting)
     reply = FakeReply(active)
-    return Task(waiting, reply, ends_at_s, runner, arrays, len(arrays[0])), reply
+    return Task(waiting, reply, ends_at_s, runner, arrays, len(arrays[0]), merging.kind(arrays, pads=pads)), reply

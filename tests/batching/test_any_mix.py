@@ -12,7 +12,7 @@ from servable.batching.dispatcher import Dispatcher
 from servable.batching.scheduler import Scheduler
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument
-from servable.requests import Run
+from servable.requests import Run, Target
 from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRunner, FakeServable
 
 DTYPES = [np.float32, np.int64, np.object_, ml_dtypes.bfloat16]
@@ -47,7 +47,7 @@ def compute(arrays):
 
 
 def steps(servable, array):
-    fetched = yield Run(servable, ("x",), ("y", "z"), [array])
+    fetched = yield Run(Target(servable, ("x",), ("y", "z")), [array])
     return pickle.dumps([result.tolist() for result in fetched.arrays])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from servable import errors
+from servable.batching import merging
 from servable.batching.counts import WAIT_BOUNDS_S, BatchCounts, Cut
 from servable.batching.queues import Batch, BatchQueue
 from servable.batching.running import run_batch
@@ -24,6 +25,7 @@ def run(requests, counts=None, **limits):
     """Run requests, each a task and its reply, as one batch."""
     batch = Batch(0.0)
     for waiting, _ in requests:
+        waiting.kind = merging.kind(waiting.arrays, pads=limits.get("pads", False))
         batch.add(waiting)
     run_batch(batch, QueueLimits(**limits), counts or BatchCounts())
     return [reply.answer for _, reply in requests]
@@ -234,7 +236,7 @@ def test_a_reply_that_cannot_be_sent_leaves_the_others_theirs(caplog):
 def split(runner, values, most, **limits):
     """The batches of one request that is split, and its reply."""
     line = BatchQueue(QueueLimits(max_batch_rows=most, splits=True, **limits))
-    waiting, reply = task(runner, values)
+    waiting, reply = task(runner, values, pads=limits.get("pads", False))
     line.add(waiting, 0.0)
     return [line.take() for _ in range(len(line))], reply
 
@@ -292,8 +294,8 @@ def test_a_part_that_fails_during_the_run_of_another_takes_nobody_with_it():
 
 def test_parts_that_came_out_in_different_shapes_fail_their_request_only():
     runner = FakeRunner()
-    batches, reply = split(runner, [[1], [2], [3]], 2)
-    wide, wide_reply = task(runner, [[4, 5]])
+    batches, reply = split(runner, [[1], [2], [3]], 2, pads=True)
+    wide, wide_reply = task(runner, [[4, 5]], pads=True)
     batches[1].add(wide)
     for batch in batches:
         run_batch(batch, QueueLimits(pads=True), BatchCounts())

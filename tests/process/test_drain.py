@@ -9,10 +9,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.process.raw_http2 import RawClient
-from tests.process.transport import PATIENCE_S, UNARY, Gate, connect, serve
-
-CLIENTS = 8
-REFUSED = (grpc.StatusCode.UNAVAILABLE, "The server is shutting down.")
+from tests.process.transport import PATIENCE_S, UNARY, Gate, serve
+from tests.transport.draining import REFUSED, drain_while_many_call, draining, ended
 
 
 @pytest.fixture
@@ -20,39 +18,6 @@ def gate():
     gate = Gate()
     yield gate
     gate.open()
-
-
-def draining(transport, grace_s=PATIENCE_S):
-    thread = threading.Thread(target=transport.server.drain, args=(grace_s,))
-    thread.start()
-    return thread
-
-
-def ended(thread):
-    thread.join(PATIENCE_S)
-    return not thread.is_alive()
-
-
-class Client(threading.Thread):
-    """Calls one after the other, until one of them is refused."""
-
-    def __init__(self, number, address, busy):
-        super().__init__()
-        self._number, self._address, self._busy = number, address, busy
-        self.answered, self.wrong, self.refusal = [], [], None
-
-    def run(self):
-        with connect(self._address) as channel:
-            call = channel.unary_unary(UNARY)
-            while self.refusal is None:
-                request = b"%d/%d" % (self._number, len(self.answered))
-                try:
-                    reply = call(request, timeout=PATIENCE_S)
-                except grpc.RpcError as error:
-                    self.refusal = error.code()
-                    return
-                (self.answered if reply == request[::-1] else self.wrong).append(request)
-                self._busy.release()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -64,27 +29,17 @@ def test_while_many_clients_call_each_call_is_answered_or_unavailable(workers, c
         run[request] += 1
         return request[::-1]
 
-    busy = threading.Semaphore(0)
     with serve(reverse, worker_threads=workers) as transport:
-        clients = [Client(number, transport.address, busy) for number in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        for _ in range(calls_before):
-            assert busy.acquire(timeout=PATIENCE_S)
-        assert ended(draining(transport))
-        for client in clients:
-            assert ended(client)
-    assert [client.wrong for client in clients] == [[]] * CLIENTS
-    assert {client.refusal for client in clients} == {grpc.StatusCode.UNAVAILABLE}
+        answered = drain_while_many_call(transport.server, transport.address, calls_before)
     # What ran was told, and ran once.
-    assert run == collections.Counter(request for client in clients for request in client.answered)
+    assert run == collections.Counter(answered)
 
 
 def test_a_call_in_flight_ends_with_its_answer(gate):
     with serve(gate) as transport:
         call = transport.begin(b"slow")
         gate.await_arrival()
-        drain = draining(transport)
+        drain = draining(transport.server)
         await_refusals(transport)
         gate.open()
         assert call.result(PATIENCE_S) == b"slow"
@@ -97,7 +52,7 @@ def test_a_call_that_waits_for_a_thread_ends_with_its_answer(gate):
         gate.await_arrival()
         second = transport.begin(b"second")
         assert health_of(transport) == health_pb2.HealthCheckResponse.NOT_SERVING  # The second has arrived before it.
-        drain = draining(transport)
+        drain = draining(transport.server)
         await_refusals(transport)
         gate.open()
         assert [first.result(PATIENCE_S), second.result(PATIENCE_S)] == [b"first", b"second"]
@@ -122,7 +77,7 @@ def test_a_call_that_outlasts_the_grace_is_cut(gate, grace_s):
     with serve(gate) as transport:
         call = transport.begin()
         gate.await_arrival()
-        assert ended(draining(transport, grace_s))
+        assert ended(draining(transport.server, grace_s))
         assert call.exception(PATIENCE_S).code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -131,7 +86,7 @@ def test_a_grace_without_end_is_one(gate, grace_s):
     with serve(gate) as transport:
         call = transport.begin()
         gate.await_arrival()
-        drain = draining(transport, grace_s)
+        drain = draining(transport.server, grace_s)
         await_refusals(transport)
         gate.open()
         assert call.result(PATIENCE_S) == b""
@@ -146,7 +101,7 @@ def test_open_streams_hold_up_no_drain():
         questions = Held([reflection_pb2.ServerReflectionRequest(list_services="")])
         answers = reflection_pb2_grpc.ServerReflectionStub(transport.channel).ServerReflectionInfo(questions)
         assert next(answers).HasField("list_services_response")
-        assert ended(draining(transport))
+        assert ended(draining(transport.server))
         assert [response.status for response in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
         with pytest.raises(grpc.RpcError):
             next(answers)
@@ -158,7 +113,7 @@ def test_a_client_that_does_not_read_its_watch_holds_up_a_drain_no_longer_than_t
         client = RawClient(transport.port, window_bytes=0)
         client.call("/grpc.health.v1.Health/Watch", b"")
         assert health_of(transport) == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert ended(draining(transport, 0.2))
+        assert ended(draining(transport.server, 0.2))
         client.close()
 
 
@@ -167,13 +122,13 @@ def test_a_client_that_never_sends_its_message_holds_up_a_drain_no_longer_than_t
         client = RawClient(transport.port)
         client.begin(UNARY)
         assert transport.call(b"after it") == b"after it"
-        assert ended(draining(transport, 0.2))
+        assert ended(draining(transport.server, 0.2))
         client.close()
 
 
 def test_a_stopped_server_can_be_stopped_again():
     with serve() as transport:
-        assert ended(draining(transport))
+        assert ended(draining(transport.server))
         transport.server.stop()
 
 

@@ -13,10 +13,8 @@ from servable.transport.lanes import Lanes
 from servable.transport.refusals import Refusals
 from tests.process.raw_http2 import RawClient
 from tests.process.transport import PATIENCE_S, UNARY, Gate, connect
+from tests.transport.draining import REFUSED, drain_while_many_call, draining, ended
 from tests.transport.serving import PUBLIC, Keeper, serve, serve_methods
-
-CLIENTS = 8
-REFUSED = (grpc.StatusCode.UNAVAILABLE, "The server is shutting down.")
 
 
 @pytest.fixture
@@ -24,39 +22,6 @@ def gate():
     gate = Gate()
     yield gate
     gate.open()
-
-
-def draining(server, grace_s=PATIENCE_S):
-    thread = threading.Thread(target=server.drain, args=(grace_s,))
-    thread.start()
-    return thread
-
-
-def ended(thread):
-    thread.join(PATIENCE_S)
-    return not thread.is_alive()
-
-
-class Client(threading.Thread):
-    """Calls one after the other, until one of them is refused."""
-
-    def __init__(self, number, address, busy):
-        super().__init__()
-        self._number, self._address, self._busy = number, address, busy
-        self.answered, self.wrong, self.refusal = [], [], None
-
-    def run(self):
-        with connect(self._address) as channel:
-            call = channel.unary_unary(UNARY)
-            while self.refusal is None:
-                request = b"%d/%d" % (self._number, len(self.answered))
-                try:
-                    reply = call(request, timeout=PATIENCE_S)
-                except grpc.RpcError as error:
-                    self.refusal = error.code()
-                    return
-                (self.answered if reply == request[::-1] else self.wrong).append(request)
-                self._busy.release()
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -68,20 +33,10 @@ def test_while_many_clients_call_each_call_is_answered_or_unavailable(count, cal
         run[request] += 1
         reply.send(request[::-1])
 
-    busy = threading.Semaphore(0)
     with serve(reverse, count=count) as server:
-        clients = [Client(number, server.address, busy) for number in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        for _ in range(calls_before):
-            assert busy.acquire(timeout=PATIENCE_S)
-        assert ended(draining(server))
-        for client in clients:
-            assert ended(client)
-    assert [client.wrong for client in clients] == [[]] * CLIENTS
-    assert {client.refusal for client in clients} == {grpc.StatusCode.UNAVAILABLE}
+        answered = drain_while_many_call(server, server.address, calls_before)
     # What ran was told, and ran once.
-    assert run == collections.Counter(request for client in clients for request in client.answered)
+    assert run == collections.Counter(answered)
 
 
 def test_a_kept_call_ends_with_its_answer():

@@ -61,10 +61,16 @@ def test_calls_that_came_while_the_lane_was_busy_are_run_together():
 
 
 def test_an_idle_lane_is_idle_once():
-    idle = []
-    with serve(on_idle=lambda: idle.append(1)) as server:
+    idle, is_idle = [], threading.Event()
+
+    def note():
+        idle.append(1)
+        is_idle.set()
+
+    with serve(on_idle=note) as server:
         assert server.call(b"1") == b"1"
         assert server.call(b"2") == b"2"
+        assert is_idle.wait(PATIENCE_S)
     # Ended lanes say nothing more. The second call may have come before the lane was idle after the first.
     assert 1 <= len(idle) <= 2
 

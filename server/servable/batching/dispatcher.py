@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from typing import TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from servable import requests
 from servable.batching import merging
@@ -17,11 +18,28 @@ from servable.batching.tasks import Task, Unprepared, fail, send, unforeseen
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument, ServingError
 from servable.methods import Reply
-from servable.requests import Fetched, Steps
+from servable.requests import Fetched, Run, Steps
 from servable.routing import Runner, Servable
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """Where the runs of a target are done, and what is known of each.
+
+    Attributes:
+        runner: What runs them; not kept here, since whoever made it may drop it.
+        line: Where they wait for a batch; None if they are not batched.
+        rows: The rows of each.
+        kind: See merging.kind.
+    """
+
+    runner: ref[Runner]
+    line: BatchLine | None = None
+    rows: int = 0
+    kind: object = None
 
 
 class Dispatcher:
@@ -65,23 +83,26 @@ class Dispatcher:
 
     def _begin(self, steps: Steps, time_left_s: float | None, reply: Reply) -> BatchLine | None:
         run = next(steps)
-        servable = run.servable
-        runner, limits = servable.ready_runner(run.feeds, run.fetches), servable.queue_limits
-        if runner is not None and limits is None and runner.is_quick:
+        placement: _Placement | None = run.target.placement
+        runner = None if placement is None else placement.runner()
+        if placement is None or runner is None:
+            runner = run.target.servable.ready_runner(run.target.feeds, run.target.fetches)
+            if runner is None:
+                ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
+                self._post(run.target.servable, Unprepared(steps, reply, ends_at_s, run, self._go_on))
+                return None
+            placement = self._place(run, runner)
+        line = placement.line
+        if line is None and runner.is_quick:
             results = runner.run(run.arrays, time_left_s)
             send(reply, requests.finish(steps, Fetched(results, runner.fetch_dtypes)))
             return None
         ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
-        if runner is None:
-            self._post(servable, Unprepared(steps, reply, ends_at_s, run, self._go_on))
+        task = Task(steps, reply, ends_at_s, runner, run.arrays, placement.rows, placement.kind)
+        if line is None:
+            self._post(run.target.servable, task)
             return None
-        task = Task(steps, reply, ends_at_s, runner, run.arrays)
-        if limits is None:
-            self._post(servable, task)
-            return None
-        self._check(task, limits)
-        line = self._batch_line(runner, limits)
-        is_quick = runner.is_quick and not limits.timeout_s
+        is_quick = runner.is_quick and not line.waits
         is_full = self._scheduler.add(line, task, wakes=not is_quick)
         if not is_quick:
             return None
@@ -90,14 +111,14 @@ class Dispatcher:
             self._scheduler.run_here(line)
         return line
 
-    def _go_on(self, task: Task, servable: Servable) -> None:
+    def _go_on(self, task: Task, run: Run) -> None:
         """What was prepared on a thread of the scheduler runs right there, or is batched."""
-        limits = servable.queue_limits
-        if limits is None:
+        placement = self._place(run, task.runner)
+        if placement.line is None:
             task.run()
             return
-        self._check(task, limits)
-        self._scheduler.add(self._batch_line(task.runner, limits), task)
+        task.rows, task.kind = placement.rows, placement.kind
+        self._scheduler.add(placement.line, task)
 
     def _post(self, servable: Servable, task: Task | Unprepared) -> None:
         line = self._job_lines.get(servable)
@@ -105,16 +126,24 @@ class Dispatcher:
             line = self._add_line(self._job_lines, servable, lambda: JobLine(self._threads_per_model))
         self._scheduler.add(line, task)
 
-    def _check(self, task: Task, limits: QueueLimits) -> None:
-        """Refuse what could fail its neighbours in a batch; count the rows of the rest."""
-        task.rows = merging.count_rows(task.arrays)
-        if task.rows > limits.max_task_rows:
-            raise InvalidArgument(
-                f"Task size {task.rows} is larger than maximum input batch size {limits.max_task_rows}"
-            )
-        if limits.pads:
-            merging.check_paddable(task.arrays)
-        task.runner.check(task.arrays)
+    def _place(self, run: Run, runner: Runner) -> _Placement:
+        """Find where a run waits; refuse what could fail its neighbours there."""
+        limits, arrays = run.target.servable.queue_limits, run.arrays
+        if limits is None:
+            placement = _Placement(ref(runner))
+        else:
+            rows = merging.count_rows(arrays)
+            if rows > limits.max_task_rows:
+                raise InvalidArgument(
+                    f"Task size {rows} is larger than maximum input batch size {limits.max_task_rows}"
+                )
+            if limits.pads:
+                merging.check_paddable(arrays)
+            runner.check(arrays)
+            kind = merging.kind(arrays, pads=limits.pads)
+            placement = _Placement(ref(runner), self._batch_line(runner, limits), rows, kind)
+        run.target.placement = placement
+        return placement
 
     def _batch_line(self, runner: Runner, limits: QueueLimits) -> BatchLine:
         line = self._batch_lines.get(runner)

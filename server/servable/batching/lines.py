@@ -83,10 +83,15 @@ class JobLine:
 
 
 class BatchLine(BatchQueue):
-    """Requests of one runner that run in batches."""
+    """Requests of one runner that run in batches.
+
+    Attributes:
+        waits: Whether a batch that is not full waits for more.
+    """
 
     def __init__(self, limits: QueueLimits, counts: BatchCounts) -> None:
         super().__init__(limits)
+        self.waits = bool(limits.timeout_s)
         self.in_flight, self.max_in_flight = 0, limits.batches_at_once or sys.maxsize
         self._counts = counts
 

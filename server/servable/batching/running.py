@@ -30,7 +30,7 @@ def run_batch(batch: Batch, limits: QueueLimits, counts: BatchCounts) -> None:
     """
     members, now_s = batch.members, time.monotonic()
     counts.note_batch(batch.cut, [member.rows for member in members], [now_s - member.queued_s for member in members])
-    for group in _group(_drop_late(members), pads=limits.pads):
+    for group in _group(_drop_late(members)):
         error = _attempt(group, limits, counts)
         if error is not None:
             _settle(group, error, limits, counts)
@@ -78,13 +78,13 @@ def _drop_late(members: Iterable[Member]) -> list[Member]:
     return wanted
 
 
-def _group(members: Sequence[Member], *, pads: bool) -> Iterable[Sequence[Member]]:
+def _group(members: Sequence[Member]) -> Iterable[Sequence[Member]]:
     """Those that can be merged. Nearly always all of them, so a list is enough to tell the kinds apart."""
     if len(members) == 1:
         return [members]
     groups: list[tuple[object, list[Member]]] = []
     for member in members:
-        kind = merging.kind(member.arrays, pads=pads)
+        kind = member.kind
         for known, group in groups:
             if kind is not None and kind == known:
                 group.append(member)

@@ -16,7 +16,7 @@ from servable.batching.merging import Array
 from servable.errors import Cancelled, DeadlineExceeded, Internal, ServingError
 from servable.methods import Reply
 from servable.requests import Fetched, Run, Steps
-from servable.routing import Runner, Servable
+from servable.routing import Runner
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Member(Protocol):
         runner: What is to run.
         arrays: What is to be fed, one array for each feed.
         rows: The size of dimension 0 of each array.
+        kind: What it must have in common with others to be run with them; see merging.kind.
         ends_at_s: When its caller stops waiting (time.monotonic); None: never.
         queued_s: Since when it is queued (time.monotonic).
     """
@@ -35,6 +36,7 @@ class Member(Protocol):
     runner: Runner
     arrays: Sequence[Array]
     rows: int
+    kind: object
     ends_at_s: float | None
     queued_s: float
 
@@ -87,17 +89,17 @@ class Unprepared(Waiting):
 
     Attributes:
         needed: What it needs.
-        go_on: Sees to the task that it is then, and to its servable. What it raises is the answer.
+        go_on: Sees to the task that it is then. What it raises is the answer.
     """
 
     needed: Run
-    go_on: Callable[[Task, Servable], None]
+    go_on: Callable[[Task, Run], None]
 
     def run(self) -> None:
         """Make the runner and go on. Raises a ServingError if that is the answer."""
-        needed = self.needed
-        runner = needed.servable.runner(needed.feeds, needed.fetches)
-        self.go_on(Task(self.steps, self.reply, self.ends_at_s, runner, needed.arrays), needed.servable)
+        run, target = self.needed, self.needed.target
+        runner = target.servable.runner(target.feeds, target.fetches)
+        self.go_on(Task(self.steps, self.reply, self.ends_at_s, runner, run.arrays), run)
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +109,7 @@ class Task(Waiting):
     runner: Runner
     arrays: Sequence[Array]
     rows: int = 0
+    kind: object = None
     queued_s: float = 0.0
 
     def run(self) -> None:
@@ -133,7 +136,7 @@ class Task(Waiting):
         whole, start = _Whole(self, len(sizes)), 0
         for index, size in enumerate(sizes):
             arrays = [array[start : start + size] for array in self.arrays]
-            yield Part(whole, index, self.runner, arrays, size, self.ends_at_s)
+            yield Part(whole, index, self.runner, arrays, size, self.kind, self.ends_at_s)
             start += size
 
 
@@ -177,6 +180,7 @@ class Part:
     runner: Runner
     arrays: Sequence[Array]
     rows: int
+    kind: object
     ends_at_s: float | None
     queued_s: float = 0.0
 

@@ -9,6 +9,7 @@ may take FILL_LIMIT_BYTES at most, since a few bytes could otherwise claim all m
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ FILL_LIMIT_BYTES = 64 << 20
 STRING_CELL_BYTES = 24
 _MOST_BYTES_IN_A_CELL = 22
 _INT64_MAX = (1 << 63) - 1
+_TENSOR_CONTENT = 4
+_AS_IS_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_val": 12}
 
 
 class MalformedTensor(ValueError):
@@ -52,6 +55,28 @@ def decode(tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
     content = tensor.tensor_content
     flat = _read_content(content, dtype, count) if content else _read_values(tensor, dtype, count)
     return flat.reshape(shape)
+
+
+def is_as_is(field: int, number: int) -> bool:
+    """Whether a field of a TensorProto holds any values of a dtype as the array's own bytes, if it is packed.
+
+    Args:
+        field: The field's number.
+        number: The dtype in tensorflow.DataType.
+    """
+    dtype = dtypes.BY_NUMBER.get(number)
+    if dtype is None or dtype.is_string or sys.byteorder != "little":
+        return False
+    # Not every byte is a bool.
+    return dtype.number != wire.DT_BOOL if field == _TENSOR_CONTENT else field == _AS_IS_FIELDS.get(dtype.field)
+
+
+def may_be_as_is(tensor: wire.TensorProto) -> bool:
+    """Whether the bytes of a tensor may hold its values as the array's own; see `is_as_is`."""
+    dtype = dtypes.BY_NUMBER.get(tensor.dtype)
+    if dtype is None or dtype.is_string:
+        return False
+    return dtype.field in _AS_IS_FIELDS or len(tensor.tensor_content) > 0
 
 
 def _read_shape(proto: wire.TensorShapeProto) -> tuple[tuple[int, ...], int]:

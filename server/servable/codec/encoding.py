@@ -7,6 +7,7 @@ PredictResponseTensorSerializationOption).
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from servable.codec.dtypes import Dtype
 # one. A bool is a varint of one byte that is 0 or 1, which is how NumPy keeps it.
 _PACKED_AS_IS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "bool_val": 11, "dcomplex_val": 12}
 _LENGTH_DELIMITED = 2
+_IS_LITTLE_ENDIAN = sys.byteorder == "little"
 _FOUR_BITS = frozenset({wire.DT_INT4, wire.DT_UINT4})
 
 
@@ -46,6 +48,17 @@ def encode(array: np.ndarray[Any, Any], number: int, tensor: wire.TensorProto, *
         tensor.tensor_content = _join_strings(array) if dtype.is_string else _little_endian_bytes(array, dtype)
     else:
         _write_values(array, dtype, tensor)
+
+
+def is_as_is(number: int, *, as_content: bool) -> bool:
+    """Whether the values of a dtype travel as the array's own bytes, whatever they are.
+
+    Args:
+        number: The dtype in tensorflow.DataType.
+        as_content: As for `encode`.
+    """
+    dtype = dtypes.BY_NUMBER[number]
+    return _IS_LITTLE_ENDIAN and (not dtype.is_string if as_content else dtype.field in _PACKED_AS_IS)
 
 
 def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.TensorProto) -> None:

@@ -15,6 +15,8 @@ from servable.signatures import Signature
 
 # Output filters let callers choose sets of tensors. Each set keeps a pruned graph, so there is an end to them.
 MAX_RUNNERS = 128
+# A pruned graph of a frozen model has its weights in it, and twice: as constants, and as kernels want them.
+MAX_FROZEN_RUNNERS = 8
 
 _Key = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -23,8 +25,14 @@ class LoadedModel:
     """A routing.Servable on a TensorFlow session. Thread-safe."""
 
     def __init__(
-        self, session: GraphSession, signatures: Mapping[str, Signature], queue_limits: QueueLimits | None = None
+        self,
+        session: GraphSession,
+        signatures: Mapping[str, Signature],
+        queue_limits: QueueLimits | None = None,
+        *,
+        is_frozen: bool = False,
     ) -> None:
+        self._most_runners = MAX_FROZEN_RUNNERS if is_frozen else MAX_RUNNERS
         self.signatures = signatures
         self.queue_limits = queue_limits
         self._session = session
@@ -92,7 +100,7 @@ class LoadedModel:
 
     def _drop_unused(self) -> None:
         """Keep to the limit. Who takes a ready runner has no lock to move it to the end, so a mark saves it once."""
-        while len(self._runners) > MAX_RUNNERS:
+        while len(self._runners) > self._most_runners:
             key, oldest = self._runners.popitem(last=False)
             if oldest.was_used:
                 oldest.was_used = False

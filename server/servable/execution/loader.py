@@ -20,7 +20,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from servable import saved_model, signatures, wire
 from servable.config.batching import BatchingConfig
 from servable.errors import DataLoss, NotFound, ServingError, of_code
-from servable.execution import keras_copies, missing_ops, python_ops, session_overrides, stored_model
+from servable.execution import freezing, keras_copies, missing_ops, python_ops, session_overrides, stored_model
 from servable.execution.graph_import import Import, ImportWhole, best_import
 from servable.execution.graph_session import GraphSession, endpoint, translate
 from servable.execution.loaded_model import LoadedModel
@@ -43,6 +43,7 @@ class SavedModelLoader:
         imports: How graphs are imported; None for the best way that this TensorFlow has. Runs that check shapes need
             a way of their own.
         batching: How requests are batched; None if they are not.
+        freeze_up_to_bytes: How much the variables of a model may take for it to be frozen; see freezing.
     """
 
     tags: Sequence[str] = ("serve",)
@@ -50,6 +51,7 @@ class SavedModelLoader:
     runs: Runs | None = None
     imports: Import | None = None
     batching: BatchingConfig | None = None
+    freeze_up_to_bytes: int = 0
 
     def __call__(self, directory: Path) -> LoadedModel:
         """Load the model of a version directory.
@@ -63,15 +65,20 @@ class SavedModelLoader:
         prepared = {
             key: signatures.prepare(key, definition) for key, definition in saved_model.signatures(meta_graph).items()
         }
-        session = self._open(stored, directory)
+        graph = _select_graph(stored, directory)
+        frozen = self._freeze(graph, stored, directory)
+        session = self._open(frozen or graph, stored, directory)
+        is_frozen = frozen is not None
         # Restoring takes the most memory of a load: not beside the stored graph.
-        del stored
+        del stored, graph, frozen
         try:
-            _initialise(session, meta_graph, directory)
+            if not is_frozen:
+                _restore(session, meta_graph, directory)
+            _run_init_op(session, meta_graph, directory)
         except BaseException:
             session.close()
             raise
-        return LoadedModel(session, prepared, limits)
+        return LoadedModel(session, prepared, limits, is_frozen=is_frozen)
 
     def _read(self, directory: Path) -> StoredModel:
         try:
@@ -83,10 +90,26 @@ class SavedModelLoader:
                 error, f"{directory} has the tag sets {error.hints['tag_sets']}; --saved_model_tags chooses one."
             ) from error
 
-    def _open(self, stored: StoredModel, directory: Path) -> GraphSession:
+    def _freeze(self, graph: StoredGraph, stored: StoredModel, directory: Path) -> StoredGraph | None:
+        if not self.freeze_up_to_bytes:
+            return None
+
+        def open_restored(restoring: StoredGraph) -> GraphSession:
+            session = self._open(restoring, stored, directory)
+            try:
+                _restore(session, stored.meta_graph, directory)
+            except BaseException:
+                session.close()
+                raise
+            return session
+
+        return freezing.freeze(
+            graph, stored.served_operations(), stored.restored_operations(), self.freeze_up_to_bytes, open_restored
+        )
+
+    def _open(self, graph: StoredGraph, stored: StoredModel, directory: Path) -> GraphSession:
         runs = self.runs or best_runs()
         config = session_overrides.config_for(self.config, directory)
-        graph = _select_graph(stored, directory)
         try:
             return GraphSession(self._import_graph(graph, stored, runs), config, runs, graph.ops)
         except (tf.errors.OpError, ValueError) as error:
@@ -130,24 +153,14 @@ def _explain_import(error: ServingError, stored: StoredModel, directory: Path) -
     )
 
 
-def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
-    assets = saved_model.asset_feeds(meta_graph, directory)
-    _restore(session, meta_graph.saver_def, directory, assets)
-    init_op = saved_model.init_op_name(meta_graph)
-    if init_op is not None:
-        try:
-            session.run_once(init_op, assets)
-        except ServingError as error:
-            raise _explain(error, f"The init op {init_op} of {directory} failed. Are all its assets there?") from error
-
-
-def _restore(session: GraphSession, saver: wire.SaverDef, directory: Path, assets: dict[str, str]) -> None:
-    prefix = directory / saved_model.VARIABLES_PREFIX
+def _restore(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
+    saver, prefix = meta_graph.saver_def, directory / saved_model.VARIABLES_PREFIX
     if not prefix.with_name(prefix.name + ".index").exists():
         _log.info("%s has no variables; nothing is restored", directory)
         return
     if not saver.restore_op_name:
         return
+    assets = saved_model.asset_feeds(meta_graph, directory)
     try:
         session.run_once(saver.restore_op_name, {**assets, saver.filename_tensor_name: str(prefix)})
     except ServingError as error:
@@ -155,6 +168,16 @@ def _restore(session: GraphSession, saver: wire.SaverDef, directory: Path, asset
             error,
             f"The variables of {directory} cannot be restored: a file is missing, cut or damaged. Copy it again.",
         ) from error
+
+
+def _run_init_op(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
+    init_op = saved_model.init_op_name(meta_graph)
+    if init_op is None:
+        return
+    try:
+        session.run_once(init_op, saved_model.asset_feeds(meta_graph, directory))
+    except ServingError as error:
+        raise _explain(error, f"The init op {init_op} of {directory} failed. Are all its assets there?") from error
 
 
 def _explain(error: ServingError, advice: str) -> ServingError:

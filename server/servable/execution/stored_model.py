@@ -5,7 +5,7 @@ It must not know how a graph is imported or run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,16 +35,26 @@ class StoredModel:
 
     def named_operations(self) -> frozenset[str]:
         """Each operation that the model names: what signatures feed and fetch, restore, initialiser, assets."""
-        return frozenset(name_of(name) for name in self._names() if name)
+        return self.served_operations() | self.restored_operations()
 
-    def _names(self) -> Iterator[str]:
+    def served_operations(self) -> frozenset[str]:
+        """The operations that matter once variables are there: what signatures feed and fetch, initialiser, assets."""
+        return _operations(self._served_names())
+
+    def restored_operations(self) -> frozenset[str]:
+        """The operations that restore the variables: restore with its file name, assets."""
+        saver = self.meta_graph.saver_def
+        return _operations((saver.restore_op_name, saver.filename_tensor_name, *self._assets()))
+
+    def _served_names(self) -> Iterator[str]:
         for definition in self.meta_graph.signature_def.values():
             for tensor in (*definition.inputs.values(), *definition.outputs.values()):
                 yield from _tensor_names(tensor)
-        yield self.meta_graph.saver_def.restore_op_name
-        yield self.meta_graph.saver_def.filename_tensor_name
         yield saved_model.init_op_name(self.meta_graph) or ""
-        yield from saved_model.asset_feeds(self.meta_graph, self.directory)
+        yield from self._assets()
+
+    def _assets(self) -> Iterable[str]:
+        return saved_model.asset_feeds(self.meta_graph, self.directory)
 
     def fed_dtypes(self) -> dict[str, int]:
         """The tensorflow.DataType of each tensor that signatures feed, by its name as stored."""
@@ -81,6 +91,10 @@ def read(directory: Path, tags: Sequence[str]) -> StoredModel:
     stored = saved_model.read(directory, parse_text, parse_binary)
     meta_graph = saved_model.select_meta_graph(stored, tags)
     return StoredModel(meta_graph, graphs[list(stored.meta_graphs).index(meta_graph)], directory)
+
+
+def _operations(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name_of(name) for name in names if name)
 
 
 def _tensor_names(tensor: wire.TensorInfo) -> Iterator[str]:

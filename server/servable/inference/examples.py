@@ -8,7 +8,7 @@ from servable import wire
 from servable.codec.examples import EmptyInput, serialize_examples
 from servable.errors import InvalidArgument
 from servable.inference.outputs import Output, collect
-from servable.requests import Fetched, Run
+from servable.requests import Fetched, Run, Target
 from servable.routing import Handle, suggest
 from servable.signatures import Signature
 
@@ -47,5 +47,6 @@ def run(
         raise InvalidArgument(str(error)) from error
     # In the order that signatures have, so that APIs share a prepared run and a batch.
     fetches = sorted(fetches)
-    fetched = yield Run(handle.servable, tuple(sorted(feeds)), tuple(fetches), [serialized] * len(feeds))
+    target = Target(handle.servable, tuple(sorted(feeds)), tuple(fetches))
+    fetched = yield Run(target, [serialized] * len(feeds))
     return collect(fetches, fetched), len(serialized)

@@ -7,33 +7,36 @@ cc/saved_model/util.cc. The order of the checks is theirs, since only the first 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from servable import requests, wire
 from servable.codec import decoding, encoding
 from servable.errors import FailedPrecondition, Internal, InvalidArgument
-from servable.routing import Handle, Router, suggest
+from servable.inference.known_requests import KnownRequests, Lesson, Reading
+from servable.routing import Handle, Router, Routes, suggest
 from servable.signatures import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
+
+_Understood: TypeAlias = "tuple[Reading, Sequence[np.ndarray[Any, Any]], Lesson | None]"
+"""What a request asks for, its arrays, and what is to be learnt from it."""
 
 _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
 
-@dataclass(frozen=True, slots=True)
 class Predict:
-    """The Predict API. Safe to call from many threads.
+    """The Predict API. Safe to call from many threads."""
 
-    Attributes:
-        router: Finds the version.
-        as_content: Reply with `tensor_content` in place of typed fields.
-        check_method_name: Refuse signatures of another kind of method.
-    """
+    def __init__(self, router: Router, as_content: bool = False, check_method_name: bool = False) -> None:
+        """Answer requests.
 
-    router: Router
-    as_content: bool = False
-    check_method_name: bool = False
+        Args:
+            router: Finds the version.
+            as_content: Reply with `tensor_content` in place of typed fields.
+            check_method_name: Refuse signatures of another kind of method.
+        """
+        self._router = router
+        self._as_content, self._check_method_name = as_content, check_method_name
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a PredictRequest with a PredictResponse; see methods.Method."""
@@ -41,19 +44,44 @@ class Predict:
 
     def steps(self, request: bytes) -> requests.Steps:
         """A PredictRequest on its way; see requests.Steps."""
+        # No variable keeps the routes, or what was learnt under them: they hold the handles of all models.
+        reading, arrays, lesson = self._understand(request, self._router.routes)
+        fetched = yield requests.Run(reading.target, arrays)
+        if lesson is not None:
+            lesson.learn(reading)
+        replies = reading.replies
+        if replies is None:
+            return self._encode(reading, fetched)
+        reply = replies.make(fetched.arrays)
+        if reply is None:
+            reply = self._encode(reading, fetched)
+            replies.learn(reply, fetched, as_content=self._as_content)
+        return reply
+
+    def _understand(self, request: bytes, routes: Routes) -> _Understood:
+        known: KnownRequests | None = routes.notes.get(self)
+        if known is None:
+            # Of two threads that come first, one may learn in vain.
+            known = routes.notes[self] = KnownRequests()
+        found = known.find(request)
+        return self._read(request, routes, known) if found is None else (*found, None)
+
+    def _read(self, request: bytes, routes: Routes, known: KnownRequests) -> _Understood:
         message = requests.parse(wire.PredictRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
-        handle = self.router.resolve(message.model_spec)
+        handle = routes.resolve(message.model_spec)
         signature = self._find_signature(handle, requests.signature_key(message.model_spec))
         feeds, arrays = _read_inputs(signature, message)
         aliases = _select_outputs(signature, message.output_filter)
         fetches = tuple(signature.outputs[alias] for alias in aliases)
-        fetched = yield requests.Run(handle.servable, feeds, fetches, arrays)
+        reading = Reading(handle, signature, requests.Target(handle.servable, feeds, fetches), aliases)
+        return reading, arrays, known.expect(request, message.inputs, signature.inputs, arrays)
 
+    def _encode(self, reading: Reading, fetched: requests.Fetched) -> bytes:
         response = wire.PredictResponse()
-        requests.name_version(response.model_spec, handle, signature.key)
-        for alias, array, dtype in zip(aliases, fetched.arrays, fetched.dtypes, strict=True):
-            encoding.encode(array, dtype, response.outputs[alias], as_content=self.as_content)
+        requests.name_version(response.model_spec, reading.handle, reading.signature.key)
+        for alias, array, dtype in zip(reading.aliases, fetched.arrays, fetched.dtypes, strict=True):
+            encoding.encode(array, dtype, response.outputs[alias], as_content=self._as_content)
         return response.SerializeToString()
 
     def _find_signature(self, handle: Handle, key: str) -> Signature:
@@ -64,7 +92,7 @@ class Predict:
                 f'Serving signature key "{key}" not found.', suggest(key, signatures, "known_signatures")
             )
         method = signature.definition.method_name
-        if self.check_method_name and method not in _METHODS:
+        if self._check_method_name and method not in _METHODS:
             raise Internal(
                 f"Expected prediction signature method_name to be one of {{{', '.join(_METHODS)}}}. Was: {method}"
             )
@@ -81,7 +109,8 @@ def _read_inputs(
         if alias in sent:
             arrays.append(_decode(alias, sent[alias]))
         elif alias in signature.defaults:
-            arrays.append(signature.defaults[alias])
+            # TensorFlow takes it as it is, and some ops write into what they are given.
+            arrays.append(signature.defaults[alias].copy())
         else:
             raise InvalidArgument(
                 f"Signature input alias: {alias}(feed name: {name}) not found in request and no default value "

@@ -10,7 +10,7 @@ Source: grpcio's own server (grpc/_server.py) over its Cython layer, 1.66 to 1.8
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from grpc._cython import cygrpc
@@ -32,6 +32,14 @@ _ReceiveMessage = cygrpc.ReceiveMessageOperation
 _ReceiveClose = cygrpc.ReceiveCloseOnServerOperation
 
 
+class Status(NamedTuple):
+    """How a call ends: the code's number, the text in UTF-8."""
+
+    code: int
+    details: bytes
+    trailing_metadata: Sequence[tuple[str, bytes]]
+
+
 class Core:
     """The core of one server. Thread-safe once the server has started."""
 
@@ -51,31 +59,43 @@ class Core:
     def request_call(self, queue: Any, path: str, tag: Tag) -> bool:
         """Ask for the next call of a method; False when the server is shutting down and no call will come."""
         try:
-            _check(self._server.request_registered_call(queue, queue, path, tag))
+            error = self._server.request_registered_call(queue, queue, path, tag)
         except ValueError:
             return False
+        if error:
+            raise _refused(error)
         return True
 
 
 def receive_message(call: Any, tag: Tag) -> None:
     """Wait for the next message of a call: see `message`."""
-    _check(call.start_server_batch((_ReceiveMessage(0),), tag))
+    error = call.start_server_batch((_ReceiveMessage(0),), tag)
+    if error:
+        raise _refused(error)
 
 
 def receive_close(call: Any, tag: Tag) -> None:
     """Wait for the end of a call, be it answered or cancelled. Without this the core never ends it."""
-    _check(call.start_server_batch((_ReceiveClose(0),), tag))
+    error = call.start_server_batch((_ReceiveClose(0),), tag)
+    if error:
+        raise _refused(error)
 
 
-def send_message(call: Any, message: bytes, tag: Tag) -> None:
-    """End a call with its reply and the status OK."""
-    _check(call.start_server_batch((_SEND_NO_METADATA, _SendMessage(message, 0), _SEND_OK), tag))
+def send_message(call: Any, message: bytes, tag: Tag, *, and_close: bool) -> None:
+    """End a call with its reply and the status OK; with `and_close` the event comes when the call is over."""
+    send = (_SEND_NO_METADATA, _SendMessage(message, 0), _SEND_OK)
+    error = call.start_server_batch((*send, _ReceiveClose(0)) if and_close else send, tag)
+    if error:
+        raise _refused(error)
 
 
-def send_status(call: Any, code: int, details: bytes, trailing_metadata: Sequence[tuple[str, bytes]], tag: Tag) -> None:
-    """End a call with a status that is not OK."""
-    status = cygrpc.SendStatusFromServerOperation(tuple(trailing_metadata), code, details, 0)
-    _check(call.start_server_batch((_SEND_NO_METADATA, status), tag))
+def send_status(call: Any, status: Status, tag: Tag, *, and_close: bool) -> None:
+    """End a call with a status that is not OK; `and_close` as for `send_message`."""
+    metadata = tuple(status.trailing_metadata)
+    send = (_SEND_NO_METADATA, cygrpc.SendStatusFromServerOperation(metadata, status.code, status.details, 0))
+    error = call.start_server_batch((*send, _ReceiveClose(0)) if and_close else send, tag)
+    if error:
+        raise _refused(error)
 
 
 def message(event: Event) -> bytes | None:
@@ -90,6 +110,5 @@ def deadline_s(event: Event) -> float:
     return deadline
 
 
-def _check(error: int) -> None:
-    if error:
-        raise RuntimeError(f"gRPC's core refused an operation with error {error}")
+def _refused(error: int) -> RuntimeError:
+    return RuntimeError(f"gRPC's core refused an operation with error {error}")

@@ -1,8 +1,8 @@
 """One lane: a queue of gRPC's core and the thread that takes each of its calls from the socket to the reply.
 
-The Python around a call is what it costs, so little is done here: four events for each call (it came, its message, its
-end, the reply is out), each of which calls the function that its operation was started with. Must not know what the
-methods do.
+The Python around a call is what it costs, so little is done here: three events for each call (it came, its message, the
+reply is out and the call over), each of which calls the function that its operation was started with. A call that is
+kept for a while has a fourth, which tells its end early if the client cancels it. Must not know what the methods do.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ _log = logging.getLogger(__name__)
 
 # A call without a deadline has one some 290 years after 1970.
 _NO_DEADLINE_S = 9e9
+# Calls that are kept are watched when the lane is idle, which a lane that is busy may never be.
+_MOST_UNWATCHED = 256
+# A method that takes longer has held up the calls behind it.
+_SLOW_S = 1e-3
 # Calls of a method that the core may put in the queue before the lane has looked at the first of them.
 _OUTSTANDING = 4
 
@@ -53,6 +57,8 @@ class Lane:
         self.refusals = refusals
         self.refusing = self.busy = self.handed_over = False
         self.expected = 0
+        self._unwatched: list[_CallReply] = []
+        self._behind_until_s = 0.0
 
     def start(self) -> None:
         """Take calls; once the server has started."""
@@ -67,9 +73,24 @@ class Lane:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def called(self) -> None:
+    def is_behind(self) -> bool:
+        """Whether the calls that come now may have waited for some time."""
+        if self._behind_until_s and time.monotonic() > self._behind_until_s:
+            self._behind_until_s = 0.0
+        return self._behind_until_s > 0
+
+    def called(self, reply: _CallReply, called_at_s: float) -> None:
         """Take note that a method has been called and has returned."""
+        now_s = time.monotonic()
+        if now_s - called_at_s > _SLOW_S:
+            # It may take as long to see all that came meanwhile.
+            self._behind_until_s = now_s + (now_s - called_at_s)
         self.handed_over = self._on_idle is not None
+        if reply.is_kept():
+            # Most of these are answered as soon as the lane is idle.
+            self._unwatched.append(reply)
+            if not self.handed_over or len(self._unwatched) >= _MOST_UNWATCHED:
+                self._watch()
         self.rest()
 
     def rest(self) -> None:
@@ -79,19 +100,19 @@ class Lane:
         self.busy = False
 
     def _serve(self) -> None:
-        poll, take = self._queue.poll, self._take
+        poll = self._queue.poll
         while self.expected:
-            # No variable keeps an event: it holds a request or a reply, and the next one may come tomorrow.
-            take(poll(core.NOW if self.handed_over else None))
-
-    def _take(self, event: Event) -> None:
-        try:
-            if event.tag is not None:
-                event.tag(event)
-            else:
-                self._idle()
-        except Exception:
-            _log.exception("A lane failed in an unforeseen way, and goes on")
+            event = poll(core.NOW if self.handed_over else None)
+            tag = event.tag
+            try:
+                if tag is not None:
+                    tag(event)
+                else:
+                    self._idle()
+            except Exception:
+                _log.exception("A lane failed in an unforeseen way, and goes on")
+            # They hold a request or a reply, and the next one may come tomorrow.
+            del event, tag
 
     def _idle(self) -> None:
         self.handed_over = False
@@ -100,7 +121,13 @@ class Lane:
             if self._on_idle is not None:
                 self._on_idle()
         finally:
+            self._watch()
             self.rest()
+
+    def _watch(self) -> None:
+        unwatched, self._unwatched = self._unwatched, []
+        for reply in unwatched:
+            reply.watch()
 
 
 class _Door:
@@ -124,9 +151,9 @@ class _Door:
         self.open()
         call = event.call
         reply = _CallReply(lane, self, call, core.deadline_s(event))
-        # Before the message, so that a call that was cancelled while it waited is known to be before it runs. Together
-        # with the reply it would save an event, and 3 to 8 % of an echo's cost.
-        core.receive_close(call, reply.end)
+        if lane.is_behind():
+            # Before the message, so that a call that was cancelled while it waited is known to be before it runs.
+            reply.watch()
         if lane.refusing:
             lane.refusals.note()
             reply.fail(shutting_down())
@@ -137,33 +164,61 @@ class _Door:
 class _CallReply:
     """The Reply of a call on a lane. Holds the core's call only while it can be answered."""
 
-    __slots__ = ("_call", "_deadline_s", "_door", "_lane")
+    __slots__ = ("_call", "_deadline_s", "_door", "_lane", "_unclosed")
 
     def __init__(self, lane: Lane, door: _Door, call: object, deadline_s: float) -> None:
         self._lane, self._door = lane, door
         self._call: object | None = call
         self._deadline_s = deadline_s
+        # Whoever takes it asks for the call's end, be it with the answer or before it. They may be two threads, and to
+        # pop is one step.
+        self._unclosed = [True]
 
     def is_active(self) -> bool:
         return self._call is not None and time.time() < self._deadline_s
 
     def send(self, message: bytes) -> None:
-        call = self._call
-        if call is not None:
-            core.send_message(call, message, _ignore)
-            self._call = None
+        self._answer(core.send_message, message)
 
     def fail(self, error: ServingError) -> None:
+        self._answer(
+            core.send_status, core.Status(error.code, status.message_bytes(error), status.trailing_metadata(error))
+        )
+
+    def _answer(self, send: Callable[..., None], answer: object) -> None:
         call = self._call
-        if call is not None:
-            core.send_status(call, error.code, status.message_bytes(error), status.trailing_metadata(error), _ignore)
-            self._call = None
+        if call is None:
+            return
+        and_close = self._takes_close()
+        try:
+            send(call, answer, self.end if and_close else _ignore, and_close=and_close)
+        except BaseException:
+            if and_close:
+                self._unclosed.append(True)
+            raise
+        self._call = None
+
+    def is_kept(self) -> bool:
+        """Whether it is not answered yet."""
+        return self._call is not None
+
+    def watch(self) -> None:
+        """Hear of the call's end as soon as it is over, even if that is before the answer."""
+        call = self._call
+        if call is not None and self._takes_close():
+            core.receive_close(call, self.end)
+
+    def _takes_close(self) -> bool:
+        try:
+            return self._unclosed.pop()
+        except IndexError:
+            return False
 
     def run(self, event: Event) -> None:
         """The message has come: call the method, unless nobody waits.
 
-        A cancellation whose event is still behind this one in the queue is not seen, so what is slow keeps its reply
-        and asks it again before it begins.
+        A call that is not watched yet may have been cancelled, so what is slow keeps its reply and asks it before it
+        begins.
         """
         request = core.message(event)
         if request is None:
@@ -180,12 +235,13 @@ class _CallReply:
                 return
         lane = self._lane
         lane.busy = True
+        called_at_s = time.monotonic()
         try:
             self._door.method(request, time_left_s, self)
         except Exception as error:
             tell(self, error, self._door.path)
         finally:
-            lane.called()
+            lane.called(self, called_at_s)
 
     def end(self, _event: Event) -> None:
         """The call is over, answered or cancelled."""

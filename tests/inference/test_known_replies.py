@@ -1,0 +1,244 @@
+"""A reply that is made by the pattern of an earlier one is the reply that would have been made anew."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from servable import wire
+from servable.codec import dtypes, encoding
+from servable.inference.known_replies import KnownReplies
+from servable.requests import Fetched
+from tests.inference.asking import Model, ask, floats_request, model_routes, new_predict, plain_reply, quiet
+
+PROPERTIES = settings(max_examples=250, deadline=None, derandomize=True, database=None)
+TIMEOUT_S = 30.0
+TABLE = list(dtypes.BY_NUMBER.values())
+AS_IS = [dtype for dtype in TABLE if encoding.is_as_is(dtype.number, as_content=False)]
+FOUR_BITS = (wire.DT_INT4, wire.DT_UINT4)
+ALIASES = st.lists(st.sampled_from(["y", "scores", "", "größe", "a", "x" * 130]), min_size=1, max_size=4, unique=True)
+
+
+def reply_of(aliases, fetched, as_content):
+    """The reply that nothing was learnt for."""
+    response = wire.PredictResponse()
+    response.model_spec.name, response.model_spec.version.value = "m", 7
+    for alias, array, dtype in zip(aliases, fetched.arrays, fetched.dtypes, strict=True):
+        encoding.encode(array, dtype, response.outputs[alias], as_content=as_content)
+    return response.SerializeToString()
+
+
+@st.composite
+def arrays(draw, dtype):
+    """An array in C order, as TensorFlow gives it, of few different values."""
+    sizes = draw(st.lists(st.integers(1, 3), max_size=3) | st.lists(st.integers(0, 40), max_size=2))
+    count = math.prod(sizes)
+    if dtype.is_string:
+        texts = draw(st.lists(st.binary(max_size=9), min_size=1, max_size=3))
+        return np.array([texts[index % len(texts)] for index in range(count)], object).reshape(sizes)
+    codes = np.resize(
+        draw(st.lists(st.sampled_from([0, 1, 63, 127, 128, 255]), min_size=1)), count * dtype.numpy.itemsize
+    )
+    codes = codes.astype(np.uint8)
+    if dtype.number == wire.DT_BOOL:
+        codes %= 2
+    elif dtype.number in FOUR_BITS:
+        codes %= 8
+    array = codes.view(dtype.numpy).reshape(sizes)
+    return quiet(array) if array.size else array
+
+
+@st.composite
+def outputs(draw, chosen):
+    """What a model gave, in the same dtypes and mostly in the shapes of the time before."""
+    several, before = [], None
+    for _ in range(draw(st.integers(1, 4))):
+        if before is None or draw(st.integers(0, 3)) == 0:
+            before = [draw(arrays(dtype)) for dtype in chosen]
+        elif draw(st.booleans()):
+            before = [changed(draw, array) for array in before]
+        several.append(Fetched(before, [dtype.number for dtype in chosen]))
+    return several
+
+
+def changed(draw, array):
+    """An array of the same shape and dtype."""
+    if array.dtype == object or not array.size:
+        return array
+    if array.dtype == np.bool_:
+        return ~array
+    return np.roll(array.reshape(-1), draw(st.integers(0, 3))).reshape(array.shape)
+
+
+@PROPERTIES
+@given(aliases=ALIASES, as_content=st.booleans(), data=st.data())
+def test_any_outputs_of_any_shapes_make_the_same_reply(aliases, as_content, data):
+    """Of any dtypes, with repeats, scalars and arrays without elements."""
+    kinds = st.sampled_from(AS_IS) if data.draw(st.booleans()) else st.sampled_from(TABLE)
+    chosen = [data.draw(kinds) for _ in aliases]
+    known = KnownReplies(tuple(aliases))
+    for fetched in data.draw(outputs(chosen)):
+        expected = reply_of(aliases, fetched, as_content)
+        made = known.make(fetched.arrays)
+        event("made anew" if made is None else "made by a pattern")
+        if made is None:
+            known.learn(expected, fetched, as_content=as_content)
+            made = known.make(fetched.arrays)
+        assert made is None or plain_reply(made) == plain_reply(expected)
+
+
+@pytest.mark.parametrize("as_content", [False, True])
+@pytest.mark.parametrize("dtype", [dtype for dtype in TABLE if not dtype.is_string], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (200,)])
+def test_every_byte_of_every_dtype_comes_through(dtype, shape, as_content):
+    """A varint is not a byte: what is above 127 would break the message."""
+    known = KnownReplies(("y",))
+    count, size = int(np.prod(shape)), dtype.numpy.itemsize
+    for start in (0, 100, 200):
+        codes = np.resize((np.arange(256) + start) % 256, count * size).astype(np.uint8)
+        if dtype.number == wire.DT_BOOL:
+            codes %= 2
+        elif dtype.number in FOUR_BITS:
+            codes %= 8
+        elif dtype.number in (wire.DT_FLOAT, wire.DT_COMPLEX64):
+            codes[3::4] = 0x3F  # No NaN, whose bits may change on their way through Python.
+        fetched = Fetched([codes.view(dtype.numpy).reshape(shape)], [dtype.number])
+        expected = reply_of(["y"], fetched, as_content)
+        made = known.make(fetched.arrays)
+        assert made in (None, expected)
+        assert (made is not None) is (bool(start) and encoding.is_as_is(dtype.number, as_content=as_content))
+        known.learn(expected, fetched, as_content=as_content)
+
+
+def fetched_floats(*several):
+    return Fetched([np.array(values, np.float32) for values in several], [wire.DT_FLOAT] * len(several))
+
+
+def test_each_array_keeps_its_alias_whatever_the_order_of_the_reply():
+    """The order of a map on the wire is nobody's promise."""
+    first, second = fetched_floats([1], [2]), fetched_floats([3], [4])
+    forth, back = (ordered_reply(first, order) for order in ("ab", "ba"))
+    assert plain_reply(forth) == plain_reply(back)
+    assert forth != back
+    for reply in (forth, back):
+        known = KnownReplies(("a", "b"))
+        known.learn(reply, first, as_content=False)
+        assert plain_reply(known.make(second.arrays)) == plain_reply(reply_of(["a", "b"], second, False))
+
+
+def ordered_reply(fetched, order):
+    """The reply of outputs a and b, written in this order."""
+    parts = []
+    for alias in order:
+        index = "ab".index(alias)
+        one = Fetched(fetched.arrays[index : index + 1], fetched.dtypes[:1])
+        parts.append(reply_of(alias, one, False))
+    # What is said twice, the model spec, is merged.
+    return b"".join(parts)
+
+
+def test_equal_shapes_of_different_outputs_are_not_mixed_up():
+    known = KnownReplies(("a", "b"))
+    for several in (([1], [[2]]), ([[1]], [2]), ([1, 2], [3]), ([1], [2, 3])):
+        fetched = fetched_floats(*several)
+        assert known.make(fetched.arrays) is None
+        known.learn(reply_of("ab", fetched, False), fetched, as_content=False)
+        assert plain_reply(known.make(fetched.arrays)) == plain_reply(reply_of("ab", fetched, False))
+
+
+def test_shapes_without_end_are_not_all_learnt():
+    known = KnownReplies(("y",))
+    for size in range(1, 1000):
+        fetched = fetched_floats([size] * size)
+        known.learn(reply_of("y", fetched, False), fetched, as_content=False)
+    found = [size for size in range(1, 1000) if known.make(fetched_floats([1] * size).arrays) is not None]
+    assert 8 <= len(found) <= 100
+    # What came first stays.
+    assert found == list(range(1, len(found) + 1))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int32"])
+def test_a_reply_whose_values_are_no_copies_is_never_made_by_a_pattern(kind):
+    """Small numbers of one byte are their own varints, until a large one comes."""
+    known, number = KnownReplies(("y", "n")), {"uint8": wire.DT_UINT8, "int32": wire.DT_INT32}[kind]
+    for value in (1, 2, 200):
+        fetched = Fetched([np.float32([value]), np.array([value], kind)], [wire.DT_FLOAT, number])
+        assert known.make(fetched.arrays) is None
+        known.learn(reply_of(["y", "n"], fetched, False), fetched, as_content=False)
+
+
+@pytest.mark.parametrize("shapes", [[(2, 3), (3, 2), (6,), (1, 6)], [(1,), ()]])
+def test_one_output_of_as_many_values_in_another_shape_is_another_reply(shapes):
+    known = KnownReplies(("y",))
+    for shape in shapes:
+        fetched = Fetched([np.ones(shape, np.float32)], [wire.DT_FLOAT])
+        expected = reply_of("y", fetched, False)
+        assert known.make(fetched.arrays) is None
+        known.learn(expected, fetched, as_content=False)
+        assert known.make(fetched.arrays) == expected
+
+
+def test_a_reply_that_is_not_made_of_these_arrays_is_not_learnt():
+    """Whatever made it, for example in another byte order."""
+    known, fetched = KnownReplies(("y",)), fetched_floats([1, 2])
+    known.learn(reply_of("y", fetched_floats([2, 1]), False), fetched, as_content=False)
+    assert known.make(fetched.arrays) is None
+
+
+@pytest.mark.parametrize("layout", [np.transpose, np.asfortranarray, lambda array: array[::-1], lambda a: a[:, ::2]])
+def test_an_array_in_another_order_makes_its_reply(layout):
+    known, values = KnownReplies(("y",)), np.arange(16, dtype=np.float32).reshape(4, 4)
+    plain = Fetched([np.ascontiguousarray(layout(values))], [wire.DT_FLOAT])
+    expected = reply_of("y", plain, False)
+    known.learn(expected, plain, as_content=False)
+    assert known.make([layout(values)]) in (None, expected)
+
+
+@pytest.mark.parametrize("as_content", [False, True])
+def test_replies_of_a_model_are_the_same_from_the_second_one_on(as_content):
+    """Through Predict, with shapes that the values choose, two versions, and filters that are in no order."""
+    predict = new_predict(as_content=as_content)
+    for number in range(40):
+        for spec in ({"version": 1}, {"label": "old"}, {}, {"signature": "empty", "alias": ""}):
+            request = floats_request(number % 7, number % 3, number, **spec)
+            assert plain_reply(ask(predict, request)[1]) == plain_reply(
+                ask(new_predict(as_content=as_content), request)[1]
+            )
+
+
+def test_replies_name_who_answered():
+    """Requests of equal bytes but for the version, and outputs of equal shapes."""
+    predict = new_predict(model_routes(1, 2, 3, n=Model()))
+    told = set()
+    for _ in range(3):
+        for name, version in (("m", 1), ("m", 2), ("m", 3), ("n", 1)):
+            reply = wire.PredictResponse.FromString(ask(predict, floats_request(1, name=name, version=version))[1])
+            told.add((name, version) == (reply.model_spec.name, reply.model_spec.version.value))
+    assert told == {True}
+
+
+def test_many_threads_learn_and_make_at_once():
+    known, wrong, barrier = KnownReplies(("a", "b")), [], threading.Barrier(8)
+
+    def make_all(offset):
+        barrier.wait(TIMEOUT_S)
+        for step in range(300):
+            size = (step * 7 + offset) % 90 + 1
+            fetched = fetched_floats([offset] * size, [step])
+            expected = reply_of(["a", "b"], fetched, False)
+            made = known.make(fetched.arrays)
+            if made is None:
+                known.learn(expected, fetched, as_content=False)
+            elif plain_reply(made) != plain_reply(expected):
+                wrong.append((offset, step))
+
+    threads = [threading.Thread(target=make_all, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+        assert not thread.is_alive()
+    assert not wrong
