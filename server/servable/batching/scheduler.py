@@ -101,10 +101,7 @@ class Scheduler:
             job = self._take(line)
             if line in self._waiting:
                 self._wake()
-        self._run(line, job)
-        with self._lock:
-            if line in self._waiting:
-                self._wake()
+        self._run(line, job, is_ours=False)
 
     def _take(self, line: Line[Any]) -> Any:
         job = line.take()
@@ -124,7 +121,7 @@ class Scheduler:
             # It holds requests, and the next may come tomorrow.
             del found
 
-    def _run(self, line: Line[Any], job: Any) -> None:
+    def _run(self, line: Line[Any], job: Any, *, is_ours: bool = True) -> None:
         try:
             line.run(job)
         except Exception:
@@ -132,6 +129,8 @@ class Scheduler:
         finally:
             with self._lock:
                 line.in_flight -= 1
+                if not is_ours and line in self._waiting:
+                    self._wake()
 
     def _next(self) -> tuple[Line[Any], Any] | None:
         """The next job of the line that waited longest for a turn; None when all is over."""

@@ -38,6 +38,7 @@ class Lane:
         refusing: Whether calls are refused as they come; another thread sets it, once.
         refusals: Where refused calls are noted.
         expected: How many more events will decide whether the thread ends: calls asked for, calls not yet ended.
+        open_calls: How many calls have come and not ended.
         handed_over: Whether a method was called since the lane was last idle; kept only for `on_idle`.
     """
 
@@ -56,7 +57,7 @@ class Lane:
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self.refusals = refusals
         self.refusing = self.busy = self.handed_over = False
-        self.expected = 0
+        self.expected = self.open_calls = 0
         self._unwatched: list[_CallReply] = []
         self._behind_until_s = 0.0
 
@@ -85,13 +86,18 @@ class Lane:
         if now_s - called_at_s > _SLOW_S:
             # It may take as long to see all that came meanwhile.
             self._behind_until_s = now_s + (now_s - called_at_s)
-        self.handed_over = self._on_idle is not None
+        # With no other call there, the queue need not be asked: that would cost a lone call a third of its time.
+        is_idle = self.open_calls == 1
+        self.handed_over = self._on_idle is not None and not is_idle
         if reply.is_kept():
             # Most of these are answered as soon as the lane is idle.
             self._unwatched.append(reply)
-            if not self.handed_over or len(self._unwatched) >= _MOST_UNWATCHED:
+            if self._on_idle is None or len(self._unwatched) >= _MOST_UNWATCHED:
                 self._watch()
-        self.rest()
+        if self._on_idle is not None and is_idle:
+            self._idle()
+        else:
+            self.rest()
 
     def rest(self) -> None:
         """Take note that the thread is back at its queue."""
@@ -149,6 +155,7 @@ class _Door:
             return
         # This call is expected to end where it was expected to come, so the count stays.
         self.open()
+        lane.open_calls += 1
         call = event.call
         reply = _CallReply(lane, self, call, core.deadline_s(event))
         if lane.is_behind():
@@ -247,6 +254,7 @@ class _CallReply:
         """The call is over, answered or cancelled."""
         self._call = None
         self._lane.expected -= 1
+        self._lane.open_calls -= 1
 
 
 def _ignore(_event: Event) -> None:
