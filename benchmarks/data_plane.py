@@ -40,6 +40,10 @@ class Reply:
         """Always."""
         return True
 
+    def holds_up_others(self) -> bool:
+        """Nobody."""
+        return False
+
     def send(self, message: bytes) -> None:
         """Keep it."""
         self.message = message

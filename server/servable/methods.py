@@ -27,6 +27,9 @@ class Reply(Protocol):
     def is_active(self) -> bool:
         """Whether somebody still waits: not answered, not cancelled, and the deadline has not passed."""
 
+    def holds_up_others(self) -> bool:
+        """Whether others wait for the thread that the method was called on, or soon may."""
+
     def send(self, message: bytes) -> None:
         """Answer with the bytes of a reply; nothing happens if nobody waits any more."""
 

@@ -32,7 +32,11 @@ class Runner(Protocol):
 
     @property
     def is_quick(self) -> bool:
-        """Whether a run takes so little that to hand it to another thread would cost more; from what was measured."""
+        """Whether a run takes so little that a thread may do it that others wait for; from what was measured."""
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether a run takes so little that to hand it to another thread would take longer; from what was measured."""
 
     @property
     def fetch_dtypes(self) -> Sequence[int]:

@@ -17,11 +17,15 @@ TIMEOUT_S = 30.0
 class FakeReply:
     """Where one answer goes. Two answers are an error, told wherever the second one comes from and at `wait`."""
 
-    def __init__(self, active=True):
+    def __init__(self, active=True, in_the_way=False):
+        self.in_the_way = in_the_way
         self.active, self.answers, self._answered = active, [], threading.Event()
 
     def is_active(self):
         return self.active
+
+    def holds_up_others(self):
+        return self.in_the_way
 
     def send(self, message):
         self._answer(pickle.loads(message))
@@ -57,8 +61,8 @@ class FakeRunner:
 
     fetch_dtypes = (1,)
 
-    def __init__(self, function=None, *, quick=False, dtype=None):
-        self.is_quick, self.dtype = quick, dtype
+    def __init__(self, function=None, *, quick=False, tiny=None, dtype=None):
+        self.is_quick, self.is_tiny, self.dtype = quick, quick if tiny is None else tiny, dtype
         self.function = function or (lambda arrays: [arrays[0] * 2])
         self.runs, self.timeouts_s = [], []
 

@@ -135,6 +135,23 @@ def test_what_waited_too_long_for_a_thread_is_not_run(dispatcher):
     assert len(servable.its_runner.runs) == 2
 
 
+@pytest.mark.parametrize(
+    ("tiny", "in_the_way", "here"), [(False, False, True), (False, True, False), (True, True, True)]
+)
+def test_a_run_that_takes_longer_than_a_hand_over_leaves_the_thread_to_others(dispatcher, tiny, in_the_way, here):
+    threads = []
+
+    def note(arrays):
+        threads.append(threading.current_thread())
+        return [arrays[0] * 2]
+
+    servable = FakeServable(None, FakeRunner(note, quick=True, tiny=tiny))
+    reply = FakeReply(in_the_way=in_the_way)
+    assert dispatcher.begin(steps(servable, [1]), None, reply) is None
+    assert reply.wait() == [[2]]
+    assert (threads == [threading.current_thread()]) is here
+
+
 def test_quick_requests_wait_until_the_caller_has_no_more(dispatcher):
     servable = FakeServable(QueueLimits(), FakeRunner(quick=True))
     begun = [begin(dispatcher, servable, [number]) for number in range(3)]

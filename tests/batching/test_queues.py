@@ -165,3 +165,83 @@ def test_every_row_that_is_accepted_comes_out_once_and_in_order(rows, most, batc
     )
     fed = [tuple(row) for batch in given_out for member in batch.members for row in member.arrays[0].tolist()]
     assert fed == accepted
+
+
+def test_batches_get_smaller_until_no_run_takes_too_long():
+    line = queue(max_batch_rows=64, longest_run_s=0.1)
+    line.note_run(16, 0.4)
+    add(line, *[1] * 10)
+    assert take_all(line) == [[1] * 4, [1] * 4, [1] * 2]
+
+
+def test_batches_begin_small_and_double_as_long_as_runs_are_short():
+    line = queue(max_batch_rows=64, longest_run_s=0.1)
+    for most in (16, 32, 64, 64):
+        add(line, *[1] * 65)
+        assert take_all(line)[0] == [1] * most
+        line.note_run(most, 0.01)
+
+
+def test_batches_of_a_model_that_became_faster_grow_again():
+    line = queue(max_batch_rows=64, longest_run_s=0.1)
+    line.note_run(16, 0.2)
+    for rows in (8, 16, 32, 64):
+        line.note_run(rows, 0.01)
+    add(line, *[1] * 65)
+    assert take_all(line) == [[1] * 64, [1]]
+
+
+def test_small_batches_say_nothing_of_larger_ones():
+    line = queue(max_batch_rows=64, longest_run_s=0.1)
+    line.note_run(16, 0.2)
+    line.note_run(1, 0.01)
+    add(line, *[1] * 9)
+    assert take_all(line) == [[1] * 8, [1]]
+
+
+def test_a_request_of_more_rows_than_batches_get_runs_alone():
+    line = queue(max_batch_rows=64, longest_run_s=0.1)
+    line.note_run(64, 64.0)
+    add(line, 30, 1, 1)
+    assert take_all(line) == [[30], [1], [1]]
+
+
+def test_smaller_batches_leave_as_much_room_in_the_queue():
+    line = queue(max_batch_rows=4, max_batches=2, longest_run_s=0.1)
+    line.note_run(4, 1.0)
+    add(line, *[1] * 8)
+    with pytest.raises(Unavailable):
+        add(line, 1)
+    assert take_all(line) == [[1]] * 8
+    add(line, *[1] * 8)
+
+
+def test_with_a_file_no_run_is_too_long():
+    line = queue(max_batch_rows=64)
+    line.note_run(64, 100.0)
+    add(line, *[1] * 64)
+    assert take_all(line) == [[1] * 64]
+
+
+@given(
+    st.lists(
+        st.one_of(st.tuples(st.just("add"), st.integers(0, 8)), st.tuples(st.just("run"), st.floats(0.0, 1.0))),
+        max_size=60,
+    )
+)
+def test_whatever_runs_take_all_rows_come_out_once(steps):
+    line, rows_in, rows_out = queue(max_batch_rows=8, max_batches=3, longest_run_s=0.1), 0, 0
+    for step, value in steps:
+        if step == "add":
+            try:
+                add(line, value)
+            except Unavailable:
+                assert rows_in - rows_out + value > 8
+            else:
+                rows_in += value
+        elif len(line):
+            batch = line.take()
+            rows_out += batch.rows
+            line.note_run(batch.rows, value)
+    rows_out += sum(map(sum, take_all(line)))
+    assert rows_in == rows_out

@@ -50,7 +50,7 @@ def test_defaults_are_the_original_s():
 
 def test_without_a_file_one_batch_of_a_queue_runs_at_a_time():
     config = BatchingConfig()
-    assert config.limits == QueueLimits(1000, 1000, 0.0, 10, (), False, False, 1)
+    assert config.limits == QueueLimits(1000, 1000, 0.0, 10, (), False, False, 1, 0.03)
     assert (config.threads, config.thread_name) == (None, "model_server_batch_threads")
 
 

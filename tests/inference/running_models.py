@@ -11,7 +11,8 @@ class DoublingRunner:
     """Gives twice its first array for each fetch; remembers the rows of its runs. Takes one dtype only."""
 
     def __init__(self, fetches, quick, number):
-        self.is_quick, self.fetch_dtypes, self.rows = quick, [number] * len(fetches), []
+        self.is_quick = self.is_tiny = quick
+        self.fetch_dtypes, self.rows = [number] * len(fetches), []
         self._wanted = dtypes.BY_NUMBER[number].numpy
 
     def check(self, feeds):

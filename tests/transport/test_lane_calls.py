@@ -274,3 +274,21 @@ def test_a_client_that_goes_away_disturbs_nobody():
         for reply in keeper.replies:
             reply.send(b"ok")
         assert call.result(PATIENCE_S) == b"ok"
+
+
+def test_a_method_is_told_whether_others_are_there():
+    told, keeper = [], Keeper()
+
+    def ask(request, time_left_s, reply):
+        told.append(reply.holds_up_others())
+        keeper(request, time_left_s, reply)
+
+    with serve(ask) as server:
+        first = server.begin(b"1")
+        keeper.await_arrival()
+        second = server.begin(b"2")
+        keeper.await_arrival()
+        for reply in keeper.replies:
+            reply.send(b"")
+        assert [first.result(PATIENCE_S), second.result(PATIENCE_S)] == [b"", b""]
+    assert told == [False, True]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from servable.batching.counts import BatchCounts
 from servable.batching.queues import Batch, BatchQueue
@@ -14,6 +15,8 @@ from servable.config.batching import QueueLimits
 from servable.errors import ServingError
 
 JobT = TypeVar("JobT")
+
+_LONG_S: Final = 0.02
 
 
 class Line(Protocol[JobT]):
@@ -92,12 +95,19 @@ class BatchLine(BatchQueue):
     def __init__(self, limits: QueueLimits, counts: BatchCounts) -> None:
         super().__init__(limits)
         self.waits = bool(limits.timeout_s)
-        self.in_flight, self.max_in_flight = 0, limits.batches_at_once or sys.maxsize
+        self._at_once = limits.batches_at_once or sys.maxsize
+        self.in_flight, self.max_in_flight = 0, self._at_once
         self._counts = counts
 
     def run(self, job: Batch) -> None:
         """See Line."""
+        began_s = time.monotonic()
         run_batch(job, self._limits, self._counts)
+        took_s = time.monotonic() - began_s
+        self.note_run(job.rows, took_s)
+        if self._limits.longest_run_s is not None:
+            # One long run leaves cores idle while its requests are merged and answered; many short ones fill no batch.
+            self.max_in_flight = sys.maxsize if took_s > _LONG_S else self._at_once
 
     def refuse(self, job: Batch, error: ServingError) -> None:
         """See Line."""

@@ -7,11 +7,15 @@ without rows does not wait for others.
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from servable.batching.counts import Cut
 from servable.batching.tasks import Member, Task
 from servable.config.batching import QueueLimits
 from servable.errors import Unavailable
+
+# Where runs should not take too long, batches begin with so many rows at most, and double.
+_FIRST_ROWS: Final = 16
 
 
 class Batch:
@@ -44,6 +48,11 @@ class BatchQueue:
     def __init__(self, limits: QueueLimits) -> None:
         self._limits = limits
         self._batches: deque[Batch] = deque()
+        # How many rows a batch may have; fewer than the limits say until runs turn out to be short.
+        self._most_rows = limits.max_batch_rows
+        if limits.longest_run_s is not None:
+            self._most_rows = min(self._most_rows, _FIRST_ROWS)
+        self._rows = 0
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -66,18 +75,38 @@ class BatchQueue:
 
     def _add_whole(self, task: Task) -> None:
         limits, batches = self._limits, self._batches
-        if not batches or batches[-1].rows + task.rows > limits.max_batch_rows:
-            if len(batches) >= limits.max_batches:
+        if not batches or batches[-1].rows + task.rows > self._most_rows:
+            if len(batches) >= limits.max_batches and self._is_full(task.rows):
                 raise Unavailable(
                     "The batch scheduling queue to which this task was submitted is full; currently "
                     f"{len(batches)} batches enqueued and max_enqueued_batches is {limits.max_batches}"
                 )
             batches.append(Batch(task.queued_s))
         batches[-1].add(task)
+        self._rows += task.rows
+
+    def _is_full(self, rows: int) -> bool:
+        """Whether there is no room for more rows where there are as many batches as there may be."""
+        limits = self._limits
+        return limits.longest_run_s is None or self._rows + rows > limits.max_batches * limits.max_batch_rows
+
+    def note_run(self, rows: int, seconds: float) -> None:
+        """A batch of so many rows took so long: the next ones are made to take no longer than they should.
+
+        Where more rows make a run longer in proportion, they gain nothing; where they do not, few are too long.
+        """
+        longest_s = self._limits.longest_run_s
+        if longest_s is None or not rows:
+            return
+        if seconds > longest_s:
+            self._most_rows = max(int(min(self._most_rows, rows) * longest_s / seconds), 1)
+        elif rows * 2 > self._most_rows and seconds * 2 < longest_s:
+            self._most_rows = min(self._most_rows * 2, self._limits.max_batch_rows)
 
     def _add_in_parts(self, task: Task) -> None:
         self._check_capacity(task.rows)
         room, most = self._room(), self._limits.max_batch_rows
+        self._rows += task.rows
         if self._batches and task.rows <= room:
             self._batches[-1].add(task)
             return
@@ -110,7 +139,7 @@ class BatchQueue:
     def has_full_batch(self) -> bool:
         """Whether the oldest batch has all the rows that it may have, or the next request did not fit."""
         batches = self._batches
-        return len(batches) > 1 or (bool(batches) and batches[0].rows >= self._limits.max_batch_rows)
+        return len(batches) > 1 or (bool(batches) and batches[0].rows >= self._most_rows)
 
     def due_s(self) -> float | None:
         """From when on `take` may be called; None if nothing is queued."""
@@ -123,4 +152,6 @@ class BatchQueue:
         """The oldest batch."""
         if not self.has_full_batch():
             self._batches[0].cut = Cut.TIMEOUT if self._limits.timeout_s else Cut.FREE
-        return self._batches.popleft()
+        batch = self._batches.popleft()
+        self._rows -= batch.rows
+        return batch

@@ -64,6 +64,9 @@ class _Awaited:
     def is_active(self) -> bool:
         return True
 
+    def holds_up_others(self) -> bool:
+        return False
+
     def send(self, message: bytes) -> None:
         self._message = message
         self._arrived.set()

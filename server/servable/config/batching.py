@@ -21,11 +21,14 @@ PER_MODEL_FILE: Final = "batching_params.pbtxt"
 
 _DEFAULT_ROWS: Final = 1000
 _DEFAULT_ENQUEUED: Final = 10
+# A model that takes so long for a few rows gains little from more of them, and each caller waits for all: MobileNetV2
+# answered 40 requests a second in batches of 64, 110 without batches, on two cores.
+_LONGEST_RUN_S: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """What one queue of requests keeps to. As it is made without arguments, it is what holds without a file.
+    """What one queue of requests keeps to.
 
     Attributes:
         max_task_rows: The most rows of one request.
@@ -37,6 +40,8 @@ class QueueLimits:
         splits: Whether one request may be spread over several batches.
         batches_at_once: How many batches of one queue may run at the same time; None: as many as there are threads. One
             at a time is what lets batches grow without a timeout: what comes while it runs is the next one.
+        longest_run_s: How long a run of several requests should take at most: batches have fewer rows where more would
+            take longer, and max_batches counts as if they had not. None: it does not matter.
     """
 
     max_task_rows: int = _DEFAULT_ROWS
@@ -47,6 +52,11 @@ class QueueLimits:
     pads: bool = False
     splits: bool = False
     batches_at_once: int | None = 1
+    longest_run_s: float | None = None
+
+
+WITHOUT_FILE: Final = QueueLimits(longest_run_s=_LONGEST_RUN_S)
+"""What holds without a file: nothing is to be tuned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class BatchingConfig:
         is_per_model: Whether each version's own file has its limits (--enable_per_model_batching_parameters).
     """
 
-    limits: QueueLimits = QueueLimits()
+    limits: QueueLimits = WITHOUT_FILE
     threads: int | None = None
     thread_name: str = "model_server_batch_threads"
     is_per_model: bool = False

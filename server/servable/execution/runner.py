@@ -20,8 +20,10 @@ from servable.execution.runs import Arrays, TimedRun
 # A run with a time limit costs a hand-over to TensorFlow's pool. It is taken only where it can matter: where
 # a run may last for ever, or once took more than this share of the time that is left.
 _SHARE_THAT_NEEDS_A_LIMIT = 0.1
-# A thread that is handed a run takes some 50 us to wake, and whoever waits behind a run should not notice it.
+# Whoever waits behind a run should not notice it.
 _QUICK_S = 1e-3
+# A thread that is handed a run takes some 50 us to wake.
+_TINY_S = 1e-4
 
 
 class SessionRunner:
@@ -66,6 +68,12 @@ class SessionRunner:
         """Whether runs take next to no time as a rule, and none can wait for anything; see routing.Runner."""
         usual_s = self._times.usual_s
         return usual_s is not None and usual_s < _QUICK_S and not self._session.may_not_end
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether runs take less than a hand-over as a rule; see routing.Runner."""
+        usual_s = self._times.usual_s
+        return usual_s is not None and usual_s < _TINY_S and not self._session.may_not_end
 
     def _run_within(self, feeds: Arrays, timeout_s: float | None) -> Sequence[Any]:
         if timeout_s is None or self._is_surely_quick(timeout_s):

@@ -65,9 +65,8 @@ class KnownReplies:
         holes = [spans[self._aliases[index]][1:] for index in order]
         arrays = [np.ascontiguousarray(fetched.arrays[index]) for index in order]
         pattern = Pattern(reply, holes)
-        if [stop - start for start, stop in holes] == [array.nbytes for array in arrays] and pattern.fill(
-            arrays
-        ) == reply:
+        are_as_long = [stop - start for start, stop in holes] == [array.nbytes for array in arrays]
+        if are_as_long and pattern.fill(arrays) == reply:
             self._by_shapes[_shapes(fetched.arrays)] = pattern, order
 
 

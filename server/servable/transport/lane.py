@@ -184,6 +184,9 @@ class _CallReply:
     def is_active(self) -> bool:
         return self._call is not None and time.time() < self._deadline_s
 
+    def holds_up_others(self) -> bool:
+        return self._lane.open_calls > 1
+
     def send(self, message: bytes) -> None:
         self._answer(core.send_message, message)
 
