@@ -79,7 +79,7 @@ class Waiting:
 
     def fail_late(self) -> None:
         """Answer a request that nobody waits for any more."""
-        # The call's own deadline is told by another clock and may pass a moment sooner. Who has cancelled hears nothing.
+        # The reply knows the deadline by another clock, and may be over a moment sooner. Who cancelled hears nothing.
         late = self.ends_at_s is not None
         self.fail(DeadlineExceeded("Timed out waiting for notification") if late else Cancelled("CANCELLED"))
 
