@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import ports
 
 _LONGEST_START_S = 180.0
 _LONGEST_END_S = 60.0
@@ -32,7 +34,7 @@ class ServerProcess:
             command: Gives the command line for a port.
             folder: Receives its log.
         """
-        self.name, self.port = name, find_free_port()
+        self.name, self.port = name, ports.find_free()
         self._log = folder / f"{name}-{self.port}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command(self.port), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -49,7 +51,7 @@ class ServerProcess:
             RuntimeError: if it ends or takes too long; the text has the end of its log.
         """
         give_up_s = time.monotonic() + _LONGEST_START_S
-        while not self._is_open():
+        while not ports.is_open(self.port):
             if self._process.poll() is not None or time.monotonic() > give_up_s:
                 raise RuntimeError(f"{self.name} did not start:\n{self.tail()}")
             time.sleep(0.005)
@@ -95,10 +97,6 @@ class ServerProcess:
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
-    def _is_open(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
 
 def start_all(stack: ExitStack, servers: Sequence[ServerProcess]) -> None:
     """Have them stopped with the stack, and wait until all are ready.
@@ -110,15 +108,3 @@ def start_all(stack: ExitStack, servers: Sequence[ServerProcess]) -> None:
         stack.callback(server.stop)
     for server in servers:
         server.wait_until_ready()
-
-
-def find_free_port() -> int:
-    """A port that the system gives to nobody by itself: the server takes it only seconds later."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

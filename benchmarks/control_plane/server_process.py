@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +11,9 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+import ports
 
 _LONGEST_START_S = 600
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -33,13 +34,13 @@ class ServerProcess:
         self.address, self.start_s = "", 0.0
 
     def __enter__(self) -> ServerProcess:  # noqa: PYI034  (Self is of Python 3.11)
-        port = _find_free_port()
+        port = ports.find_free()
         command = [sys.executable, "-m", "servable", "serve", f"--port={port}", "--bind_address=127.0.0.1"]
         self.address = f"127.0.0.1:{port}"
         begun_s = time.monotonic()
         with self.log.open("wb") as log:
             self._process = subprocess.Popen([*command, *self._flags], stdout=log, stderr=log)
-        while not _is_open(port):
+        while not ports.is_open(port):
             if self._process.poll() is not None or time.monotonic() - begun_s > _LONGEST_START_S:
                 self._process.kill()
                 raise RuntimeError(f"the server did not start:\n{self.log.read_text()[-2000:]}")
@@ -89,20 +90,3 @@ def describe_machine() -> str:
 def _cpu_model() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "CPU")
-
-
-def _find_free_port() -> int:
-    """A port that the system gives to nobody by itself: the server takes it only seconds later."""
-    while True:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -14,6 +14,7 @@ from servable.errors import InvalidArgument
 from servable.routing import Handle, Routes
 from tests.inference.asking import arrays_request, floats_request, new_predict
 from tests.inference.running_models import RunningModel
+from tests.inference.together import run_together
 
 TIMEOUT_S = 30.0
 PLACES = {
@@ -220,10 +221,5 @@ def test_threads_that_ask_several_models_for_known_requests_get_their_own_answer
             if step % 10 == 9:
                 server.models["m"].ready.clear()
 
-    threads = [threading.Thread(target=ask_on, args=(index,)) for index in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TIMEOUT_S)
-        assert not thread.is_alive()
+    run_together(ask_on, [(index,) for index in range(6)])
     assert not wrong

@@ -13,6 +13,7 @@ from servable.codec import dtypes, encoding
 from servable.inference.known_replies import KnownReplies
 from servable.requests import Fetched
 from tests.inference.asking import Model, ask, floats_request, model_routes, new_predict, plain_reply, quiet
+from tests.inference.together import run_together
 
 PROPERTIES = settings(max_examples=250, deadline=None, derandomize=True, database=None)
 TIMEOUT_S = 30.0
@@ -235,10 +236,5 @@ def test_many_threads_learn_and_make_at_once():
             elif plain_reply(made) != plain_reply(expected):
                 wrong.append((offset, step))
 
-    threads = [threading.Thread(target=make_all, args=(index,)) for index in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TIMEOUT_S)
-        assert not thread.is_alive()
+    run_together(make_all, [(index,) for index in range(8)])
     assert not wrong

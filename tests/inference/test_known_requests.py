@@ -22,6 +22,7 @@ from tests.inference.asking import (
     new_predict,
     outcome,
 )
+from tests.inference.together import run_together
 from tests.properties.mutations import TELLING, mutated
 
 PROPERTIES = settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -225,10 +226,5 @@ def test_many_threads_learn_and_find_at_once():
     for attempt in range(10):
         barrier = threading.Barrier(8)
         predict = new_predict()
-        threads = [threading.Thread(target=ask_all, args=(barrier, 3 * index + attempt)) for index in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(TIMEOUT_S)
-            assert not thread.is_alive()
+        run_together(ask_all, [(barrier, 3 * index + attempt) for index in range(8)])
     assert not wrong

@@ -16,6 +16,7 @@ from servable.errors import ServingError
 
 JobT = TypeVar("JobT")
 
+# Of a batch: what is merged and answered beside it is worth a second core.
 _LONG_S: Final = 0.02
 
 

@@ -66,14 +66,16 @@ class SessionRunner:
     @property
     def is_quick(self) -> bool:
         """Whether runs take next to no time as a rule, and none can wait for anything; see routing.Runner."""
-        usual_s = self._times.usual_s
-        return usual_s is not None and usual_s < _QUICK_S and not self._session.may_not_end
+        return self._usually_ends_within(_QUICK_S)
 
     @property
     def is_tiny(self) -> bool:
         """Whether runs take less than a hand-over as a rule; see routing.Runner."""
+        return self._usually_ends_within(_TINY_S)
+
+    def _usually_ends_within(self, seconds: float) -> bool:
         usual_s = self._times.usual_s
-        return usual_s is not None and usual_s < _TINY_S and not self._session.may_not_end
+        return usual_s is not None and usual_s < seconds and not self._session.may_not_end
 
     def _run_within(self, feeds: Arrays, timeout_s: float | None) -> Sequence[Any]:
         if timeout_s is None or self._is_surely_quick(timeout_s):

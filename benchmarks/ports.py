@@ -1,0 +1,24 @@
+"""Ports of 127.0.0.1, for the servers that benchmarks start."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+
+def find_free() -> int:
+    """A port that the system gives to nobody by itself: the server takes it only seconds later."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
