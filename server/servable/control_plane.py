@@ -98,7 +98,8 @@ class ControlPlane:
         self._workers.stop(ends_at_s - time.monotonic())
 
     def _watch(self, models: Sequence[ModelConfig]) -> Future[Problems]:
-        return self._source_loop.ask(partial(self._source.watch, models))
+        # Whoever removed a model and was told so finds it refused: the manager has taken it out of the routes by then.
+        return self._manager_loop.follow(self._source_loop.ask(partial(self._source.watch, models)))
 
     def _aspire(self, name: str, paths: Mapping[int, Path]) -> None:
         self._manager_loop.post(partial(self._manager.aspire, name, paths))

@@ -56,6 +56,15 @@ class Loop:
         self.post(lambda: _answer(question, answer))
         return answer
 
+    def follow(self, earlier: Future[_T]) -> Future[_T]:
+        """The same result or exception, but no sooner than this loop is done with what was posted until it was there.
+
+        Done means that the turns after these tasks are over, too.
+        """
+        answer: Future[_T] = Future()
+        earlier.add_done_callback(lambda _: self.post(lambda: _answer(earlier.result, answer)))
+        return answer
+
     def end(self) -> None:
         """End after the tasks that were posted before; return at once."""
         self._tasks.put(None)

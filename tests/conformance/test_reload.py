@@ -1,5 +1,8 @@
 """HandleReloadConfigRequest over a socket, with the stock stubs: section 4.2, and server_core_test of 13.14."""
 
+import contextlib
+import logging
+
 import grpc
 import pytest
 from google.protobuf import text_format
@@ -18,9 +21,10 @@ from tests.conformance.calls import (
     TIMEOUT_S,
     refused,
 )
-from tests.conformance.operating import eventually, model, operate, put, reload_request, remove
+from tests.conformance.operating import Gate, eventually, model, operate, put, reload_request, remove
 
 METHOD = MODEL_SERVICE + "HandleReloadConfigRequest"
+MANAGER = logging.getLogger("servable.lifecycle.manager")
 UNKNOWN = grpc.StatusCode.UNKNOWN
 LOAD_ATTEMPTS = "/tensorflow/cc/saved_model/load_attempt_count"
 NO_LIST = (
@@ -178,6 +182,39 @@ def test_a_model_that_is_not_in_the_list_leaves(server, tmp_path):
     )
     assert not server.is_serving("first")
     assert leaving.closed.is_set()
+
+
+def test_a_reload_that_removes_a_model_is_answered_only_once_the_model_is_refused(server, first, tmp_path, caplog):
+    caplog.set_level(logging.INFO, MANAGER.name)
+    put(tmp_path / "guest", 1)
+    server.reload(first, model("guest", tmp_path / "guest"))
+    with held_at(MANAGER, "unloading {name: guest version: 1}") as gate:
+        removal = server.begin_reload(first)
+        gate.await_arrival()
+        assert server.answer("guest") == 1
+        # Not answered: this one comes after it, and not even this one is.
+        assert server.refused_reload(first, timeout_s=0.2)[0] is DEADLINE_EXCEEDED
+        assert not removal.done()
+    removal.result(TIMEOUT_S)
+    assert server.refused_call("guest")[0] is NOT_FOUND
+
+
+@contextlib.contextmanager
+def held_at(log, text):
+    """Yields a Gate that holds the thread which logs a text, until the end."""
+    gate = Gate()
+
+    def hold(record):
+        if text in record.getMessage():
+            gate.hold()
+        return True
+
+    log.addFilter(hold)
+    try:
+        yield gate
+    finally:
+        gate.open()
+        log.removeFilter(hold)
 
 
 def test_a_model_that_left_comes_back(server, first, tmp_path):

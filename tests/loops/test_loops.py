@@ -89,6 +89,31 @@ def test_a_question_whose_asker_left_is_not_put():
     loop.stop()
 
 
+def test_what_follows_another_result_comes_after_the_turns_of_what_was_posted_before_it(start):
+    ran, may_turn = [], threading.Event()
+
+    def turn(_now_s):
+        if ran:
+            assert may_turn.wait(BOUND_S)
+            ran.append("turn")
+
+    loop, earlier = start(turn), Future()
+    followed = loop.follow(earlier)
+    loop.ask(lambda: ran.append("task")).result(BOUND_S)
+    earlier.set_result(5)
+    assert not followed.done()
+    may_turn.set()
+    assert followed.result(BOUND_S) == 5
+    assert ran[:2] == ["task", "turn"]
+
+
+def test_what_follows_a_failure_is_the_failure(start):
+    earlier = Future()
+    earlier.set_exception(KeyError("nope"))
+    with pytest.raises(KeyError, match="nope"):
+        start().follow(earlier).result(BOUND_S)
+
+
 def test_a_task_that_raises_is_logged_and_the_next_one_runs(start, caplog):
     loop = start()
     loop.post(lambda: 1 / 0)
