@@ -215,10 +215,11 @@ class ServerOptions:
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
     freeze_variables_up_to_mb: int = flag(
-        0,
+        -1,
         _INT32,
         "Ours: turn variables that are only read into constants, in models where they take at most so many MB: faster "
-        "runs for more memory and longer loads. The last bits of results may change; 0: never.",
+        "runs for more memory and longer loads. The last bits of results may change. 0: never; below 0: 64 for models "
+        "that are batched, 0 for others.",
     )
     import_: str = flag(
         "",

@@ -119,11 +119,12 @@ def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = N
 
     op_libraries.bring(options.custom_op_libraries, options.import_)
     tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
+    freeze_up_to_mb = options.freeze_variables_up_to_mb
     return SavedModelLoader(
         tags,
         session_config.make(options),
         batching=batching,
-        freeze_up_to_bytes=options.freeze_variables_up_to_mb * 1_000_000,
+        freeze_up_to_bytes=None if freeze_up_to_mb < 0 else freeze_up_to_mb * 1_000_000,
     )
 
 

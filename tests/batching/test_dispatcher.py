@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
+from servable.batching.counts import Cut
 from servable.batching.dispatcher import Dispatcher
 from servable.batching.scheduler import Scheduler
 from servable.config.batching import QueueLimits
@@ -41,9 +42,9 @@ class Gate:
         return [arrays[0] * 2]
 
 
-def begin(dispatcher, servable, *arrays, time_left_s=None, active=True):
-    """Begin a request; its reply, and the line if it is for the caller to run."""
-    reply = FakeReply(active)
+def begin(dispatcher, servable, *arrays, time_left_s=None, active=True, in_the_way=True):
+    """Begin a request, one of several unless said; its reply, and the line if it is for the caller to run."""
+    reply = FakeReply(active, in_the_way)
     return reply, dispatcher.begin(steps(servable, *arrays), time_left_s, reply)
 
 
@@ -160,6 +161,90 @@ def test_quick_requests_wait_until_the_caller_has_no_more(dispatcher):
     dispatcher.run_here(line)
     assert [reply.answer for reply, _ in begun] == [[[0]], [[2]], [[4]]]
     assert len(servable.its_runner.runs) == 1
+
+
+def test_a_quick_request_runs_at_once_if_no_other_is_there(dispatcher):
+    servable = FakeServable(QueueLimits(), FakeRunner(quick=True))
+    reply, line = begin(dispatcher, servable, [1, 2], time_left_s=5.0, in_the_way=False)
+    assert line is None
+    assert reply.answer == [[2, 4]]
+    assert servable.its_runner.timeouts_s == [5.0]
+    counts = dispatcher.counts
+    assert (counts.cuts, counts.requests, counts.request_rows) == ({Cut.FREE: 1}, {1: 1}, {2: 1})
+    assert (counts.runs, counts.waits[0], sum(counts.waits), counts.waited_s) == ({(2, 0): 1}, 1, 1, 0.0)
+
+
+def test_a_request_that_finds_others_in_line_joins_them(dispatcher):
+    servable = FakeServable(QueueLimits(), FakeRunner(quick=True))
+    first, line = begin(dispatcher, servable, [1])
+    second, same_line = begin(dispatcher, servable, [2], in_the_way=False)
+    assert line is same_line
+    dispatcher.run_here(line)
+    assert (first.answer, second.answer) == ([[2]], [[4]])
+    assert servable.its_runner.runs == [[[1, 2]]]
+
+
+@pytest.mark.parametrize("limits", [QueueLimits(timeout_s=0.02), QueueLimits(allowed_rows=(4,), max_batch_rows=4)])
+def test_a_lone_request_waits_and_is_filled_up_where_the_limits_say_so(dispatcher, limits):
+    servable = FakeServable(limits, FakeRunner(quick=True))
+    reply, line = begin(dispatcher, servable, [1], in_the_way=False)
+    if line is not None:
+        dispatcher.run_here(line)
+    assert reply.wait() == [[2]]
+    assert servable.its_runner.runs == [[[1, 1, 1, 1] if limits.allowed_rows else [1]]]
+    assert dispatcher.counts.waited_s > 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_comes_while_a_lone_request_runs_is_run_together_by_the_threads(dispatcher, fails):
+    gate = Gate()
+
+    def run(arrays):
+        gate.entered.is_set() or gate(arrays)
+        if fails and len(arrays[0]) == 1:
+            raise InvalidArgument("no")
+        return [arrays[0] * 2]
+
+    servable = FakeServable(QueueLimits(), FakeRunner(run, quick=True))
+    lone = FakeReply()
+    caller = threading.Thread(target=dispatcher.begin, args=(steps(servable, [0]), None, lone))
+    caller.start()
+    assert gate.entered.wait(TIMEOUT_S)
+    later = [begin(dispatcher, servable, [number], in_the_way=False) for number in (1, 2)]
+    for _, line in later:
+        dispatcher.run_here(line)
+    assert servable.its_runner.runs == [[[0]]]
+    gate.opened.set()
+    caller.join(TIMEOUT_S)
+    assert [reply.wait() for reply, _ in later] == [[[2]], [[4]]]
+    assert servable.its_runner.runs == [[[0]], [[1, 2]]]
+    assert lone.told == ("INVALID_ARGUMENT", "no") if fails else lone.answer == [[0]]
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (np.float32(1), "Batched output tensor has 0 dimensions"),
+        (
+            np.zeros(3),
+            "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input "
+            "tensors",
+        ),
+    ],
+)
+def test_what_a_lone_request_gives_is_checked_as_in_a_batch(dispatcher, result, told):
+    servable = FakeServable(QueueLimits(), FakeRunner(lambda arrays: [result], quick=True))
+    for in_the_way in (False, True):
+        reply, line = begin(dispatcher, servable, [1, 2], in_the_way=in_the_way)
+        if line is not None:
+            dispatcher.run_here(line)
+        assert reply.told == ("FAILED_PRECONDITION", told)
+
+
+def test_no_lone_request_runs_after_a_stop(dispatcher, scheduler):
+    assert scheduler.stop(TIMEOUT_S)
+    reply, _ = begin(dispatcher, FakeServable(QueueLimits(), FakeRunner(quick=True)), [1], in_the_way=False)
+    assert reply.told == ("UNAVAILABLE", "The server is shutting down.")
 
 
 def test_a_full_batch_does_not_wait_for_the_caller(dispatcher):

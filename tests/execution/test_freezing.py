@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from servable.config.batching import BatchingConfig
 from servable.errors import FailedPrecondition
 from servable.execution import freezing, loaded_model
+from servable.execution.graph_import import best_import
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
 from tests.execution.running import floats, run
@@ -74,10 +76,8 @@ def test_reads_through_functions_of_functions_become_constants(load, layers):
 def test_a_frozen_model_has_no_variable_left(load, layers):
     model, _ = load(layers)
     kept, _ = load(layers, most_bytes=0)
-    ops = [{operation.type for operation in of._session._session.graph.get_operations()} for of in (model, kept)]
-    types = [{node.op for node in of._session._session.graph.as_graph_def().node} for of in (model, kept)]
-    assert "VarHandleOp" not in ops[0] | types[0]
-    assert "VarHandleOp" in types[1]
+    assert "VarHandleOp" not in _ops(model)
+    assert "VarHandleOp" in _ops(kept)
 
 
 class Shared(tf.Module):
@@ -229,6 +229,43 @@ def test_nothing_is_frozen_unless_it_is_asked_for(load, layers):
     assert SavedModelLoader().freeze_up_to_bytes == 0
     _, reasons = load(layers, 0)
     assert reasons == []
+
+
+@pytest.mark.parametrize(
+    ("batching", "most_bytes", "is_frozen"),
+    [(None, None, False), (BatchingConfig(), None, True), (BatchingConfig(), 0, False), (None, MANY_BYTES, True)],
+)
+def test_unless_it_is_said_only_models_that_are_batched_are_frozen(runs, layers, batching, most_bytes, is_frozen):
+    model = SavedModelLoader(runs=runs, batching=batching, freeze_up_to_bytes=most_bytes)(layers)
+    assert ("VarHandleOp" not in _ops(model)) is is_frozen
+    model.close()
+
+
+def test_a_batched_model_that_is_too_large_keeps_its_variables(layers, monkeypatch):
+    monkeypatch.setattr(freezing, "MOST_BYTES_OF_BATCHED", 13)
+    model = SavedModelLoader(batching=BatchingConfig(), freeze_up_to_bytes=None)(layers)
+    assert "VarHandleOp" in _ops(model)
+    model.close()
+
+
+def test_a_model_whose_graph_cannot_be_imported_without_its_variables_keeps_them(layers, caplog):
+    def import_with_variables(graph, named, producer_ops):
+        if "VarHandleOp" not in graph.ops:
+            raise ValueError("no such graph")
+        return best_import()(graph, named, producer_ops)
+
+    model = SavedModelLoader(imports=import_with_variables, freeze_up_to_bytes=MANY_BYTES)(layers)
+    assert run(model, "serving_default", {"x": floats(1.0, 3.0)}) == {"y": [[7.5], [17.5]]}
+    model.close()
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage().startswith(
+        f"{KEEPS.removesuffix(': ')}, since its graph without them cannot be imported: INVALID_ARGUMENT: no such graph"
+    )
+
+
+def _ops(model):
+    graph = model._session._session.graph
+    return {operation.type for operation in graph.get_operations()} | {node.op for node in graph.as_graph_def().node}
 
 
 def test_a_frozen_model_keeps_few_prepared_graphs(load, layers, monkeypatch):

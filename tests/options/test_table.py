@@ -65,7 +65,7 @@ OURS = {
     "drain_timeout_s": ("float", 30.0),
     "bind_address": ("string", "0.0.0.0"),
     "custom_op_libraries": ("string", ""),
-    "freeze_variables_up_to_mb": ("int32", 0),
+    "freeze_variables_up_to_mb": ("int32", -1),
     "import": ("string", ""),
 }
 EVERY = {**ORIGINAL, **OURS}

@@ -57,6 +57,15 @@ class BatchCounts:
                 self.waits[bisect_left(WAIT_BOUNDS_S, wait_s)] += 1
             self.waited_s += sum(waits_s)
 
+    def note_lone(self, rows: int) -> None:
+        """A request of so many rows was run at once and alone: a batch that waited for nobody."""
+        with self._lock:
+            self.cuts[Cut.FREE] += 1
+            self.requests[1] += 1
+            self.request_rows[rows] += 1
+            self.waits[0] += 1
+            self.runs[rows, 0] += 1
+
     def note_run(self, rows: int, filler: int) -> None:
         """A run of so many rows begins, of which some only fill up."""
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary, ref
@@ -92,13 +92,13 @@ class Dispatcher:
                 self._post(run.target.servable, Unprepared(steps, reply, ends_at_s, run, self._go_on))
                 return None
             placement = self._place(run, runner)
-        line = placement.line
-        if line is None and (runner.is_tiny or (runner.is_quick and not reply.holds_up_others())):
-            results = runner.run(run.arrays, time_left_s)
+        results = self._run_at_once(run, placement, runner, time_left_s, reply)
+        if results is not None:
             send(reply, requests.finish(steps, Fetched(results, runner.fetch_dtypes)))
             return None
         ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
         task = Task(steps, reply, ends_at_s, runner, run.arrays, placement.rows, placement.kind)
+        line = placement.line
         if line is None:
             self._post(run.target.servable, task)
             return None
@@ -110,6 +110,26 @@ class Dispatcher:
             # The caller may be too busy to come back soon.
             self._scheduler.run_here(line)
         return line
+
+    def _run_at_once(
+        self, run: Run, placement: _Placement, runner: Runner, time_left_s: float | None, reply: Reply
+    ) -> Sequence[merging.Array] | None:
+        """What a run gives, if it is so quick that it may be done here and now; otherwise None."""
+        line = placement.line
+        if line is None:
+            is_cheap = runner.is_tiny or (runner.is_quick and not reply.holds_up_others())
+            return runner.run(run.arrays, time_left_s) if is_cheap else None
+        is_lone = line.takes_lone and runner.is_quick and not reply.holds_up_others()
+        if not is_lone or not self._scheduler.begin_lone(line):
+            return None
+        try:
+            # A batch of one, without a queue.
+            self.counts.note_lone(placement.rows)
+            results = runner.run(run.arrays, time_left_s)
+        finally:
+            self._scheduler.end_lone(line)
+        merging.check_results(results, placement.rows)
+        return results
 
     def _go_on(self, task: Task, run: Run) -> None:
         """What was prepared on a thread of the scheduler runs right there, or is batched."""

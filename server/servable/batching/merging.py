@@ -99,16 +99,11 @@ def _pad(array: Array, shape: tuple[int, ...]) -> Array:
     return padded
 
 
-def split(results: Sequence[Array], rows: Sequence[int], run_rows: int) -> Iterator[Sequence[Array]]:
-    """Each request's share of what a run gave, in order; views.
-
-    Args:
-        results: One array for each fetch.
-        rows: The rows of each request.
-        run_rows: The rows of the run, with what was filled up.
+def check_results(results: Sequence[Array], run_rows: int) -> None:
+    """Refuse what a run gave if a result does not have one row for each row of the run.
 
     Raises:
-        FailedPrecondition: if a result does not have one row for each row of the run. Raised at once, not later.
+        FailedPrecondition: if so.
     """
     for result in results:
         if not result.ndim:
@@ -118,6 +113,20 @@ def split(results: Sequence[Array], rows: Sequence[int], run_rows: int) -> Itera
                 "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input "
                 "tensors"
             )
+
+
+def split(results: Sequence[Array], rows: Sequence[int], run_rows: int) -> Iterator[Sequence[Array]]:
+    """Each request's share of what a run gave, in order; views.
+
+    Args:
+        results: One array for each fetch.
+        rows: The rows of each request.
+        run_rows: The rows of the run, with what was filled up.
+
+    Raises:
+        FailedPrecondition: as `check_results` does; at once, not later.
+    """
+    check_results(results, run_rows)
     return iter([results]) if rows == [run_rows] else _slices(results, rows)
 
 

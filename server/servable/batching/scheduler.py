@@ -103,6 +103,25 @@ class Scheduler:
                 self._wake()
         self._run(line, job, is_ours=False)
 
+    def begin_lone(self, line: Line[Any]) -> bool:
+        """Begin a job that was never in its line, on the calling thread; `end_lone` it, whatever becomes of it.
+
+        Returns:
+            Whether it may begin: the line is empty, and none of its jobs runs.
+        """
+        with self._lock:
+            if line.in_flight or line in self._waiting or self._stopped:
+                return False
+            line.in_flight += 1
+        return True
+
+    def end_lone(self, line: Line[Any]) -> None:
+        """See begin_lone. What came meanwhile is for the threads: others may wait for the caller."""
+        with self._lock:
+            line.in_flight -= 1
+            if line in self._waiting:
+                self._wake()
+
     def _take(self, line: Line[Any]) -> Any:
         job = line.take()
         line.in_flight += 1

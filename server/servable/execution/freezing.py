@@ -2,13 +2,15 @@
 
 Runs of a frozen graph take less CPU, a half less at best: TensorFlow folds constants, batch normalisation among them,
 and keeps weights in the order that its kernels want. The price: the last bits of results may change, a model takes
-four to five times its weights' size more, and a load half as long again. It is for who asks for it, up to a size.
+four to five times its weights' size more, and a load half as long again. So it is for models that are batched, where
+more rows at once change the last bits anyway, and for who asks for it; up to a size.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from typing import Final
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
@@ -18,6 +20,9 @@ from servable.execution.graph_session import GraphSession
 from servable.execution.stored_graph import Catalogue, StoredGraph
 
 _log = logging.getLogger(__name__)
+
+MOST_BYTES_OF_BATCHED: Final = 64_000_000
+"""Of the variables of a batched model that is frozen if nobody says otherwise: it may take some 300 MB more."""
 
 # Names that start so are nobody else's.
 _FOLDER = "servable_frozen"

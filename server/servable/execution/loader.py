@@ -43,7 +43,8 @@ class SavedModelLoader:
         imports: How graphs are imported; None for the best way that this TensorFlow has. Runs that check shapes need
             a way of their own.
         batching: How requests are batched; None if they are not.
-        freeze_up_to_bytes: How much the variables of a model may take for it to be frozen; see freezing.
+        freeze_up_to_bytes: How much the variables of a model may take for it to be frozen; see freezing. None: as much
+            as is worth it for models that are batched, nothing for the others.
     """
 
     tags: Sequence[str] = ("serve",)
@@ -51,7 +52,7 @@ class SavedModelLoader:
     runs: Runs | None = None
     imports: Import | None = None
     batching: BatchingConfig | None = None
-    freeze_up_to_bytes: int = 0
+    freeze_up_to_bytes: int | None = 0
 
     def __call__(self, directory: Path) -> LoadedModel:
         """Load the model of a version directory.
@@ -66,11 +67,11 @@ class SavedModelLoader:
             key: signatures.prepare(key, definition) for key, definition in saved_model.signatures(meta_graph).items()
         }
         graph = _select_graph(stored, directory)
-        frozen = self._freeze(graph, stored, directory)
-        session = self._open(frozen or graph, stored, directory)
-        is_frozen = frozen is not None
+        frozen_session = self._open_frozen(graph, stored, directory, is_batched=limits is not None)
+        is_frozen = frozen_session is not None
+        session = frozen_session or self._open(graph, stored, directory)
         # Restoring takes the most memory of a load: not beside the stored graph.
-        del stored, graph, frozen
+        del stored, graph
         try:
             if not is_frozen:
                 _restore(session, meta_graph, directory)
@@ -90,10 +91,23 @@ class SavedModelLoader:
                 error, f"{directory} has the tag sets {error.hints['tag_sets']}; --saved_model_tags chooses one."
             ) from error
 
-    def _freeze(self, graph: StoredGraph, stored: StoredModel, directory: Path) -> StoredGraph | None:
-        if not self.freeze_up_to_bytes:
+    def _open_frozen(
+        self, graph: StoredGraph, stored: StoredModel, directory: Path, *, is_batched: bool
+    ) -> GraphSession | None:
+        """A session on the frozen graph; None if the model keeps its variables, and the log says why."""
+        most_bytes = self.freeze_up_to_bytes
+        if most_bytes is None:
+            most_bytes = freezing.MOST_BYTES_OF_BATCHED if is_batched else 0
+        frozen = self._freeze(graph, stored, directory, most_bytes) if most_bytes else None
+        if frozen is None:
+            return None
+        try:
+            return self._open(frozen, stored, directory)
+        except ServingError as error:
+            _log.warning("the model keeps its variables, since its graph without them cannot be imported: %s", error)
             return None
 
+    def _freeze(self, graph: StoredGraph, stored: StoredModel, directory: Path, most_bytes: int) -> StoredGraph | None:
         def open_restored(restoring: StoredGraph) -> GraphSession:
             session = self._open(restoring, stored, directory)
             try:
@@ -104,7 +118,7 @@ class SavedModelLoader:
             return session
 
         return freezing.freeze(
-            graph, stored.served_operations(), stored.restored_operations(), self.freeze_up_to_bytes, open_restored
+            graph, stored.served_operations(), stored.restored_operations(), most_bytes, open_restored
         )
 
     def _open(self, graph: StoredGraph, stored: StoredModel, directory: Path) -> GraphSession:

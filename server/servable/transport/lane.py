@@ -39,7 +39,7 @@ class Lane:
         refusals: Where refused calls are noted.
         expected: How many more events will decide whether the thread ends: calls asked for, calls not yet ended.
         open_calls: How many calls have come and not ended.
-        handed_over: Whether a method was called since the lane was last idle; kept only for `on_idle`.
+        has_kept: Whether a call was kept since the lane was last idle, so that `on_idle` is due.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Lane:
         self._doors = [_Door(self, server, self._queue, path, method) for path, method in methods.items()]
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self.refusals = refusals
-        self.refusing = self.busy = self.handed_over = False
+        self.refusing = self.busy = self.has_kept = False
         self.expected = self.open_calls = 0
         self._unwatched: list[_CallReply] = []
         self._behind_until_s = 0.0
@@ -86,15 +86,14 @@ class Lane:
         if now_s - called_at_s > _SLOW_S:
             # It may take as long to see all that came meanwhile.
             self._behind_until_s = now_s + (now_s - called_at_s)
-        # With no other call there, the queue need not be asked: that would cost a lone call a third of its time.
-        is_idle = self.open_calls == 1
-        self.handed_over = self._on_idle is not None and not is_idle
         if reply.is_kept():
             # Most of these are answered as soon as the lane is idle.
             self._unwatched.append(reply)
-            if self._on_idle is None or len(self._unwatched) >= _MOST_UNWATCHED:
+            self.has_kept = self._on_idle is not None
+            if not self.has_kept or len(self._unwatched) >= _MOST_UNWATCHED:
                 self._watch()
-        if self._on_idle is not None and is_idle:
+        # With no other call there, the queue need not be asked: that would cost a lone call a third of its time.
+        if self.has_kept and self.open_calls == 1:
             self._idle()
         else:
             self.rest()
@@ -108,7 +107,7 @@ class Lane:
     def _serve(self) -> None:
         poll = self._queue.poll
         while self.expected:
-            event = poll(core.NOW if self.handed_over else None)
+            event = poll(core.NOW if self.has_kept else None)
             tag = event.tag
             try:
                 if tag is not None:
@@ -121,7 +120,7 @@ class Lane:
             del event, tag
 
     def _idle(self) -> None:
-        self.handed_over = False
+        self.has_kept = False
         self.busy = True
         try:
             if self._on_idle is not None:

@@ -53,9 +53,9 @@ class Lanes:
             methods: By full path. The server's own handlers see no call of theirs any more.
             count: How many threads run them.
             refusals: Where calls are noted that a drain refuses.
-            on_idle: Called on a lane's thread when it has called methods and no other call is there, or nothing else
-                waits in its queue. A lane that always has something in its queue never calls it, so a method that
-                gathers must know when it is enough.
+            on_idle: Called on a lane's thread when methods have kept replies and no other call is there, or nothing
+                else waits in its queue. A lane that always has something in its queue never calls it, so a method
+                that gathers must know when it is enough.
         """
         from servable.transport.lane import Lane
 
