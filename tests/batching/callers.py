@@ -52,6 +52,10 @@ class Asked:
         except grpc.RpcError as error:
             may_be = error.details().startswith(refusal) or (self.fate == HURRIES and error.code() in LATE_CODES)
             return None if may_be else f"{self}: {error.code().name} {error.details()}"
+        if reply is None and self.fate == HURRIES:
+            # Of some 10,000 calls that meet their deadline, grpcio before 1.74 gives one as OK without a message, if
+            # client and server share a process; across processes it does not.
+            return None
         return self._fault_of_reply(reply, pads)
 
     def _fault_of_reply(self, reply, pads):

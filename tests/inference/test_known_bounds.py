@@ -99,7 +99,8 @@ def test_a_constant_that_is_filled_up_is_not_kept():
                 spec("m", signature="two") + entry("x", tensor(F, [1], sized(CONTENT, bytes(4)))) + entry("y", filled),
             )
 
-    assert kept_by(ask_filled) < 50_000
+    # One of them would be eight million; other threads of the process take some too.
+    assert kept_by(ask_filled) < 500_000
 
 
 def kept_by(act):

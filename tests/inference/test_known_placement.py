@@ -64,6 +64,9 @@ class Answer:
     def is_active(self):
         return True
 
+    def holds_up_others(self):
+        return True
+
     def send(self, message):
         self.messages.append(message)
         self._arrived.set()
