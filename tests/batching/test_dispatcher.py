@@ -195,6 +195,16 @@ def test_a_lone_request_waits_and_is_filled_up_where_the_limits_say_so(dispatche
     assert dispatcher.counts.waited_s > 0
 
 
+def test_a_lone_request_that_is_too_large_for_one_batch_is_split(dispatcher):
+    servable = FakeServable(QueueLimits(max_batch_rows=2, splits=True), FakeRunner(quick=True))
+    for rows in ([1, 2], [1, 2, 3]):
+        reply, line = begin(dispatcher, servable, rows, in_the_way=False)
+        if line is not None:
+            dispatcher.run_here(line)
+        assert reply.wait() == [[2 * row for row in rows]]
+    assert servable.its_runner.runs == [[[1, 2]], [[1, 2]], [[3]]]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_comes_while_a_lone_request_runs_is_run_together_by_the_threads(dispatcher, fails):
     gate = Gate()

@@ -34,12 +34,14 @@ class _Placement:
         line: Where they wait for a batch; None if they are not batched.
         rows: The rows of each.
         kind: See merging.kind.
+        may_be_lone: See BatchLine.takes_lone.
     """
 
     runner: ref[Runner]
     line: BatchLine | None = None
     rows: int = 0
     kind: object = None
+    may_be_lone: bool = False
 
 
 class Dispatcher:
@@ -119,7 +121,7 @@ class Dispatcher:
         if line is None:
             is_cheap = runner.is_tiny or (runner.is_quick and not reply.holds_up_others())
             return runner.run(run.arrays, time_left_s) if is_cheap else None
-        is_lone = line.takes_lone and runner.is_quick and not reply.holds_up_others()
+        is_lone = placement.may_be_lone and runner.is_quick and not reply.holds_up_others()
         if not is_lone or not self._scheduler.begin_lone(line):
             return None
         try:
@@ -161,7 +163,8 @@ class Dispatcher:
                 merging.check_paddable(arrays)
             runner.check(arrays)
             kind = merging.kind(arrays, pads=limits.pads)
-            placement = _Placement(ref(runner), self._batch_line(runner, limits), rows, kind)
+            line = self._batch_line(runner, limits)
+            placement = _Placement(ref(runner), line, rows, kind, line.takes_lone(rows))
         run.target.placement = placement
         return placement
 

@@ -91,17 +91,21 @@ class BatchLine(BatchQueue):
 
     Attributes:
         waits: Whether a batch that is not full waits for more.
-        takes_lone: Whether a request that finds nobody else there may as well run at once: there is nothing to wait
-            for, and nothing to fill up.
     """
 
     def __init__(self, limits: QueueLimits, counts: BatchCounts) -> None:
         super().__init__(limits)
         self.waits = bool(limits.timeout_s)
-        self.takes_lone = not self.waits and not limits.allowed_rows
         self._at_once = limits.batches_at_once or sys.maxsize
         self.in_flight, self.max_in_flight = 0, self._at_once
         self._counts = counts
+
+    def takes_lone(self, rows: int) -> bool:
+        """Whether a request of so many rows that finds nobody else there may as well run at once.
+
+        So it is if there is nothing to wait for, nothing to fill up and nothing to split.
+        """
+        return not self.waits and not self._limits.allowed_rows and rows <= self._limits.max_batch_rows
 
     def run(self, job: Batch) -> None:
         """See Line."""
