@@ -77,7 +77,7 @@ def test_calls_that_are_answered_at_once_make_no_lane_idle():
     assert idle == []
 
 
-def test_a_call_that_is_not_handed_over_makes_no_lane_idle():
+def test_a_call_without_a_message_makes_no_lane_idle():
     idle = []
     with serve(on_idle=lambda: idle.append(1)) as server:
         channel = server.channel
