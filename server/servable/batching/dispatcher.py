@@ -129,7 +129,7 @@ class Dispatcher:
             self.counts.note_lone(placement.rows)
             results = runner.run(run.arrays, time_left_s)
         finally:
-            self._scheduler.end_lone(line)
+            self._scheduler.end(line)
         merging.check_results(results, placement.rows)
         return results
 

@@ -104,7 +104,7 @@ class Scheduler:
         self._run(line, job, is_ours=False)
 
     def begin_lone(self, line: Line[Any]) -> bool:
-        """Begin a job that was never in its line, on the calling thread; `end_lone` it, whatever becomes of it.
+        """Begin a job that was never in its line, on the calling thread; `end` it, whatever becomes of it.
 
         Returns:
             Whether it may begin: the line is empty, and none of its jobs runs.
@@ -115,11 +115,14 @@ class Scheduler:
             line.in_flight += 1
         return True
 
-    def end_lone(self, line: Line[Any]) -> None:
-        """See begin_lone. What came meanwhile is for the threads: others may wait for the caller."""
+    def end(self, line: Line[Any], *, is_ours: bool = False) -> None:
+        """Take note that a job is over; `is_ours` says that one of the threads ran it, which looks again anyway.
+
+        What came meanwhile is for the threads: others may wait for the caller.
+        """
         with self._lock:
             line.in_flight -= 1
-            if line in self._waiting:
+            if not is_ours and line in self._waiting:
                 self._wake()
 
     def _take(self, line: Line[Any]) -> Any:
@@ -146,10 +149,7 @@ class Scheduler:
         except Exception:
             line.refuse(job, unforeseen())
         finally:
-            with self._lock:
-                line.in_flight -= 1
-                if not is_ours and line in self._waiting:
-                    self._wake()
+            self.end(line, is_ours=is_ours)
 
     def _next(self) -> tuple[Line[Any], Any] | None:
         """The next job of the line that waited longest for a turn; None when all is over."""
