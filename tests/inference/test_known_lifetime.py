@@ -219,7 +219,7 @@ def test_two_methods_over_the_same_routes_do_not_share_what_they_learn():
 
 def test_routes_that_change_under_traffic_get_each_request_a_version_that_was_there():
     predict, wrong, ended = new_predict(model_routes(1)), [], threading.Event()
-    seen = set()
+    seen, answered = set(), threading.Event()
 
     def ask_on():
         while not ended.is_set():
@@ -228,17 +228,23 @@ def test_routes_that_change_under_traffic_get_each_request_a_version_that_was_th
             seen.add(version)
             if version < max(before):
                 wrong.append((version, before))
+            answered.set()
 
     threads = [threading.Thread(target=ask_on) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for version in range(2, 60):
-        handle, gone = watched("m", version)
-        predict._router.add(handle)
-        remove(predict._router, "m", version - 1)
-        answered_by(predict, REQUEST)
-        del handle
-    ended.set()
+    try:
+        for version in range(2, 60):
+            handle, gone = watched("m", version)
+            predict._router.add(handle)
+            remove(predict._router, "m", version - 1)
+            answered_by(predict, REQUEST)
+            del handle
+            # More versions than threads: some request must have begun after the first version was gone.
+            answered.clear()
+            assert answered.wait(TIMEOUT_S)
+    finally:
+        ended.set()
     for thread in threads:
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
