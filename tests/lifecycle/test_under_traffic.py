@@ -47,11 +47,13 @@ class Caller(threading.Thread):
 
 @contextlib.contextmanager
 def calling(call, callers=CALLERS):
-    """Yields callers that call until the end; none of them may have failed by then."""
+    """Yields callers that have called and call until the end; none of them may have failed by then."""
     callers = [Caller(call) for _ in range(callers)]
     for caller in callers:
         caller.start()
     try:
+        for caller in callers:
+            assert caller.called.wait(TIMEOUT_S), caller.failure
         yield callers
     finally:
         for caller in callers:
