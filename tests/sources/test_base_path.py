@@ -176,5 +176,5 @@ def test_a_base_path_that_no_system_can_hold_is_not_found():
     with pytest.raises(NotFound) as caught:
         list_versions("m", "/a\0b")
     assert caught.value.message == (
-        "Could not find base path /a\0b for servable m with error NOT_FOUND: /a\0b; embedded null byte"
+        "Could not find base path /a\0b for servable m with error NOT_FOUND: /a\0b; A path cannot contain a NUL byte"
     )

@@ -82,8 +82,8 @@ def _list_children(model: str, base_path: str) -> Iterable[str]:
         kind = PermissionDenied if isinstance(error, PermissionError) else NotFound
         raise _inaccessible(model, base_path, kind, error.strerror) from error
     except ValueError as error:
-        # A name with a NUL byte.
-        raise _inaccessible(model, base_path, NotFound, error) from error
+        # Python says this in other words with each version.
+        raise _inaccessible(model, base_path, NotFound, "A path cannot contain a NUL byte") from error
 
 
 def _inaccessible(model: str, base_path: str, kind: type[ServingError], cause: object) -> ServingError:
