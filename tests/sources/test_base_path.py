@@ -172,9 +172,17 @@ def test_a_uri_is_unimplemented_and_told_what_to_do(uri):
     )
 
 
-def test_a_base_path_that_no_system_can_hold_is_not_found():
+@pytest.mark.parametrize(
+    ("base_path", "named", "cause"),
+    [
+        ("/a\0b", "/a\0b", "A path cannot contain a NUL byte"),
+        ("/a\ud800", "/a?", "'utf-8' codec can't encode character '\\ud800' in position 2: surrogates not allowed"),
+    ],
+    ids=["nul", "surrogate"],
+)
+def test_a_base_path_that_no_system_can_hold_is_not_found(base_path, named, cause):
     with pytest.raises(NotFound) as caught:
-        list_versions("m", "/a\0b")
+        list_versions("m", base_path)
     assert caught.value.message == (
-        "Could not find base path /a\0b for servable m with error NOT_FOUND: /a\0b; A path cannot contain a NUL byte"
+        f"Could not find base path {named} for servable m with error NOT_FOUND: {named}; {cause}"
     )

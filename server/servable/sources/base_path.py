@@ -82,8 +82,9 @@ def _list_children(model: str, base_path: str) -> Iterable[str]:
         kind = PermissionDenied if isinstance(error, PermissionError) else NotFound
         raise _inaccessible(model, base_path, kind, error.strerror) from error
     except ValueError as error:
-        # Python says this in other words with each version.
-        raise _inaccessible(model, base_path, NotFound, "A path cannot contain a NUL byte") from error
+        # Python speaks of a NUL byte in other words with each version. Else there are no bytes for a character.
+        cause = "A path cannot contain a NUL byte" if "\0" in base_path else error
+        raise _inaccessible(model, base_path, NotFound, cause) from error
 
 
 def _inaccessible(model: str, base_path: str, kind: type[ServingError], cause: object) -> ServingError:
