@@ -32,6 +32,7 @@ def no_collector():
     gc.enable()
 
 
+@pytest.mark.behaviour("6.5", "ours: a version that has left frees session and graph at once")
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("name", ["half_plus_two", "half_plus_two_tf2", "vocabulary"])
 @pytest.mark.parametrize("timeout_s", [None, 1e-3 * 3600], ids=["plain", "timed"])
@@ -59,6 +60,7 @@ def test_whoever_comes_after_the_close_is_refused(load, models):
     model.close()
 
 
+@pytest.mark.behaviour("6.5", "ours: a run that is under way when a version is closed ends")
 def test_a_close_ends_a_run_that_is_under_way(load, models):
     """The run waits for a queue that nobody fills."""
     model = load(models.version_path("gate"))
@@ -103,6 +105,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.behaviour("6.5", "ours: its memory goes back to the system")
 @pytest.mark.skipif(memory._glibc("malloc_trim") is None, reason="only glibc gives memory back")
 def test_the_memory_of_a_version_goes_back_to_the_system(models, tmp_path):
     large = save_large(tmp_path / "1")

@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from servable import process
 from servable.config.batching import BatchingConfig
-from servable.errors import FailedPrecondition
-from servable.execution import freezing, loaded_model
+from servable.errors import FailedPrecondition, ServingError
+from servable.execution import loaded_model
 from servable.execution.graph_import import best_import
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
+from servable.execution.stored_graph import Catalogue, name_of
+from servable.options import ServerOptions
 from tests.execution.running import floats, run
 from tests.models.exporting import placeholder, save_tf1, save_tf2, signature, tf1_session
 
 MANY_BYTES = 1 << 20
-KEEPS = "the model keeps its variables: "
+KEEPS = " keeps its variables: "
 X = tf.TensorSpec([None, 1], tf.float32, "x")
 
 
@@ -29,13 +32,16 @@ def runs(request):
 @pytest.fixture
 def load(runs, caplog):
     """Loads a model with freezing; gives it with the reasons why it was not frozen."""
-    caplog.set_level(logging.INFO, freezing.__name__)
+    caplog.set_level(logging.INFO, "servable.execution")
     opened = []
 
     def load(directory, most_bytes=MANY_BYTES):
         caplog.clear()
         opened.append(SavedModelLoader(runs=runs, freeze_up_to_bytes=most_bytes)(directory))
-        return opened[-1], [r.getMessage() for r in caplog.records if r.name == freezing.__name__]
+        told = [record.getMessage() for record in caplog.records if KEEPS in record.getMessage()]
+        prefix = f"{directory}{KEEPS}"
+        assert [text.startswith(prefix) for text in told] == [True] * len(told)
+        return opened[-1], [text.removeprefix(prefix) for text in told]
 
     yield load
     for model in opened:
@@ -76,8 +82,30 @@ def test_reads_through_functions_of_functions_become_constants(load, layers):
 def test_a_frozen_model_has_no_variable_left(load, layers):
     model, _ = load(layers)
     kept, _ = load(layers, most_bytes=0)
-    assert "VarHandleOp" not in _ops(model)
-    assert "VarHandleOp" in _ops(kept)
+    assert "VarHandleOp" not in _served_ops(model)
+    assert "VarHandleOp" in _served_ops(kept)
+
+
+class Large(tf.Module):
+    def __init__(self):
+        self.served, self.unused = tf.Variable(tf.ones([1 << 14])), tf.Variable(tf.ones([1 << 14]))
+
+    @tf.function(input_signature=[X])
+    def serve(self, x):
+        return {"y": x * tf.reduce_sum(self.served)}
+
+
+def test_what_a_load_has_read_or_nobody_reads_is_not_kept_in_memory_once_more(load, tmp_path):
+    module = Large()
+    model, _ = load(save_tf2(module, tmp_path / "1", module.serve))
+    assert run(model, "serving_default", {"x": floats(2.0)}) == {"y": [[2.0 * (1 << 14)]]}
+    session = model._session._session
+    names = [node.attr["shared_name"].s for node in session.graph.as_graph_def().node if node.op == "VarHandleOp"]
+    assert len(set(names)) == 2
+    with session.graph.as_default():
+        handles = [tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[1 << 14], shared_name=name) for name in names]
+        are_there = [tf.raw_ops.VarIsInitializedOp(resource=handle) for handle in handles]
+    assert session.run(are_there) == [False, False]
 
 
 class Shared(tf.Module):
@@ -143,14 +171,14 @@ def words_of_file(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "reasons"),
-    # The path of an asset is a variable of text, which the init op assigns.
-    [(words_of_graph, []), (words_of_file, [f"{KEEPS}the size of Variable is not known"])],
+    "words",
+    # The path of an asset is a variable of text, which the init op assigns; only the load needs it.
+    [words_of_graph, words_of_file],
 )
-def test_tables_beside_variables_are_filled(load, tmp_path, words, reasons):
+def test_tables_beside_variables_are_filled(load, tmp_path, words):
     module = Words(words(tmp_path))
     model, got = load(save_tf2(module, tmp_path / "1", module.serve))
-    assert got == reasons
+    assert got == []
     assert run(model, "serving_default", {"x": np.array([b"b", b"?"], object)}) == {"y": [10, -10]}
 
 
@@ -172,9 +200,8 @@ def test_a_variable_that_any_signature_assigns_is_kept(load, tmp_path):
     module = Counter()
     signatures = {"serving_default": module.serve, "read": module.read}
     model, reasons = load(save_tf2(module, tmp_path / "1", signatures))
-    assert [reason.startswith(KEEPS) and "(AssignAddVariableOp) takes a variable" in reason for reason in reasons] == [
-        True
-    ]
+    (reason,) = reasons
+    assert reason.endswith("(AssignAddVariableOp) takes a variable")
     for count in (1.0, 2.0):
         assert run(model, "serving_default", {"x": floats(0.0)}) == {"y": [[count]]}
         assert run(model, "read", {"x": floats(0.0)}) == {"y": [[count]]}
@@ -192,7 +219,6 @@ class Loop(tf.Module):
 def test_a_variable_that_control_flow_takes_is_kept(load, tmp_path):
     module = Loop()
     model, (reason,) = load(save_tf2(module, tmp_path / "1", module.serve))
-    assert reason.startswith(KEEPS)
     assert "While) takes a variable" in reason
     assert run(model, "serving_default", {"x": floats(1.0)}) == {"y": [[11.0]]}
 
@@ -212,7 +238,7 @@ def test_variables_of_tensorflow_1_are_kept_unless_they_are_resources(load, tmp_
 def test_the_limit_counts_the_bytes_of_all_variables(load, layers, most_bytes, is_kept):
     # Three floats and a bfloat16.
     model, reasons = load(layers, most_bytes)
-    assert reasons == ([f"{KEEPS}they take 14 bytes, more than 13"] if is_kept else [])
+    assert reasons == (["they take 14 bytes, more than 13"] if is_kept else [])
     assert run(model, "serving_default", {"x": floats(1.0)}) == {"y": [[7.5]]}
 
 
@@ -220,9 +246,43 @@ def test_a_model_without_its_variables_loads_as_it_does_otherwise(load, layers, 
     directory = shutil.copytree(layers, tmp_path / "1")
     shutil.rmtree(directory / "variables")
     model, (reason,) = load(directory)
-    assert reason.startswith("the model keeps its variables, since they cannot be read: ")
+    assert reason.startswith("they cannot be read: ")
     with pytest.raises(FailedPrecondition):
         run(model, "serving_default", {"x": floats(1.0)})
+
+
+def test_the_init_op_is_as_unknown_to_requests_as_without_freezing(load, layers):
+    refusals = []
+    for most_bytes in (0, MANY_BYTES):
+        model, _ = load(layers, most_bytes)
+        with pytest.raises(ServingError) as refused:
+            run(model, "__saved_model_init_op")
+        refusals.append((refused.value.code, refused.value.message))
+    assert "does not have output 0" in refusals[0][1]
+    assert refusals[0] == refusals[1]
+
+
+class Strict(tf.Module):
+    def __init__(self):
+        self.weights = tf.Variable([[2.0]])
+
+    @tf.function(input_signature=[X])
+    def serve(self, x):
+        checked = tf.debugging.check_numerics(x, "x is bad", name="look")
+        return {"y": tf.linalg.matmul(checked, self.weights)}
+
+
+def test_errors_name_the_same_function_and_node_as_without_freezing(load, tmp_path):
+    module, texts = Strict(), []
+    directory = save_tf2(module, tmp_path / "1", module.serve)
+    for most_bytes in (0, MANY_BYTES):
+        model, reasons = load(directory, most_bytes)
+        assert reasons == []
+        with pytest.raises(ServingError) as refused:
+            run(model, "serving_default", {"x": floats(float("nan"))})
+        texts.append(refused.value.message)
+    assert "function_node" in texts[0]
+    assert texts[0] == texts[1]
 
 
 def test_nothing_is_frozen_unless_it_is_asked_for(load, layers):
@@ -231,45 +291,43 @@ def test_nothing_is_frozen_unless_it_is_asked_for(load, layers):
     assert reasons == []
 
 
+@pytest.mark.parametrize("batching", [None, BatchingConfig()], ids=["unbatched", "batched"])
 @pytest.mark.parametrize(
-    ("batching", "most_bytes", "is_frozen"),
-    [(None, None, False), (BatchingConfig(), None, True), (BatchingConfig(), 0, False), (None, MANY_BYTES, True)],
+    ("megabytes", "is_frozen"),
+    [({}, True), ({"freeze_variables_up_to_mb": 0}, False), ({"freeze_variables_up_to_mb": -1}, False)],
 )
-def test_unless_it_is_said_only_models_that_are_batched_are_frozen(runs, layers, batching, most_bytes, is_frozen):
-    model = SavedModelLoader(runs=runs, batching=batching, freeze_up_to_bytes=most_bytes)(layers)
-    assert ("VarHandleOp" not in _ops(model)) is is_frozen
-    model.close()
-
-
-def test_a_batched_model_that_is_too_large_keeps_its_variables(layers, monkeypatch):
-    monkeypatch.setattr(freezing, "MOST_BYTES_OF_BATCHED", 13)
-    model = SavedModelLoader(batching=BatchingConfig(), freeze_up_to_bytes=None)(layers)
-    assert "VarHandleOp" in _ops(model)
+def test_a_server_freezes_small_models_in_every_mode_unless_it_is_told_not_to(layers, batching, megabytes, is_frozen):
+    model = process.make_cold_loader(ServerOptions(**megabytes), batching)(layers)
+    assert ("VarHandleOp" not in _served_ops(model)) is is_frozen
     model.close()
 
 
 def test_a_model_whose_graph_cannot_be_imported_without_its_variables_keeps_them(layers, caplog):
-    def import_with_variables(graph, named, producer_ops):
-        if "VarHandleOp" not in graph.ops:
+    def import_once(graph, named, producer_ops, onto=None):
+        if onto is not None:
             raise ValueError("no such graph")
         return best_import()(graph, named, producer_ops)
 
-    model = SavedModelLoader(imports=import_with_variables, freeze_up_to_bytes=MANY_BYTES)(layers)
+    model = SavedModelLoader(imports=import_once, freeze_up_to_bytes=MANY_BYTES)(layers)
     assert run(model, "serving_default", {"x": floats(1.0, 3.0)}) == {"y": [[7.5], [17.5]]}
     model.close()
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert record.getMessage().startswith(
-        f"{KEEPS.removesuffix(': ')}, since its graph without them cannot be imported: INVALID_ARGUMENT: no such graph"
-    )
+    assert record.getMessage().startswith(f"{layers}{KEEPS}INVALID_ARGUMENT: no such graph")
 
 
-def _ops(model):
-    graph = model._session._session.graph
-    return {operation.type for operation in graph.get_operations()} | {node.op for node in graph.as_graph_def().node}
+def _served_ops(model):
+    outputs = {name for found in model.signatures.values() for name in found.outputs.values()}
+    graph = model._session._session.graph.as_graph_def()
+    return Catalogue(graph.SerializeToString()).reach(map(name_of, outputs)).ops
+
+
+@pytest.mark.parametrize(("megabytes", "runners"), [(0, 128), (1, 128), (10, 50), (64, 8), (1000, 8)])
+def test_prepared_graphs_of_a_frozen_model_take_a_bounded_amount_of_memory(megabytes, runners):
+    assert loaded_model.most_runners(megabytes * 1_000_000) == runners
 
 
 def test_a_frozen_model_keeps_few_prepared_graphs(load, layers, monkeypatch):
-    monkeypatch.setattr(loaded_model, "MAX_FROZEN_RUNNERS", 2)
+    monkeypatch.setattr(loaded_model, "most_runners", lambda frozen_bytes: 2 if frozen_bytes else 128)
     model, _ = load(layers)
     (feed,), (fetch,) = (list(names.values()) for names in _names(model))
     made = [model.runner((feed,), (fetch,) * count) for count in (1, 2, 3)]

@@ -1,5 +1,6 @@
 """The two ways to import a graph give the same; and what is left when TensorFlow's private API is not there."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -48,6 +49,7 @@ def one_go(caplog):
     return lambda: any("as one piece" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.behaviour("7.1", "ours: a load does not hold up other models, since the graph is imported in pieces")
 def test_data_and_control_edges_cross_pieces(imports, one_go):
     def build():
         x = v1.placeholder(tf.float32, [None], name="x")
@@ -62,6 +64,7 @@ def test_data_and_control_edges_cross_pieces(imports, one_go):
     assert not one_go()
 
 
+@pytest.mark.behaviour("7.1", "ours: a load does not hold up other models, since the graph is imported in pieces")
 def test_what_tensorflow_does_not_take_in_pieces_it_gets_as_one(monkeypatch, one_go):
     def build():
         tf.identity(v1.placeholder(tf.float32, [], name="x"), name="y")
@@ -116,6 +119,7 @@ def test_colocation_with_a_node_of_another_piece_is_kept(imports):
     assert session.run("y:0", {"x:0": 3.0}) == 3.0
 
 
+@pytest.mark.behaviour("7.1", "ours: a load does not hold up other models, since the graph is imported in pieces")
 @pytest.mark.parametrize("in_function", [False, True], ids=["node", "function"])
 def test_an_op_that_is_missing_is_told_at_import(imports, in_function):
     graph_def = v1.GraphDef()
@@ -175,6 +179,7 @@ def test_only_what_is_named_becomes_python_objects():
     assert session.run("y:0", {"x:0": 1.0}) == 2.0
 
 
+@pytest.mark.behaviour("7.1", "ours: a load does not hold up other models, since the graph is imported in pieces")
 @pytest.mark.parametrize("name", ["half_plus_two", "half_plus_two_tf2", "half_plus_two_text"])
 def test_a_model_answers_the_same_whichever_way_it_was_imported(imports, models, name, one_go):
     model = SavedModelLoader(imports=imports)(models.version_path(name))
@@ -184,6 +189,7 @@ def test_a_model_answers_the_same_whichever_way_it_was_imported(imports, models,
     assert not one_go()
 
 
+@pytest.mark.behaviour("7.1", "ours: only what signatures, restore and init op reach is imported")
 def test_what_only_trains_and_saves_is_not_imported(models):
     path = models.version_path("half_plus_two_tf2")
     model = SavedModelLoader()(path)
@@ -205,6 +211,7 @@ class Changed:
         raise self.error
 
 
+@pytest.mark.behaviour("7.1", "ours: without the private API loads go the public way")
 @pytest.mark.parametrize("error", [AttributeError("no such thing any more"), TypeError("other arguments")])
 def test_without_the_private_api_imports_are_public_and_the_log_says_why(monkeypatch, caplog, error):
     monkeypatch.setattr(graph_import, "_import_part", Changed(error))
@@ -216,3 +223,53 @@ def test_without_the_private_api_imports_are_public_and_the_log_says_why(monkeyp
 
 def test_the_choice_is_made_once():
     assert best_import() is best_import()
+
+
+def test_large_constants_are_imported_one_by_one(monkeypatch):
+    def build():
+        large = [tf.constant(np.full(300_000, number, np.float32), name=f"large_{number}") for number in range(3)]
+        tf.add_n(large, name="y")
+
+    sizes = []
+    import_part = graph_import._import_part
+
+    def measure(graph, part, operations):
+        sizes.append(len(part.data))
+        return import_part(graph, part, operations)
+
+    monkeypatch.setattr(graph_import, "_import_part", measure)
+    assert imported(ImportInPieces(), stored(build, "y"), "y").run("y:0")[0] == 3.0
+    assert sum(size > 1_000_000 for size in sizes) == 3
+
+
+def test_nodes_are_added_to_a_graph_whose_nodes_they_read(imports):
+    def build():
+        x = v1.placeholder(tf.float32, [None], name="x")
+        low, high = tf.split(x, 2, name="halves")
+        with v1.colocate_with(x), tf.control_dependencies([x]):
+            tf.subtract(high, low, name="y")
+
+    whole, first = stored(build, "y"), stored(build, "halves")
+    known = {node.name for node in first.nodes}
+    added = dataclasses.replace(whole, nodes=[node for node in whole.nodes if node.name not in known])
+    graph = imports(first, ["x", "halves"], None)
+    session = v1.Session(graph=graph)
+    assert [half.tolist() for half in session.run(["halves:0", "halves:1"], {"x:0": [1.0, 3.0]})] == [[1.0], [3.0]]
+    assert imports(added, ["y"], None, graph) is graph
+    assert session.run("y:0", {"x:0": [1.0, 2.0, 5.0, 7.0]}).tolist() == [4.0, 5.0]
+
+
+def test_the_public_import_refuses_what_waits_for_a_node_without_outputs():
+    def build():
+        with tf.control_dependencies([tf.no_op(name="nothing")]):
+            tf.constant(1.0, name="y")
+
+    whole = stored(build, "y")
+    added = dataclasses.replace(whole, nodes=[node for node in whole.nodes if node.name == "y"])
+    for imports in (ImportInPieces(), ImportWhole()):
+        graph = imports(stored(build, "nothing"), ["nothing"], None)
+        if isinstance(imports, ImportWhole):
+            with pytest.raises(ValueError, match=r"\^nothing, has no output"):
+                imports(added, ["y"], None, graph)
+        else:
+            assert v1.Session(graph=imports(added, ["y"], None, graph)).run("y:0") == 1.0

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from servable.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, Unimplemented
+from servable.execution import memory
 from servable.execution.graph_session import GraphSession
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
@@ -52,6 +53,7 @@ def refusal(loader, directory, kind):
     return caught.value.message
 
 
+@pytest.mark.behaviour("7.1", "saved_model.pb or saved_model.pbtxt")
 @pytest.mark.parametrize("name", ["half_plus_two", "half_plus_two_text", "half_plus_two_tf2"])
 def test_a_whole_model_loads_and_runs(load, models, name):
     model = load(models.version_path(name))
@@ -59,6 +61,7 @@ def test_a_whole_model_loads_and_runs(load, models, name):
     model.close()
 
 
+@pytest.mark.behaviour("7.1", "the paths of asset files are fed to restore and init op")
 def test_the_paths_of_assets_are_fed_to_the_init_op(load, models):
     # The init op fills the table from the asset, wherever the directory lies now.
     model = load(models.version_path("vocabulary"))
@@ -69,6 +72,7 @@ def test_the_paths_of_assets_are_fed_to_the_init_op(load, models):
     model.close()
 
 
+@pytest.mark.behaviour("6.5", "no saved_model.pb")
 @pytest.mark.parametrize("name", ["empty_directory", "missing_saved_model"])
 def test_a_directory_without_a_model_is_told_in_the_words_of_the_original(load, models, name):
     directory = models.version_path(name)
@@ -79,11 +83,13 @@ def test_a_directory_that_is_not_there_is_told_the_same(load, tmp_path):
     assert refusal(load, tmp_path / "1", NotFound) == NO_SAVED_MODEL.format(tmp_path / "1")
 
 
+@pytest.mark.behaviour("6.5", "a file instead of a directory")
 def test_a_file_instead_of_a_directory_is_told(load, tmp_path):
     (tmp_path / "1").write_text("no directory")
     assert refusal(load, tmp_path / "1", FailedPrecondition) == f"{tmp_path / '1'}; Not a directory"
 
 
+@pytest.mark.behaviour("6.5", "a saved_model.pb that is cut, garbage or empty")
 @pytest.mark.parametrize("name", ["truncated_saved_model", "garbage_saved_model"])
 def test_a_saved_model_that_does_not_parse_is_told(load, models, name):
     path = models.version_path(name) / "saved_model.pb"
@@ -93,6 +99,7 @@ def test_a_saved_model_that_does_not_parse_is_told(load, models, name):
     )
 
 
+@pytest.mark.behaviour("6.5", "a saved_model.pb that is cut, garbage or empty")
 def test_an_empty_saved_model_is_told(load, tmp_path):
     (tmp_path / "saved_model.pb").touch()
     assert refusal(load, tmp_path, DataLoss) == (
@@ -105,6 +112,7 @@ def test_a_saved_model_that_is_a_directory_is_told(load, tmp_path):
     assert refusal(load, tmp_path, FailedPrecondition).startswith(f"{tmp_path}/saved_model.pb; Is a directory")
 
 
+@pytest.mark.behaviour("7.1", "saved_model.pb or saved_model.pbtxt")
 def test_a_text_that_does_not_parse_is_told(load, tmp_path):
     (tmp_path / "saved_model.pbtxt").write_text("meta_graphs { no_such_field: 1 }")
     message = refusal(load, tmp_path, InvalidArgument)
@@ -112,6 +120,7 @@ def test_a_text_that_does_not_parse_is_told(load, tmp_path):
     assert "no_such_field" in message
 
 
+@pytest.mark.behaviour("6.5", "a directory with export.meta")
 def test_a_session_bundle_is_told_what_it_is(load, models):
     directory = models.version_path("session_bundle")
     assert refusal(load, directory, Unimplemented) == (
@@ -126,12 +135,17 @@ def test_what_was_read_of_the_file_does_not_stay_in_memory(load, models, tmp_pat
     with edited(directory) as saved_model:
         saved_model.meta_graphs[0].collection_def["ballast"].bytes_list.value.append(bytes(BALLAST_BYTES))
     del saved_model
+    # Once a test has prepared the process as a server does, glibc keeps what is freed until it is asked for it.
+    memory.give_back()
     before = resident_bytes()
     model = load(directory)
+    memory.give_back()
     assert resident_bytes() - before < BALLAST_BYTES / 2
     model.close()
 
 
+@pytest.mark.behaviour("5", "--saved_model_tags")
+@pytest.mark.behaviour("6.5", "no meta graph of the tags; ours: the tag sets that are there")
 def test_other_tags_are_told_with_those_that_are_there(load, models):
     directory = models.version_path("other_tags")
     assert refusal(load, directory, NotFound) == (
@@ -141,6 +155,8 @@ def test_other_tags_are_told_with_those_that_are_there(load, models):
     )
 
 
+@pytest.mark.behaviour("5", "--saved_model_tags")
+@pytest.mark.behaviour("7.1", "the meta graph is chosen by its exact set of tags")
 @pytest.mark.parametrize(("tags", "y"), [(["serve"], "doubled"), (["triple", "serve"], "tripled")])
 def test_tags_choose_the_meta_graph_by_their_set(models, tags, y):
     model = SavedModelLoader(tags)(models.version_path("two_meta_graphs"))
@@ -149,12 +165,19 @@ def test_tags_choose_the_meta_graph_by_their_set(models, tags, y):
     model.close()
 
 
+@pytest.mark.behaviour("6.5", "no meta graph of the tags; ours: the tag sets that are there")
 @pytest.mark.parametrize("tags", [["triple"], ["serve", "triple", "gpu"], [], [""], ["serve "]])
 def test_a_part_of_a_tag_set_or_more_than_one_chooses_none(models, tags):
     message = refusal(SavedModelLoader(tags), models.version_path("two_meta_graphs"), NotFound)
     assert "has the tag sets { serve }; { serve triple };" in message
 
 
+@pytest.mark.behaviour("7.1", "an op that is not registered fails the load")
+@pytest.mark.behaviour(
+    "7.1",
+    "an op that nothing registers fails the load, NOT_FOUND with TensorFlow's words first; ours names "
+    "all of them and how to bring each",
+)
 def test_an_op_that_is_missing_is_told_with_the_flags_that_bring_it(load, models):
     directory = models.version_path("unregistered_op")
     message = refusal(load, directory, NotFound)
@@ -165,6 +188,7 @@ def test_an_op_that_is_missing_is_told_with_the_flags_that_bring_it(load, models
     )
 
 
+@pytest.mark.behaviour("6.5", "variables that are cut, damaged or another model's")
 @pytest.mark.parametrize(
     ("name", "kind", "cause"),
     [
@@ -179,6 +203,7 @@ def test_variables_that_are_damaged_are_told(load, models, name, kind, cause):
     assert message.endswith(CANNOT_RESTORE.format(directory))
 
 
+@pytest.mark.behaviour("6.5", "variables that are cut, damaged or another model's")
 def test_a_data_file_that_is_missing_is_told(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     (directory / "variables" / "variables.data-00000-of-00001").unlink()
@@ -187,6 +212,7 @@ def test_a_data_file_that_is_missing_is_told(load, models, tmp_path):
     assert message.endswith(CANNOT_RESTORE.format(directory))
 
 
+@pytest.mark.behaviour("6.5", "variables that are cut, damaged or another model's")
 def test_an_index_that_is_damaged_is_told(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     index = directory / "variables" / "variables.index"
@@ -194,6 +220,7 @@ def test_an_index_that_is_damaged_is_told(load, models, tmp_path):
     assert refusal(load, directory, DataLoss).endswith(CANNOT_RESTORE.format(directory))
 
 
+@pytest.mark.behaviour("6.5", "variables that are cut, damaged or another model's")
 def test_variables_of_another_model_are_told(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     shutil.rmtree(directory / "variables")
@@ -203,6 +230,7 @@ def test_variables_of_another_model_are_told(load, models, tmp_path):
     assert message.endswith(CANNOT_RESTORE.format(directory))
 
 
+@pytest.mark.behaviour("6.5", "missing variables let the model load and each request fail")
 def test_without_its_variables_a_model_loads_and_each_run_fails(load, models):
     model = load(models.version_path("missing_variables"))
     for _ in range(2):
@@ -211,6 +239,7 @@ def test_without_its_variables_a_model_loads_and_each_run_fails(load, models):
     model.close()
 
 
+@pytest.mark.behaviour("7.1", "the paths of asset files are fed to restore and init op")
 def test_an_asset_that_is_missing_is_told_with_the_init_op(load, models, tmp_path):
     directory = copied(models, "vocabulary", tmp_path)
     shutil.rmtree(directory / "assets")
@@ -219,6 +248,7 @@ def test_an_asset_that_is_missing_is_told_with_the_init_op(load, models, tmp_pat
     assert re.search(rf"\nThe init op \S+ of {re.escape(str(directory))} failed. Are all its assets there\?$", message)
 
 
+@pytest.mark.behaviour("7.1", "the init op is the signature's, else the main op's, else the legacy one's")
 def test_an_init_op_that_is_not_in_the_graph_is_told(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     with edited(directory) as saved_model:
@@ -248,6 +278,7 @@ def test_a_load_that_fails_frees_its_session(load, models, monkeypatch):
     assert len(closed) == 1
 
 
+@pytest.mark.behaviour("5", "--tensorflow_session_parallelism")
 def test_the_session_takes_its_config(models):
     config = config_pb2.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
     model = SavedModelLoader(config=config)(models.version_path("half_plus_two"))
@@ -255,6 +286,7 @@ def test_the_session_takes_its_config(models):
     model.close()
 
 
+@pytest.mark.behaviour("7.1", "each version has a session of its own")
 def test_each_version_has_variables_of_its_own(load, models):
     first, second = (load(models.version_path("counter")) for _ in range(2))
     assert run(first, "incr_counter") == {"output": 1.0}

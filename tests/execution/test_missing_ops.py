@@ -25,6 +25,11 @@ def add_function(meta_graph, name, *ops):
         function.node_def.add(name=f"n{index}", op=op)
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "an op that nothing registers fails the load, NOT_FOUND with TensorFlow's words first; ours names "
+    "all of them and how to bring each",
+)
 def test_every_missing_op_is_named_also_those_of_functions_but_no_function_itself(tmp_path):
     directory = build_model(tmp_path / "1", "MissingInTheGraph")
     with edited(directory) as saved_model:
@@ -40,6 +45,11 @@ def test_every_missing_op_is_named_also_those_of_functions_but_no_function_itsel
     ) in message
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "an op that nothing registers fails the load, NOT_FOUND with TensorFlow's words first; ours names "
+    "all of them and how to bring each",
+)
 def test_ops_of_known_packages_are_told_with_the_module_to_import(tmp_path):
     directory = build_model(tmp_path / "1", TEXT_OP)
     with edited(directory) as saved_model:
@@ -60,6 +70,11 @@ def test_the_tensorflow_of_the_export_is_told_if_it_is_another(tmp_path):
     )
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "an op that nothing registers fails the load, NOT_FOUND with TensorFlow's words first; ours names "
+    "all of them and how to bring each",
+)
 def test_the_first_words_are_those_of_the_original_whatever_stands_before_them(tmp_path):
     meta_graph = meta_graph_pb2.MetaGraphDef()
     meta_graph.graph_def.node.add(name="y", op="MissingInTheGraph")

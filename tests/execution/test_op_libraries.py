@@ -43,6 +43,11 @@ def refusal(kind, libraries="", modules=""):
     return caught.value.message
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: --custom_op_libraries and --import bring ops before any model; the original links TF Text and "
+    "TFDF statically and takes no others",
+)
 @pytest.mark.parametrize("runs", [PrivateRuns, PublicRuns])
 def test_a_model_runs_the_op_of_a_library(halving, tmp_path, runs):
     op_libraries.bring(str(halving), "")
@@ -69,6 +74,7 @@ def test_a_folder_is_no_library(tmp_path):
     assert refusal(NotFound, str(tmp_path)) == f"--custom_op_libraries: {tmp_path}; No such file"
 
 
+@pytest.mark.behaviour("7.1", "ours: a library or a module that cannot be had ends the start with 255 and one line")
 @pytest.mark.parametrize("content", [b"", b"no library", b"\x7fELF" + bytes(60)])
 def test_a_file_that_is_no_library_is_told(tmp_path, content):
     path = tmp_path / "text.so"
@@ -78,6 +84,7 @@ def test_a_file_that_is_no_library_is_told(tmp_path, content):
     assert message.endswith(". It must be a shared object with ops, built for this system.")
 
 
+@pytest.mark.behaviour("7.1", "ours: a library or a module that cannot be had ends the start with 255 and one line")
 def test_a_library_of_another_tensorflow_is_told(tmp_path):
     source = "void TF_GoneSince(void); __attribute__((constructor)) static void call(void) { TF_GoneSince(); }"
     path = op_library.compile_library(tmp_path / "foreign.so", source)
@@ -97,6 +104,11 @@ def test_a_library_without_one_that_it_needs_is_told(tmp_path):
     assert message.endswith("It needs another library, which must be where the system looks for it.")
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: --custom_op_libraries and --import bring ops before any model; the original links TF Text and "
+    "TFDF statically and takes no others",
+)
 def test_modules_are_imported_in_their_order(module, monkeypatch):
     monkeypatch.setattr(sys, "imported_by_test", [], raising=False)
     first, second = (module(f"import sys; sys.imported_by_test.append({index})") for index in (1, 2))
@@ -111,6 +123,7 @@ def test_a_module_that_is_not_there_is_told(name):
     assert message.endswith(". Install it, or put its folder on PYTHONPATH.")
 
 
+@pytest.mark.behaviour("7.1", "ours: a library or a module that cannot be had ends the start with 255 and one line")
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -88,6 +88,11 @@ def fail(model, kind, error, timeout_s=None):
     return caught.value.message
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: models with Python ops run the functions that a module of --import provides; what nobody "
+    "provides is told at load",
+)
 @pytest.mark.parametrize("timeout_s", [None, PATIENCE_S])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_function_that_is_provided_by_name_is_called(load, directory, kind, timeout_s):
@@ -116,6 +121,11 @@ def test_a_name_below_a_scope_may_be_given_by_its_last_part(load, tmp_path):
     assert run(load(tmp_path / "1", function=triple), "array", X) == {"y": [6.0, 12.0]}
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: models with Python ops run the functions that a module of --import provides; what nobody "
+    "provides is told at load",
+)
 def test_models_with_the_same_names_keep_their_own_functions(load, directory, tmp_path):
     save_tf2(calling := Calling(), tmp_path / "1", {"array": calling.array})
     first = load(directory, the_array_function=triple)
@@ -137,6 +147,11 @@ def test_a_model_that_is_loaded_again_registers_nothing_again(load, directory, m
     assert run(model, "array", X) == {"y": [6.0, 12.0]}
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: models with Python ops run the functions that a module of --import provides; what nobody "
+    "provides is told at load",
+)
 def test_what_nobody_provides_is_told_at_load_and_refused_when_it_is_run(load, directory, caplog):
     model = load(directory, the_array_function=triple, the_stateless_function=triple)
     (warning,) = [record.getMessage() for record in caplog.records if record.name == python_ops.__name__]
@@ -175,6 +190,11 @@ def test_what_tensorflow_refuses_within_an_eager_function_is_the_caller_s_mistak
     assert "x must be negative" in message
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: models with Python ops run the functions that a module of --import provides; what nobody "
+    "provides is told at load",
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("error", [KeyError("secret"), RuntimeError("secret"), TypeError("secret"), AssertionError()])
 def test_any_other_exception_is_told_to_the_log_alone(load, directory, kind, error, caplog):
@@ -197,6 +217,11 @@ def test_a_result_of_another_dtype_or_count_is_an_error_without_a_traceback(load
     assert "Traceback" not in caught.value.message
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: models with Python ops run the functions that a module of --import provides; what nobody "
+    "provides is told at load",
+)
 @pytest.mark.parametrize("kind", ["array", "eager"])
 def test_many_threads_get_their_own_results(load, directory, kind):
     model = load(directory, **{f"the_{kind}_function": triple})

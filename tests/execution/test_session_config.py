@@ -42,6 +42,9 @@ def test_no_flag_leaves_all_but_xla_to_tensorflow():
     assert make() == expected
 
 
+@pytest.mark.behaviour("5", "--tensorflow_session_parallelism")
+@pytest.mark.behaviour("5", "--tensorflow_intra_op_parallelism")
+@pytest.mark.behaviour("5", "--tensorflow_inter_op_parallelism")
 @pytest.mark.parametrize(
     ("session", "intra", "inter", "expected"),
     [
@@ -63,10 +66,13 @@ def test_threads(session, intra, inter, expected):
     assert threads(config) == expected
 
 
+@pytest.mark.behaviour("5", "--per_process_gpu_memory_fraction")
 def test_the_share_of_gpu_memory():
     assert make(per_process_gpu_memory_fraction=0.25).gpu_options.per_process_gpu_memory_fraction == 0.25
 
 
+@pytest.mark.behaviour("5", "--tensorflow_session_config_file")
+@pytest.mark.behaviour("5", "--per_process_gpu_memory_fraction")
 def test_flags_are_written_over_a_file_even_if_they_say_nothing(config_file):
     path = config_file(
         "intra_op_parallelism_threads: 7 inter_op_parallelism_threads: 8 "
@@ -79,11 +85,13 @@ def test_flags_are_written_over_a_file_even_if_they_say_nothing(config_file):
     assert threads(make(tensorflow_session_config_file=path, tensorflow_session_parallelism=2)) == (2, 2)
 
 
+@pytest.mark.behaviour("5", "--tensorflow_session_config_file")
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(NotFound, match=f"{tmp_path}/none; No such file or directory"):
         make(tensorflow_session_config_file=f"{tmp_path}/none")
 
 
+@pytest.mark.behaviour("5", "--tensorflow_session_config_file")
 def test_a_file_that_holds_something_else_is_told(config_file, capfd):
     path = config_file("no_such_field: 1")
     with pytest.raises(InvalidArgument, match=f"Invalid protobuf file: '{path}'"):
@@ -91,17 +99,21 @@ def test_a_file_that_holds_something_else_is_told(config_file, capfd):
     assert "Error parsing text-format tensorflow.ConfigProto: 1:1: " in capfd.readouterr().err
 
 
+@pytest.mark.behaviour("5", "--mixed_precision")
 def test_bfloat16_rewrites_graphs():
     rewriting = make(mixed_precision="bfloat16").graph_options.rewrite_options
     assert rewriting.auto_mixed_precision_onednn_bfloat16 == rewriter_config_pb2.RewriterConfig.ON
 
 
+@pytest.mark.behaviour("5", "--mixed_precision")
 @pytest.mark.parametrize("precision", ["float16", "BFLOAT16", " "])
 def test_another_precision_is_ignored_with_a_warning(precision, caplog):
     assert make(mixed_precision=precision) == make()
     assert f"--mixed_precision={precision} has no effect" in caplog.text
 
 
+@pytest.mark.behaviour("5", "--xla_cpu_compilation_enabled")
+@pytest.mark.behaviour("5", "--xla_gpu_compilation_enabled")
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_xla_is_asked_for(device):
     config = make(**{f"xla_{device}_compilation_enabled": True})
@@ -114,6 +126,7 @@ def test_xla_is_off_unless_asked_for_even_where_a_file_turns_it_on(config_file):
     assert config.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.OFF
 
 
+@pytest.mark.behaviour("5", "--xla_cpu_compilation_enabled")
 def test_xla_on_the_cpu_needs_tensorflows_own_flag_beside_those_that_are_set(monkeypatch):
     monkeypatch.setenv(XLA_VARIABLE, "--tf_xla_min_cluster_size=2")
     make(xla_gpu_compilation_enabled=True)
@@ -122,6 +135,7 @@ def test_xla_on_the_cpu_needs_tensorflows_own_flag_beside_those_that_are_set(mon
     assert session_config.os.environ[XLA_VARIABLE] == "--tf_xla_min_cluster_size=2 --tf_xla_cpu_global_jit"
 
 
+@pytest.mark.behaviour("5", "--xla_gpu_compilation_enabled")
 @pytest.mark.parametrize(
     "flags",
     [

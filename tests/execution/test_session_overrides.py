@@ -35,6 +35,7 @@ def field(number, content=b""):
     return bytes([number << 3 | 2, len(content)]) + content
 
 
+@pytest.mark.behaviour("7.3", "saved_model_config.pb: session_overrides set disable_meta_optimizer for that model")
 def test_the_meta_optimizer_goes_off_for_that_model_only(version):
     base = config_pb2.ConfigProto(inter_op_parallelism_threads=3)
     config = session_overrides.config_for(base, version(OFF))
@@ -49,12 +50,18 @@ def test_without_a_base_the_rest_is_tensorflow_s_own(version):
     assert session_overrides.config_for(None, version(OFF)) == expected
 
 
+@pytest.mark.behaviour("7.3", "saved_model_config.pb: session_overrides set disable_meta_optimizer for that model")
 def test_overrides_that_do_not_mention_it_turn_it_on(version):
     base = config_pb2.ConfigProto()
     base.graph_options.rewrite_options.disable_meta_optimizer = True
     assert not is_off(session_overrides.config_for(base, version(wire.SavedModelConfig(session_overrides={}))))
 
 
+@pytest.mark.behaviour(
+    "7.3",
+    "saved_model_config.pb: other fields are passed over; rewriters that TensorFlow's Python package "
+    "lacks are warned of",
+)
 @pytest.mark.parametrize("content", [b"", wire.SavedModelConfig(critical=True), field(2, b"tfrt")])
 def test_a_file_without_overrides_changes_nothing(version, content, caplog):
     base = config_pb2.ConfigProto()
@@ -67,6 +74,7 @@ def test_no_file_changes_nothing(tmp_path, caplog):
     assert caplog.records == []
 
 
+@pytest.mark.behaviour("7.3", "saved_model_config.pb: a file that does not parse is only warned of")
 def test_a_file_that_does_not_parse_is_told_and_passed_over(version, caplog):
     base = config_pb2.ConfigProto()
     directory = version(b"\xff\xff\xff")
@@ -76,12 +84,18 @@ def test_a_file_that_does_not_parse_is_told_and_passed_over(version, caplog):
     assert f"{directory / session_overrides.CONFIG_FILE} is passed over: " in record.getMessage()
 
 
+@pytest.mark.behaviour("7.3", "saved_model_config.pb: a file that does not parse is only warned of")
 def test_a_file_that_cannot_be_read_is_told_and_passed_over(tmp_path, caplog):
     (tmp_path / session_overrides.CONFIG_FILE).mkdir(parents=True)
     assert session_overrides.config_for(None, tmp_path) is None
     assert "saved_model_config.pb is passed over: " in caplog.text
 
 
+@pytest.mark.behaviour(
+    "7.3",
+    "saved_model_config.pb: other fields are passed over; rewriters that TensorFlow's Python package "
+    "lacks are warned of",
+)
 def test_rewriters_that_tensorflow_s_python_package_lacks_are_told(version, caplog):
     overrides = field(1) + field(2, b"\x0a\x00") + bytes([3 << 3, 1])
     assert is_off(session_overrides.config_for(None, version(field(1, overrides))))
@@ -91,6 +105,7 @@ def test_rewriters_that_tensorflow_s_python_package_lacks_are_told(version, capl
     ]
 
 
+@pytest.mark.behaviour("7.3", "saved_model_config.pb: session_overrides set disable_meta_optimizer for that model")
 @pytest.mark.parametrize(("content", "off"), [(OFF.SerializeToString(), True), (b"\xff\xff\xff", False)])
 def test_a_load_takes_the_overrides_and_goes_on_past_a_file_that_does_not_parse(models, tmp_path, content, off):
     directory = shutil.copytree(models.version_path("half_plus_two"), tmp_path / "1")

@@ -28,6 +28,7 @@ def names(graph):
     return [node.name for node in graph.nodes]
 
 
+@pytest.mark.behaviour("7.1", "ours: only what signatures, restore and init op reach is imported")
 def test_nodes_are_followed_through_data_control_and_colocation():
     graph = reach(
         """
@@ -55,6 +56,7 @@ def test_two_nodes_of_one_name_are_both_taken_for_tensorflow_to_refuse():
     assert names(reach('node { name: "y" op: "NoOp" } node { name: "y" op: "Const" }', "y")) == ["y", "y"]
 
 
+@pytest.mark.behaviour("7.1", "ours: only what signatures, restore and init op reach is imported")
 @pytest.mark.parametrize(
     ("call", "taken"),
     [

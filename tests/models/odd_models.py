@@ -175,3 +175,25 @@ def build_no_signature_at_all(directory):
     with edited(directory) as saved_model:
         saved_model.meta_graphs[0].signature_def.clear()
     return directory
+
+
+def build_fed_twice(directory):
+    """A split x whose second half, sp:1, two inputs feed, beside an AddN of three. y is 2x.
+
+    Without a check of ours TensorFlow aborts the process when fed_twice is run.
+
+    Signatures:
+        serving_default(x: float32[?]) -> y: float32[?] @predict
+        fed_twice(a: float32[?], b: float32[?], x: float32[?]) -> sum: float32[?] @predict
+    """
+    with tf1_session() as session:
+        x = placeholder(tf.float32, [None], "x")
+        first, second = tf.raw_ops.Split(axis=tf.constant(0), value=x, num_split=2, name="sp")
+        first.set_shape([None])
+        second.set_shape([None])
+        total = tf.add_n([first, second, second], name="sum")
+        signatures = {
+            "serving_default": signature({"x": x}, {"y": tf.multiply(x, 2.0, name="y")}),
+            "fed_twice": signature({"a": second, "b": second, "x": x}, {"sum": total}),
+        }
+        return save_tf1(session, directory, signatures)

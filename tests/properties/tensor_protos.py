@@ -5,7 +5,7 @@ The bounds leave out where this server differs from TensorFlow on purpose, or mu
 - at most 32 dimensions: more cannot be held by every NumPy (TensorFlow refuses more than 254);
 - shapes of at most 4096 elements, so that no tensor is filled up beyond the limit of 64 MiB; what is larger
   has so many elements that an int64 cannot count them, which both refuse;
-- a shape without elements is no larger than NumPy can hold, taking each size of 0 for 1;
+- the sizes of a shape without elements multiply to less than 2**31, taking each size of 0 for 1;
 - no resource and no variant, which no client can send;
 - no signalling NaN among floats: protobuf's Python API hands values on as doubles, which makes it quiet.
 """
@@ -22,8 +22,7 @@ from tests.properties.reading import DTYPES
 MOST_DIMENSIONS = 32
 MOST_ELEMENTS = 4096
 INT64_MAX = (1 << 63) - 1
-# A string in TensorFlow, the largest of all values.
-LARGEST_VALUE_BYTES = 24
+EMPTY_LIMIT = 1 << 31
 
 # What is no dtype of a value: invalid, references to float and int32, a number that is not taken.
 NO_DTYPES = (wire.DT_INVALID, wire.DT_FLOAT_REF, wire.DT_INT32_REF, 99)
@@ -69,7 +68,7 @@ def is_within_bounds(sizes):
         if size < 0 or count > INT64_MAX:
             return True
     without_zeros = math.prod(size for size in sizes if size)
-    return count <= MOST_ELEMENTS and (count > 0 or without_zeros * LARGEST_VALUE_BYTES <= INT64_MAX)
+    return count <= MOST_ELEMENTS and (count > 0 or without_zeros < EMPTY_LIMIT)
 
 
 def _fill_field(draw, tensor, dtype, count):

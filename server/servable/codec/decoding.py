@@ -2,14 +2,16 @@
 
 The rules are those of TensorFlow's Tensor::FromProto (tensor.cc), which TensorFlow Serving calls:
 `tensor_content` wins and must have the exact length; of `*_val` the last value fills what is missing, surplus
-is dropped, and none at all means zeros. One rule is ours: a tensor that is larger than what was sent for it
-may take FILL_LIMIT_BYTES at most, since a few bytes could otherwise claim all memory.
+is dropped, and none at all means zeros. Two rules are ours. A tensor that is larger than what was sent for it
+may take FILL_LIMIT_BYTES at most, since a few bytes could otherwise claim all memory. The sizes of a tensor
+without elements have a limit too, EMPTY_LIMIT, since kernels abort where a product of sizes overflows.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from servable.codec.dtypes import Dtype
 # NumPy holds 64 dimensions from 2.0 on and 32 before; TensorFlow holds 254. No kernel takes more than 8.
 MAX_DIMENSIONS = 32
 FILL_LIMIT_BYTES = 64 << 20
+# The sizes other than 0 of a tensor without elements multiply to less than this. A kernel may multiply the sizes of
+# two such tensors, as for the product of two matrices, and TensorFlow ends the process where that exceeds an int64.
+EMPTY_LIMIT = 1 << 31
 # TensorFlow keeps a string of up to 22 bytes in a cell of 24, and a longer one beside its cell.
 STRING_CELL_BYTES = 24
 _MOST_BYTES_IN_A_CELL = 22
@@ -89,9 +94,14 @@ def _read_shape(proto: wire.TensorShapeProto) -> tuple[tuple[int, ...], int]:
         count *= size
         if size < 0 or count > _INT64_MAX:
             raise MalformedTensor(f"shape {list(shape)} has a negative size or too many elements")
-    if count == 0 and math.prod(size for size in shape if size) * STRING_CELL_BYTES > _INT64_MAX:
+    if count == 0 and is_too_large_without_elements(shape):
         raise MalformedTensor(f"shape {list(shape)} is too large even without elements")
     return shape, count
+
+
+def is_too_large_without_elements(shape: Iterable[int]) -> bool:
+    """Whether no array without elements may have these sizes, of which one is 0."""
+    return math.prod(size for size in shape if size) >= EMPTY_LIMIT
 
 
 def _read_content(content: bytes, dtype: Dtype, count: int) -> np.ndarray[Any, Any]:

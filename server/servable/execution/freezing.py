@@ -1,92 +1,74 @@
-"""Freezes a model's variables at load: reads them in a session of their own, and puts them into the graph.
+"""Freezes a model's variables at load: reads them when the load is over, and puts them into the graph.
 
 Runs of a frozen graph take less CPU, a half less at best: TensorFlow folds constants, batch normalisation among them,
 and keeps weights in the order that its kernels want. The price: the last bits of results may change, a model takes
-four to five times its weights' size more, and a load half as long again. So it is for models that are batched, where
-more rows at once change the last bits anyway, and for who asks for it; up to a size.
+more memory, and a load is longer. frozen_graph says when it is done, and proves that nothing else changes.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2
 
-from servable.execution.frozen_graph import FreezableGraph, NotFrozen, Variable
+from servable.execution.frozen_graph import FreezableGraph, NotFrozen
 from servable.execution.graph_session import GraphSession
-from servable.execution.stored_graph import Catalogue, StoredGraph
+from servable.execution.pacing import paced
+from servable.execution.stored_graph import StoredGraph, name_of
+from servable.execution.stored_model import StoredModel
 
 _log = logging.getLogger(__name__)
 
-MOST_BYTES_OF_BATCHED: Final = 64_000_000
-"""Of the variables of a batched model that is frozen if nobody says otherwise: it may take some 300 MB more."""
-
-# Names that start so are nobody else's.
-_FOLDER = "servable_frozen"
-
-OpenRestored = Callable[[StoredGraph], GraphSession]
+# The interpreter is held while a value is copied.
+_VALUES_AT_A_TIME = 4
 
 
-def freeze(
-    graph: StoredGraph, served: Collection[str], restored: Collection[str], most_bytes: int, open_restored: OpenRestored
-) -> StoredGraph | None:
-    """A graph with constants in place of its variables.
+def find_freezable(graph: StoredGraph, stored: StoredModel, most_bytes: int) -> FreezableGraph | None:
+    """The graph of a model, to be frozen; None if the model keeps its variables, and the log says why.
 
     Args:
-        graph: What signatures, restore and init op reach.
-        served: The operations that signatures and init op name.
-        restored: The operations that restoring names.
+        graph: What the model names reaches.
+        stored: The model.
         most_bytes: What the values of all variables may take.
-        open_restored: Opens a session on a graph and restores its variables.
+    """
+    fed = map(name_of, stored.fed_dtypes())
+    try:
+        freezable = FreezableGraph(graph, stored.loading_operations(), stored.served_operations(), frozenset(fed))
+        _check_size(freezable, most_bytes)
+    except NotFrozen as reason:
+        _log.info("%s keeps its variables: %s", stored.directory, reason)
+        return None
+    return freezable
 
-    Returns:
-        The part that the served operations reach; None if the graph keeps its variables, and the log says why.
+
+def _check_size(freezable: FreezableGraph, most_bytes: int) -> None:
+    if not freezable.variables:
+        raise NotFrozen("it has none")
+    if freezable.size_bytes > most_bytes:
+        raise NotFrozen(f"they take {freezable.size_bytes} bytes, more than {most_bytes}")
+
+
+def freeze(freezable: FreezableGraph, session: GraphSession) -> StoredGraph:
+    """The part of a graph that is served, with the values that the variables of a session have now.
+
+    Args:
+        freezable: The graph.
+        session: It has run what loads the model, on `freezable.loading`.
 
     Raises:
-        ServingError: if the variables cannot be restored.
+        NotFrozen: if a variable cannot be read.
+        ServingError: if the session's graph is not that one.
     """
+    read = session.prepare((), [f"{variable.read}:0" for variable in freezable.variables])
     try:
-        freezable = FreezableGraph(Catalogue(graph.whole()).reach(served))
-        _check_size(freezable.variables, most_bytes)
-    except NotFrozen as reason:
-        _log.info("the model keeps its variables: %s", reason)
-        return None
-    names = [variable.name for variable in freezable.variables]
-    session = open_restored(_with_reads(graph, freezable.variables, restored))
-    try:
-        values = session.prepare((), [f"{_read_of(name)}:0" for name in names])([])
+        values = list(read([]))
     except tf.errors.OpError as error:
-        _log.warning("the model keeps its variables, since they cannot be read: %s", error.message)
-        return None
-    finally:
-        session.close()
-    protos = {
-        variable.name: tf.make_tensor_proto(value, dtype=variable.dtype)
-        for variable, value in zip(freezable.variables, values, strict=True)
-    }
-    return Catalogue(freezable.freeze(protos)).reach(served)
+        raise NotFrozen(f"they cannot be read: {error.message}") from error
+    return freezable.freeze(_protos(freezable, values))
 
 
-def _check_size(variables: Collection[Variable], most_bytes: int) -> None:
-    if not variables:
-        raise NotFrozen("it has none")
-    size_bytes = sum(variable.size_bytes for variable in variables)
-    if size_bytes > most_bytes:
-        raise NotFrozen(f"they take {size_bytes} bytes, more than {most_bytes}")
-
-
-def _with_reads(graph: StoredGraph, variables: Collection[Variable], restored: Collection[str]) -> StoredGraph:
-    """What restores the variables, with a node for each that reads it."""
-    whole = graph_pb2.GraphDef.FromString(graph.whole())
-    for variable in variables:
-        read = whole.node.add(name=_read_of(variable.name), op="ReadVariableOp", input=[variable.name])
-        read.attr["dtype"].type = variable.dtype
-    reads = [_read_of(variable.name) for variable in variables]
-    return Catalogue(whole.SerializeToString()).reach([*restored, *reads])
-
-
-def _read_of(name: str) -> str:
-    return f"{_FOLDER}/{name}"
+def _protos(freezable: FreezableGraph, values: Sequence[Any]) -> Iterator[Any]:
+    for variable, value in paced(zip(freezable.variables, values, strict=True), _VALUES_AT_A_TIME):
+        yield tf.make_tensor_proto(value, dtype=variable.dtype)

@@ -1,26 +1,58 @@
-"""A stored graph whose variables became constants, so that TensorFlow can optimise across them once for all runs.
+"""A stored graph cut in two: what loads a model, and what is served, with constants in place of reads of variables.
 
-All or nothing: a graph is frozen only if each of its variables is only ever read, on its way through functions too.
-Whatever else takes a variable may assign it, or may want the variable itself. It must not know sessions or models.
+A session that loads the first part serves the second one too: restore and init op run on their nodes as they are
+stored, then the variables are read, then the served part is added to the session's graph. So whatever a load writes
+besides these variables (tables, other variables, iterators, ...) is in the session as it is without freezing, and the
+constants are all that differs. A constant is right if nothing writes to its variable once the load is over, and
+FreezableGraph refuses a graph of which that is not proved:
+
+1. A variable is written to through its handle, and handles come from VarHandleOps of the graph. Two that bear the same
+   names are handles of one variable. A graph in which a function has a VarHandleOp, or a constant or placeholder holds
+   handles, is refused.
+2. The served part takes handles only for ReadVariableOp, on their way through functions too. Since this holds for all
+   its handles, no run of it writes to a variable under another name.
+3. The part that loads takes handles of these variables only for ops that keep none, again through functions. So the
+   served part finds no handle in what a load leaves behind: a dataset, say, whose function writes.
+4. Requests run nothing but the served part: it is all that signatures name, and only a node that has no outputs, as
+   most init ops have none, is left out.
+
+Nodes of both parts are added once, as they are stored. A graph is refused where such a node would have to change,
+because it reads a variable, or may be fed. All or nothing: one variable that must stay keeps the others.
+
+This module must not know sessions or models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, Final
 
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2
 
 from servable.codec import dtypes
-from servable.execution.stored_graph import StoredGraph
+from servable.execution.pacing import paced
+from servable.execution.stored_graph import Catalogue, StoredGraph, StoredNode, look, name_of
 
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+# These take a variable's handle and are done with it when they return. All write at most the variable itself.
+_KEEP_NO_HANDLE = frozenset({
+    "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ReadVariableOp", "VarIsInitializedOp",
+    "VariableShape", "DisableCopyOnRead",
+})  # fmt: skip
 # TensorFlow 1's variables, which any op may take for a value or for a place to write to.
 _REFERENCES = frozenset({"Variable", "VariableV2", "AutoReloadVariable", "TemporaryVariable"})
 # TensorFlow's optimiser exchanges such functions for one another, which would no longer take the same arguments.
 _IMPLEMENTS = b"api_implements"
+# The attribute "dtype" of a constant or placeholder that holds handles: it is DT_RESOURCE, serialized.
+_HOLDS_HANDLES = b"\x0a\x05dtype\x12\x02\x30\x14"
+
+# Names that start so are nobody else's.
+_FOLDER = "servable_frozen"
+_NODES_AT_A_TIME = 50
+# Of a variable that is worth freeing: the node for it costs a load about half a millisecond.
+_LARGE_BYTES = 1 << 15
 
 
 class NotFrozen(Exception):
@@ -32,57 +64,170 @@ class Variable:
     """A variable that is only read.
 
     Attributes:
-        name: The node of its handle.
+        handle: The node of its handle.
+        device: The device that the handle's node asks for.
         dtype: Its tensorflow.DataType.
         size_bytes: What its values take.
+        read: The node of the loading part that reads it.
+        constant: The node of the served part that takes its place.
     """
 
-    name: str
+    handle: str
+    device: str
     dtype: int
     size_bytes: int
+    read: str
+    constant: str
 
 
 class FreezableGraph:
-    """A graph whose variables are only read."""
+    """A graph whose served part only reads variables.
 
-    def __init__(self, stored: StoredGraph) -> None:
+    Attributes:
+        variables: The variables of the served part.
+        loading: What a load runs, with nodes that read these variables.
+        release: The node of `loading` that frees the large ones of them, and of those that only the load needs.
+        names: The nodes of `loading` that the session will be asked for, besides what the model names: those that read
+            and free the variables, and what the served part reads.
+    """
+
+    release: Final = f"{_FOLDER}/release"
+
+    def __init__(
+        self, graph: StoredGraph, loading: Collection[str], served: Collection[str], fed: Collection[str]
+    ) -> None:
         """Look whether the graph can be frozen.
+
+        Args:
+            graph: What the operations below reach.
+            loading: The operations that a load runs or feeds.
+            served: The operations that requests may name.
+            fed: Those of them that requests may feed.
 
         Raises:
             NotFrozen: if it cannot; the text says why.
         """
-        _refuse_what_hides_variables(stored)
-        self._graph: Any = graph_pb2.GraphDef.FromString(stored.whole())
-        handles = [node for node in self._graph.node if node.op == "VarHandleOp"]
-        self.variables = [Variable(node.name, node.attr["dtype"].type, _size_bytes(node)) for node in handles]
-        reads = _Reads(self._graph.library.function)
-        values = {variable.name: variable.dtype for variable in self.variables}
-        reads.rewrite(self._graph.node, {**values, **{f"{name}:0": dtype for name, dtype in values.items()}})
-        self._graph.library.function.extend(reads.functions.values())
+        catalogue = Catalogue(graph.whole())
+        roots = {name for name in served if _has_outputs(catalogue.find(name))}
+        # What has none is asked for all the same, and refused in TensorFlow's words.
+        loading = {*loading, *served}.difference(roots)
+        before, after = catalogue.reach(loading), catalogue.reach(roots)
+        _refuse_what_hides_variables(graph, after)
+        handles = [_parse(node) for node in after.nodes if node.op == "VarHandleOp"]
+        self.variables = [_variable(handle, number) for number, handle in enumerate(handles)]
+        self._served, changed = _replace_reads(after, self.variables, roots, graph.functions)
+        # Error texts tell functions by their names. So a copy has its original's name where that is gone.
+        gone = frozenset(graph.functions).difference(self._served.functions, before.functions)
+        if gone and not graph.gradients:
+            self._served, _ = _replace_reads(after, self.variables, roots, graph.functions, gone)
+        _refuse_shared({node.name for node in before.nodes}, changed, fed)
+        uses = _LoadUses(before, graph.functions)
+        uses.check({_identity(handle) for handle in handles})
+        both = catalogue.reach([*loading, *(handle.name for handle in handles)])
+        dead = [handle.name for handle in (*handles, *uses.find_dead()) if _is_large(handle)]
+        self.loading = self._with_reads(both, dead)
+        self._drop_what_is_loaded()
+        known = {node.name for node in self.loading.nodes}
+        _refuse_scopes(self._served, known)
+        inputs = {name_of(source) for node in self._served.nodes for source in node.inputs}
+        self.names = {self.release, *(variable.read for variable in self.variables), *inputs.intersection(known)}
 
-    def freeze(self, values: Mapping[str, Any]) -> bytes:
-        """The serialized GraphDef with constants.
+    @property
+    def size_bytes(self) -> int:
+        """What the values of all variables take."""
+        return sum(variable.size_bytes for variable in self.variables)
+
+    def freeze(self, values: Iterable[Any]) -> StoredGraph:
+        """The served part, to be added to a graph that holds `loading`.
 
         Args:
-            values: A tensorflow TensorProto for each variable, by name.
+            values: A tensorflow TensorProto for each of the variables.
         """
-        for node in self._graph.node:
-            if node.name in values and node.op == "VarHandleOp":
-                node.op = "Const"
-                node.attr.clear()
-                node.attr["value"].tensor.CopyFrom(values[node.name])
-                node.attr["dtype"].type = values[node.name].dtype
-        data: bytes = self._graph.SerializeToString()
-        return data
+        constants = [_constant(variable, value) for variable, value in zip(self.variables, values, strict=True)]
+        return replace(self._served, nodes=[*constants, *self._served.nodes])
+
+    def _with_reads(self, graph: StoredGraph, dead: Iterable[str]) -> StoredGraph:
+        added = []
+        for variable in self.variables:
+            read = node_def_pb2.NodeDef(name=variable.read, op="ReadVariableOp", input=[variable.handle])
+            read.attr["dtype"].type = variable.dtype
+            added.append(read)
+        release = node_def_pb2.NodeDef(name=self.release, op="NoOp")
+        for number, handle in enumerate(dead):
+            name = f"{_FOLDER}/{number}/destroy"
+            destroy = node_def_pb2.NodeDef(name=name, op="DestroyResourceOp", input=[handle])
+            # Two handles may be one variable's.
+            destroy.attr["ignore_lookup_error"].b = True
+            release.input.append(f"^{name}")
+            added.append(destroy)
+        return replace(graph, nodes=[*graph.nodes, *(look(node.SerializeToString()) for node in (*added, release))])
+
+    def _drop_what_is_loaded(self) -> None:
+        loaded = {node.name for node in self.loading.nodes}
+        self._served = replace(
+            self._served,
+            nodes=[node for node in self._served.nodes if node.name not in loaded],
+            functions={
+                name: data for name, data in self._served.functions.items() if name not in self.loading.functions
+            },
+            gradients=(),
+        )
 
 
-def _refuse_what_hides_variables(stored: StoredGraph) -> None:
-    if references := stored.ops & _REFERENCES:
+def _has_outputs(node: StoredNode | None) -> bool:
+    return node is not None and node.op != "NoOp"
+
+
+def _parse(node: StoredNode) -> Any:
+    return node_def_pb2.NodeDef.FromString(node.data)
+
+
+def _refuse_what_hides_variables(graph: StoredGraph, served: StoredGraph) -> None:
+    if references := served.ops & _REFERENCES:
         raise NotFrozen(f"it has variables of TensorFlow 1 ({min(references)})")
-    if "VarHandleOp" in stored.function_ops:
+    if "VarHandleOp" in graph.function_ops:
         raise NotFrozen("a function has variables of its own")
-    if any(_IMPLEMENTS in function for function in stored.functions.values()):
+    if any(_IMPLEMENTS in function for function in graph.functions.values()):
         raise NotFrozen("it has functions of several implementations")
+    stored = (*(node.data for node in graph.nodes), *graph.functions.values())
+    if any(_HOLDS_HANDLES in data for data in paced(stored, _NODES_AT_A_TIME)):
+        raise NotFrozen("it has handles of variables that are stored or fed")
+    if any(node.name.startswith(_FOLDER) for node in graph.nodes):
+        raise NotFrozen(f"it has nodes whose names begin with {_FOLDER}")
+
+
+def _refuse_shared(loading: Collection[str], changed: Collection[str], fed: Collection[str]) -> None:
+    for name in changed:
+        if name in loading:
+            raise NotFrozen(f"{name}, which takes a variable, is needed to load the model too")
+    for name in fed:
+        if name in loading:
+            raise NotFrozen(f"{name}, which is fed, is needed to load the model too")
+
+
+def _refuse_scopes(served: StoredGraph, loaded: Iterable[str]) -> None:
+    """TensorFlow adds no `a` to a graph that has an `a/b`."""
+    scopes = {name[:end] for name in loaded for end, letter in enumerate(name) if letter == "/"}
+    for node in served.nodes:
+        if node.name in scopes:
+            raise NotFrozen(f"{node.name} is a scope of what is needed to load the model too")
+
+
+def _identity(handle: Any) -> tuple[bytes, bytes]:
+    """What two handles of one variable have in common."""
+    return handle.attr["container"].s, handle.attr["shared_name"].s
+
+
+def _variable(handle: Any, number: int) -> Variable:
+    folder, dtype = f"{_FOLDER}/{number}", handle.attr["dtype"].type
+    return Variable(handle.name, handle.device, dtype, _size_bytes(handle), f"{folder}/read", f"{folder}/constant")
+
+
+def _is_large(handle: Any) -> bool:
+    try:
+        return _size_bytes(handle) >= _LARGE_BYTES
+    except NotFrozen:
+        return False
 
 
 def _size_bytes(handle: Any) -> int:
@@ -93,6 +238,119 @@ def _size_bytes(handle: Any) -> int:
     return prod(sizes) * dtype.numpy.itemsize
 
 
+def _constant(variable: Variable, value: Any) -> StoredNode:
+    node = node_def_pb2.NodeDef(name=variable.constant, op="Const", device=variable.device)
+    node.attr["value"].tensor.CopyFrom(value)
+    node.attr["dtype"].type = value.dtype
+    return StoredNode(node.SerializeToString(), node.name, node.op, (), (), ())
+
+
+def _taken(inputs: Iterable[str], names: Collection[str]) -> list[int]:
+    return [index for index, name in enumerate(inputs) if name in names]
+
+
+def _tensor_names(handles: Iterable[str]) -> Iterator[str]:
+    """What nodes call the outputs of some handles' nodes."""
+    for name in handles:
+        yield from (name, f"{name}:0")
+
+
+class _LoadUses:
+    """Looks what a load does with handles of variables."""
+
+    def __init__(self, loading: StoredGraph, functions: Mapping[str, bytes]) -> None:
+        self._loading, self._functions = loading, functions
+        self._handles = [_parse(node) for node in loading.nodes if node.op == "VarHandleOp"]
+        self._checked: set[tuple[str, tuple[int, ...]]] = set()
+
+    def check(self, identities: Collection[tuple[bytes, bytes]]) -> None:
+        """Refuse a load that may keep a handle of some variables.
+
+        Raises:
+            NotFrozen: if it does so.
+        """
+        names = set(_tensor_names(handle.name for handle in self._handles if _identity(handle) in identities))
+        self._check_nodes([_parse(node) for node in self._loading.nodes if _taken(node.inputs, names)], names)
+
+    def find_dead(self) -> list[Any]:
+        """The handles whose variables are out of reach when the load is over, if what is served has none of them.
+
+        Keras writes each weight twice, and a load restores both.
+        """
+        try:
+            self.check({_identity(handle) for handle in self._handles})
+        except NotFrozen:
+            return []
+        return self._handles
+
+    def _check_nodes(self, nodes: Iterable[Any], names: Collection[str]) -> None:
+        for node in nodes:
+            taken = _taken(node.input, names)
+            if not taken or node.op in _KEEP_NO_HANDLE:
+                continue
+            if node.op not in _CALLS:
+                raise NotFrozen(f"{node.name} ({node.op}) takes a variable while the model is loaded")
+            self._check_function(node.attr["f"].func.name, taken)
+
+    def _check_function(self, name: str, taken: Iterable[int]) -> None:
+        key = (name, tuple(taken))
+        if key in self._checked:
+            return
+        self._checked.add(key)
+        function = _find_function(self._functions, name)
+        names = {function.signature.input_arg[index].name for index in taken}
+        if not names.isdisjoint(function.ret.values()):
+            raise NotFrozen(f"the function {name} returns a variable")
+        self._check_nodes(function.node_def, names)
+
+
+def _find_function(functions: Mapping[str, bytes], name: str) -> Any:
+    if name not in functions:
+        raise NotFrozen(f"there is no function {name}")
+    return function_pb2.FunctionDef.FromString(functions[name])
+
+
+def _replace_reads(
+    served: StoredGraph,
+    variables: Iterable[Variable],
+    roots: Iterable[str],
+    functions: Mapping[str, bytes],
+    gone: Collection[str] = (),
+) -> tuple[StoredGraph, Collection[str]]:
+    """What some nodes reach of a graph once they read constants, which the graph still lacks.
+
+    Args:
+        served: The graph.
+        variables: Its variables.
+        roots: The names of the nodes.
+        functions: All functions that there are, by name.
+        gone: Those that nobody calls once variables are constants.
+
+    Returns:
+        The graph, and the names of the nodes that changed.
+
+    Raises:
+        NotFrozen: if the graph does something else with a variable than read it.
+    """
+    constants = {name: variable for variable in variables for name in _tensor_names([variable.handle])}
+    values = {name: variable.dtype for name, variable in constants.items()}
+    reads, changed, nodes = _Reads(functions, gone), set[str](), list[StoredNode]()
+    for node in paced(served.nodes, _NODES_AT_A_TIME):
+        if not _taken(node.inputs, constants):
+            nodes.append(node)
+            continue
+        definition = _parse(node)
+        reads.rewrite([definition], values)
+        for index in _taken(definition.input, constants):
+            definition.input[index] = constants[definition.input[index]].constant
+        changed.add(node.name)
+        nodes.append(look(definition.SerializeToString()))
+    copies = [copy.SerializeToString() for copy in reads.functions.values()]
+    kept = [data for name, data in served.functions.items() if name not in gone]
+    whole = served.part(nodes, [*kept, *copies], served.gradients)
+    return Catalogue(whole).reach(roots), changed
+
+
 class _Reads:
     """Turns reads of variables into uses of values, in nodes and in copies of the functions that they call.
 
@@ -100,8 +358,8 @@ class _Reads:
         functions: The copies, by the function's name and the dtypes of the arguments that became values.
     """
 
-    def __init__(self, functions: Iterable[Any]) -> None:
-        self._originals = {function.signature.name: function for function in functions}
+    def __init__(self, functions: Mapping[str, bytes], gone: Collection[str]) -> None:
+        self._originals, self._free_names = functions, set(gone)
         self.functions: dict[tuple[str, tuple[tuple[int, int], ...]], Any] = {}
 
     def rewrite(self, nodes: Iterable[Any], values: Mapping[str, int]) -> dict[str, str]:
@@ -119,7 +377,7 @@ class _Reads:
         """
         renamed = {}
         for node in nodes:
-            taken = {index: values[name] for index, name in enumerate(node.input) if name in values}
+            taken = {index: values[node.input[index]] for index in _taken(node.input, values)}
             if not taken:
                 continue
             if node.op == "ReadVariableOp":
@@ -144,16 +402,14 @@ class _Reads:
         key = (name, tuple(sorted(taken.items())))
         if key in self.functions:
             return self.functions[key]
-        if name not in self._originals:
-            raise NotFrozen(f"there is no function {name}")
-        copy = type(self._originals[name])()
-        copy.CopyFrom(self._originals[name])
+        copy = _find_function(self._originals, name)
         copy.signature.name = self._unused_name(name)
         self.functions[key] = copy
         for index, dtype in taken.items():
             copy.signature.input_arg[index].type = dtype
             copy.signature.input_arg[index].ClearField("handle_data")
             copy.arg_attr.pop(index, None)
+            copy.resource_arg_unique_id.pop(index, None)
         values = {copy.signature.input_arg[index].name: dtype for index, dtype in taken.items()}
         if not values.keys().isdisjoint(copy.ret.values()):
             raise NotFrozen(f"the function {name} returns a variable")
@@ -161,6 +417,9 @@ class _Reads:
         return copy
 
     def _unused_name(self, name: str) -> str:
+        if name in self._free_names:
+            self._free_names.remove(name)
+            return name
         used = {*self._originals, *(copy.signature.name for copy in self.functions.values())}
         return next(new for number in range(len(used) + 1) if (new := f"{name}_of_constants_{number}") not in used)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -26,12 +27,14 @@ _log = logging.getLogger(__name__)
 # Each of these holds the interpreter for about a millisecond.
 _NODES_AT_A_TIME = 30
 _FUNCTION_BYTES_AT_A_TIME = 30_000
+# Of constants, which are only copied.
+_NODE_BYTES_AT_A_TIME = 1_000_000
 
 
 class Import(Protocol):
     """Makes a tf.Graph; raises tf.errors.OpError or ValueError."""
 
-    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any) -> Any:
+    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any, onto: Any = None) -> Any:
         """Import a graph.
 
         Args:
@@ -39,6 +42,11 @@ class Import(Protocol):
             named: The operations that the graph will be asked for by name; others may not be found in it.
             producer_ops: The OpList of the TensorFlow that wrote the graph, with the defaults that its nodes leave out;
                 or None.
+            onto: A tf.Graph that the nodes are added to. What they read and `stored` lacks was imported into it, and
+                named then. None: a new one.
+
+        Returns:
+            The tf.Graph. If an import onto a graph fails, that graph is of no use any more.
         """
 
 
@@ -52,15 +60,45 @@ class ImportWhole:
     def __init__(self, fed: Mapping[str, int] | None = None) -> None:
         self.fed = fed or {}
 
-    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any) -> Any:  # noqa: ARG002
+    def __call__(
+        self,
+        stored: StoredGraph,
+        named: Collection[str],  # noqa: ARG002
+        producer_ops: Any,
+        onto: Any = None,
+    ) -> Any:
         """See Import."""
         graph_def = tf.compat.v1.GraphDef.FromString(stored.whole())
         if self.fed:
             open_shapes.open_feeds(graph_def, self.fed)
-        graph = tf.Graph()
+        graph, read = (tf.Graph(), {}) if onto is None else (onto, _tensors_read_from(onto, stored, graph_def))
         with graph.as_default():
-            tf.graph_util.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
+            tf.graph_util.import_graph_def(graph_def, input_map=read, name="", producer_op_list=producer_ops)
         return graph
+
+
+def _tensors_read_from(graph: Any, stored: StoredGraph, graph_def: Any) -> dict[str, Any]:
+    """The tensors of a graph that nodes to be added to it read, by the inputs' names.
+
+    The nodes are no longer colocated with nodes of the graph, since TensorFlow looks for those among the added ones.
+    """
+    own = {node.name for node in graph_def.node}
+    for node in graph_def.node:
+        groups = node.attr["_class"].list.s if "_class" in node.attr else ()
+        kept = [group for group in groups if group.decode().removeprefix("loc:@") in own]
+        if len(kept) < len(groups):
+            del node.attr["_class"]
+            if kept:
+                node.attr["_class"].list.s.extend(kept)
+    tensors = {}
+    for source in _outside_inputs(stored.nodes):
+        name, _, index = source.removeprefix("^").partition(":")
+        outputs = graph.get_operation_by_name(name).outputs
+        if not outputs:
+            # The public API maps tensors only.
+            raise ValueError(f"an input of nodes that are added, {source}, has no output")
+        tensors[source] = outputs[int(index or 0)]
+    return tensors
 
 
 class ImportInPieces:
@@ -69,13 +107,17 @@ class ImportInPieces:
     def __init__(self, nodes_at_a_time: int = _NODES_AT_A_TIME) -> None:
         self._nodes_at_a_time = nodes_at_a_time
 
-    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any) -> Any:
+    def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any, onto: Any = None) -> Any:
         """See Import."""
         if _has_newer_attributes(producer_ops):
             # The C API does not take the ops of the producer.
-            return ImportWhole()(stored, named, producer_ops)
+            return ImportWhole()(stored, named, producer_ops, onto)
         _require_ops(stored.function_ops)
         wanted = frozenset(named)
+        if onto is not None:
+            known = frozenset(map(name_of, _outside_inputs(stored.nodes)))
+            pieces = _cut(stored, self._nodes_at_a_time, known)
+            return _import_parts(_parts(stored, pieces, wanted), wanted, onto, known)
         pieces = _cut(stored, self._nodes_at_a_time)
         if len(pieces) > 1:
             try:
@@ -93,12 +135,15 @@ class _Part:
         self.data, self.inputs, self.kept = data, inputs, kept
 
 
-def _import_parts(parts: Iterable[_Part], wanted: Collection[str]) -> Any:
-    graph, operations = tf.Graph(), dict[str, Any]()
+def _import_parts(
+    parts: Iterable[_Part], wanted: Collection[str], onto: Any = None, known: Collection[str] = ()
+) -> Any:
+    graph = tf.Graph() if onto is None else onto
+    operations: dict[str, Any] = {name: graph.get_operation_by_name(name)._c_op for name in known}
     for part in paced(parts, 1):
         operations.update(_import_part(graph, part, operations))
     for name, operation in operations.items():
-        if name in wanted:
+        if name in wanted and name not in known:
             graph._create_op_from_tf_operation(operation, compute_device=False)
     return graph
 
@@ -116,20 +161,23 @@ def _parts(stored: StoredGraph, pieces: Sequence[Sequence[StoredNode]], wanted: 
     yield _Part(stored.part(gradients=stored.gradients))
 
 
-def _cut(stored: StoredGraph, size: int) -> Sequence[Sequence[StoredNode]]:
+def _cut(stored: StoredGraph, size: int, imported: Iterable[str] = ()) -> Sequence[Sequence[StoredNode]]:
     """The nodes in pieces that read only earlier nodes; one piece if they are not stored in such an order."""
-    known: set[str] = set()
+    known = set(imported)
     for node in stored.nodes:
         # Loops of TensorFlow 1 read what comes later. A call by the function's name wants its function first.
         if node.name in known or node.op in stored.functions or not known.issuperset(map(name_of, node.inputs)):
             return [stored.nodes]
         known.add(node.name)
     pieces: list[list[StoredNode]] = [[]]
-    scoped_until = 0
+    scoped_until = size_bytes = 0
     for position, (node, last) in enumerate(zip(stored.nodes, _scope_ends(stored.nodes), strict=True)):
-        if len(pieces[-1]) >= size and scoped_until < position:
+        is_full = len(pieces[-1]) >= size or size_bytes >= _NODE_BYTES_AT_A_TIME
+        if is_full and scoped_until < position:
             pieces.append([])
+            size_bytes = 0
         pieces[-1].append(node)
+        size_bytes += len(node.data)
         scoped_until = max(scoped_until, last)
     return pieces
 
@@ -247,11 +295,14 @@ def _probe(imports: Import) -> None:
         x = tf.compat.v1.placeholder(tf.float32, [], name="x")
         with tf.control_dependencies([x]):
             tf.add(x, x, name="y")
-    stored = Catalogue(written.as_graph_def().SerializeToString()).reach(["y"])
-    with tf.compat.v1.Session(graph=imports(stored, ["x", "y"], None)) as session:
-        result = session.run("y:0", {"x:0": 2.0})
-    if result != 4:
-        raise RuntimeError(f"the sum of 2 and 2 was {result}")
+    catalogue = Catalogue(written.as_graph_def().SerializeToString())
+    first, both = catalogue.reach(["x"]), catalogue.reach(["y"])
+    added = replace(both, nodes=[node for node in both.nodes if node not in first.nodes])
+    for graph in (imports(both, ["x", "y"], None), imports(added, ["y"], None, imports(first, ["x"], None))):
+        with tf.compat.v1.Session(graph=graph) as session:
+            result = session.run("y:0", {"x:0": 2.0})
+        if result != 4:
+            raise RuntimeError(f"the sum of 2 and 2 was {result}")
 
 
 def dismantle(graph: Any) -> None:

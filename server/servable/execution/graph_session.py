@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 from servable.errors import Cancelled, InvalidArgument, ServingError, of_code
-from servable.execution import graph_import, python_ops
-from servable.execution.runs import Run, Runs, TimedRun
+from servable.execution import graph_import, python_ops, run_guard, string_results
+from servable.execution.runs import LONGEST_TIMEOUT_S, Arrays, Run, Runs, TimedRun
 
-_ENDPOINT = re.compile(r".*:[0-9]+")
+_Run = TypeVar("_Run", Run, TimedRun)
+_ENDPOINT = re.compile(r"(.*):0*([0-9]+)")
 # Parts of the names of operations that loop, or wait for somebody: how long they take is up to what they are fed.
 _ENDLESS_OPS = re.compile("While|NextIteration|Dequeue|Enqueue|Barrier|Unstage|Iterator|Reader|Recv|PyFunc")
 
@@ -36,8 +38,11 @@ class GraphSession:
         Raises:
             ServingError: if TensorFlow does not take the config.
         """
-        self.may_not_end = any(map(_ENDLESS_OPS.search, ops))
+        self._ops = frozenset(ops)
+        self.may_not_end = any(map(_ENDLESS_OPS.search, self._ops))
         self._runs = runs
+        # Held while the graph is changed.
+        self._lock = threading.Lock()
         try:
             self._session: Any = tf.compat.v1.Session(graph=graph, config=config)
         except tf.errors.OpError as error:
@@ -55,16 +60,24 @@ class GraphSession:
         """A run of these tensor names; it raises what `translate` takes.
 
         Raises:
-            ServingError: if the graph has no such tensors.
+            ServingError: if the graph has no such tensors, or if they cannot be fed and fetched together.
         """
-        try:
-            return self._runs.prepare(self._opened(), _endpoints(feeds), _endpoints(fetches))
-        except tf.errors.OpError as error:
-            raise translate(error) from error
+        fed, fetched, strings = self._check(feeds, fetches)
+        return string_results.restoring(self._prepare_untimed(fed, fetched), strings)
 
     def prepare_timed(self, feeds: Sequence[str], fetches: Sequence[str]) -> TimedRun:
         """As prepare, for tensors that are known to be there, with a time limit."""
-        return self._runs.prepare_timed(self._opened(), _endpoints(feeds), _endpoints(fetches))
+        fed, fetched, strings = self._check(feeds, fetches)
+        return string_results.restoring(self._prepare(self._runs.prepare_timed, fed, fetched), strings)
+
+    def expect(self, fetches: Iterable[str]) -> None:
+        """Add what fetching these needs; later each addition would have TensorFlow copy the whole graph.
+
+        Args:
+            fetches: Tensor names; the graph may lack some.
+        """
+        with self._lock:
+            string_results.substitute(self._opened().graph, _endpoints(fetches))
 
     def run_once(self, operation: str, feeds: Mapping[str, str]) -> None:
         """Run an operation for its effect (restore, initialise), with strings fed to scalar tensors.
@@ -88,6 +101,41 @@ class GraphSession:
             session.close()
             graph_import.dismantle(session.graph)
 
+    def _check(
+        self, feeds: Sequence[str], fetches: Sequence[str]
+    ) -> tuple[Sequence[str], Sequence[str], Sequence[int]]:
+        """The endpoints to feed and to fetch; see string_results for the positions."""
+        graph, fed, fetched = self._opened().graph, _endpoints(feeds), _endpoints(fetches)
+        try:
+            run_guard.check(graph, fed, fetched)
+        except tf.errors.OpError as error:
+            raise translate(error) from error
+        # Threads that serve requests may prepare runs at the same time.
+        with self._lock:
+            return fed, *string_results.substitute(graph, fetched)
+
+    def _prepare_untimed(self, fed: Sequence[str], fetched: Sequence[str]) -> Run:
+        run = self._prepare(self._runs.prepare, fed, fetched)
+        if run_guard.needs_full_run(self._ops):
+            return self._prepare_full(fed, fetched)
+
+        def run_unless_dead(arrays: Arrays) -> Sequence[Any]:
+            results = run(arrays)
+            # Only a full run tells a result without elements from none.
+            return self._prepare_full(fed, fetched)(arrays) if run_guard.looks_dead(results) else results
+
+        return run_unless_dead if run_guard.may_be_dead(self._ops) else run
+
+    def _prepare_full(self, fed: Sequence[str], fetched: Sequence[str]) -> Run:
+        run = self._prepare(self._runs.prepare_timed, fed, fetched)
+        return lambda arrays: run(arrays, LONGEST_TIMEOUT_S)
+
+    def _prepare(self, prepare: Callable[..., _Run], fed: Sequence[str], fetched: Sequence[str]) -> _Run:
+        try:
+            return prepare(self._opened(), fed, fetched)
+        except tf.errors.OpError as error:
+            raise translate(error) from error
+
     def _opened(self) -> Any:
         session = self._session
         if session is None:
@@ -107,10 +155,14 @@ def translate(error: Exception) -> ServingError:
     return InvalidArgument(str(error.args[0] if error.args else error))
 
 
-def _endpoints(tensor_names: Sequence[str]) -> list[str]:
+def _endpoints(tensor_names: Iterable[str]) -> list[str]:
     return [endpoint(name) for name in tensor_names]
 
 
 def endpoint(tensor_name: str) -> str:
-    """A tensor's name with the number of its output; that of an operation is taken for its first output's."""
-    return tensor_name if _ENDPOINT.fullmatch(tensor_name) else f"{tensor_name}:0"
+    """The one way to write a tensor's name: with the number of its output, without leading zeros.
+
+    The name of an operation is taken for its first output's.
+    """
+    found = _ENDPOINT.fullmatch(tensor_name)
+    return f"{found[1]}:{found[2]}" if found else f"{tensor_name}:0"

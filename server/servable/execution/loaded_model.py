@@ -15,8 +15,10 @@ from servable.signatures import Signature
 
 # Output filters let callers choose sets of tensors. Each set keeps a pruned graph, so there is an end to them.
 MAX_RUNNERS = 128
-# A pruned graph of a frozen model has its weights in it, and twice: as constants, and as kernels want them.
-MAX_FROZEN_RUNNERS = 8
+# A pruned graph of a frozen model has its weights in it, and twice: as constants, and as kernels want them. So they may
+# take so much, and there are as many as that allows, but for a few that each model may have.
+_FROZEN_RUNNERS_BYTES = 1_000_000_000
+MIN_FROZEN_RUNNERS = 8
 
 _Key = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -30,9 +32,17 @@ class LoadedModel:
         signatures: Mapping[str, Signature],
         queue_limits: QueueLimits | None = None,
         *,
-        is_frozen: bool = False,
+        frozen_bytes: int = 0,
     ) -> None:
-        self._most_runners = MAX_FROZEN_RUNNERS if is_frozen else MAX_RUNNERS
+        """Serve a session.
+
+        Args:
+            session: The model's.
+            signatures: All of them by key.
+            queue_limits: How requests are batched; None if they are not.
+            frozen_bytes: What the variables take that became constants.
+        """
+        self._most_runners = most_runners(frozen_bytes)
         self.signatures = signatures
         self.queue_limits = queue_limits
         self._session = session
@@ -105,3 +115,10 @@ class LoadedModel:
             if oldest.was_used:
                 oldest.was_used = False
                 self._runners[key] = oldest
+
+
+def most_runners(frozen_bytes: int) -> int:
+    """How many runners a model may keep, of whose variables so many bytes became constants."""
+    if not frozen_bytes:
+        return MAX_RUNNERS
+    return min(max(_FROZEN_RUNNERS_BYTES // (2 * frozen_bytes), MIN_FROZEN_RUNNERS), MAX_RUNNERS)

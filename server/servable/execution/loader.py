@@ -7,7 +7,7 @@ the init op, with the paths of the asset files fed to both.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from servable import saved_model, signatures, wire
 from servable.config.batching import BatchingConfig
 from servable.errors import DataLoss, NotFound, ServingError, of_code
-from servable.execution import freezing, keras_copies, missing_ops, python_ops, session_overrides, stored_model
+from servable.execution import (
+    freezing,
+    keras_copies,
+    missing_ops,
+    python_ops,
+    run_guard,
+    session_overrides,
+    stored_model,
+)
+from servable.execution.frozen_graph import NotFrozen
 from servable.execution.graph_import import Import, ImportWhole, best_import
 from servable.execution.graph_session import GraphSession, endpoint, translate
 from servable.execution.loaded_model import LoadedModel
@@ -43,8 +52,7 @@ class SavedModelLoader:
         imports: How graphs are imported; None for the best way that this TensorFlow has. Runs that check shapes need
             a way of their own.
         batching: How requests are batched; None if they are not.
-        freeze_up_to_bytes: How much the variables of a model may take for it to be frozen; see freezing. None: as much
-            as is worth it for models that are batched, nothing for the others.
+        freeze_up_to_bytes: How much the variables of a model may take for it to be frozen; see freezing. 0: it is not.
     """
 
     tags: Sequence[str] = ("serve",)
@@ -52,7 +60,7 @@ class SavedModelLoader:
     runs: Runs | None = None
     imports: Import | None = None
     batching: BatchingConfig | None = None
-    freeze_up_to_bytes: int | None = 0
+    freeze_up_to_bytes: int = 0
 
     def __call__(self, directory: Path) -> LoadedModel:
         """Load the model of a version directory.
@@ -67,19 +75,16 @@ class SavedModelLoader:
             key: signatures.prepare(key, definition) for key, definition in saved_model.signatures(meta_graph).items()
         }
         graph = _select_graph(stored, directory)
-        frozen_session = self._open_frozen(graph, stored, directory, is_batched=limits is not None)
-        is_frozen = frozen_session is not None
-        session = frozen_session or self._open(graph, stored, directory)
+        frozen = self._load_frozen(graph, stored)
+        if frozen is not None:
+            session, frozen_bytes = frozen
+            return LoadedModel(session, prepared, limits, frozen_bytes=frozen_bytes)
+        session = self._open(self._import(graph, stored), graph.ops, directory)
+        session.expect(stored.fetched_tensors())
         # Restoring takes the most memory of a load: not beside the stored graph.
         del stored, graph
-        try:
-            if not is_frozen:
-                _restore(session, meta_graph, directory)
-            _run_init_op(session, meta_graph, directory)
-        except BaseException:
-            session.close()
-            raise
-        return LoadedModel(session, prepared, limits, is_frozen=is_frozen)
+        _initialise(session, meta_graph, directory)
+        return LoadedModel(session, prepared, limits)
 
     def _read(self, directory: Path) -> StoredModel:
         try:
@@ -91,50 +96,49 @@ class SavedModelLoader:
                 error, f"{directory} has the tag sets {error.hints['tag_sets']}; --saved_model_tags chooses one."
             ) from error
 
-    def _open_frozen(
-        self, graph: StoredGraph, stored: StoredModel, directory: Path, *, is_batched: bool
-    ) -> GraphSession | None:
-        """A session on the frozen graph; None if the model keeps its variables, and the log says why."""
-        most_bytes = self.freeze_up_to_bytes
-        if most_bytes is None:
-            most_bytes = freezing.MOST_BYTES_OF_BATCHED if is_batched else 0
-        frozen = self._freeze(graph, stored, directory, most_bytes) if most_bytes else None
-        if frozen is None:
+    def _load_frozen(self, graph: StoredGraph, stored: StoredModel) -> tuple[GraphSession, int] | None:
+        """A session that serves the frozen graph, and the bytes that its variables took.
+
+        None if the model keeps its variables, and the log says why.
+
+        It is the one that restored and initialised the model, so all that a load writes is there. Variables are read
+        last, since an init op may assign them.
+        """
+        directory = stored.directory
+        freezable = freezing.find_freezable(graph, stored, self.freeze_up_to_bytes) if self.freeze_up_to_bytes else None
+        if freezable is None:
             return None
+        imported = self._import(freezable.loading, stored, freezable.names)
+        session = self._open(imported, graph.ops, directory)
+        _initialise(session, stored.meta_graph, directory)
         try:
-            return self._open(frozen, stored, directory)
-        except ServingError as error:
-            _log.warning("the model keeps its variables, since its graph without them cannot be imported: %s", error)
+            self._import(freezing.freeze(freezable, session), stored, onto=imported)
+            session.expect(stored.fetched_tensors())
+            session.run_once(freezable.release, {})
+        except (NotFrozen, ServingError) as error:
+            _log.warning("%s keeps its variables: %s", directory, error)
+            session.close()
             return None
+        except BaseException:
+            session.close()
+            raise
+        return session, freezable.size_bytes
 
-    def _freeze(self, graph: StoredGraph, stored: StoredModel, directory: Path, most_bytes: int) -> StoredGraph | None:
-        def open_restored(restoring: StoredGraph) -> GraphSession:
-            session = self._open(restoring, stored, directory)
-            try:
-                _restore(session, stored.meta_graph, directory)
-            except BaseException:
-                session.close()
-                raise
-            return session
+    def _open(self, graph: Any, ops: Collection[str], directory: Path) -> GraphSession:
+        return GraphSession(graph, session_overrides.config_for(self.config, directory), self._runs(), ops)
 
-        return freezing.freeze(
-            graph, stored.served_operations(), stored.restored_operations(), most_bytes, open_restored
-        )
-
-    def _open(self, graph: StoredGraph, stored: StoredModel, directory: Path) -> GraphSession:
-        runs = self.runs or best_runs()
-        config = session_overrides.config_for(self.config, directory)
-        try:
-            return GraphSession(self._import_graph(graph, stored, runs), config, runs, graph.ops)
-        except (tf.errors.OpError, ValueError) as error:
-            raise _explain_import(translate(error), stored, directory) from error
-
-    def _import_graph(self, graph: StoredGraph, stored: StoredModel, runs: Runs) -> Any:
-        if runs.checks_shapes:
+    def _import(self, graph: StoredGraph, stored: StoredModel, named: Collection[str] = (), onto: Any = None) -> Any:
+        if self._runs().checks_shapes:
             imports: Import = ImportWhole({endpoint(name): dtype for name, dtype in stored.fed_dtypes().items()})
         else:
             imports = self.imports or best_import()
-        return imports(graph, stored.named_operations(), stored.producer_ops())
+        try:
+            return imports(graph, stored.named_operations().union(named), stored.producer_ops(), onto)
+        except (tf.errors.OpError, ValueError) as error:
+            raise _explain_import(translate(error), stored) from error
+
+    def _runs(self) -> Runs:
+        return self.runs or best_runs()
 
 
 def _select_graph(stored: StoredModel, directory: Path) -> StoredGraph:
@@ -153,10 +157,17 @@ def _select_graph(stored: StoredModel, directory: Path) -> StoredGraph:
         raise DataLoss(
             f"Can't parse the graph of {directory}: it is damaged. Copy the version directory again."
         ) from error
+    try:
+        run_guard.check_graph(graph)
+    except ServingError as error:
+        raise _explain(
+            error, f"{directory} is not loaded, since it would end the server and all its models."
+        ) from error
     return graph
 
 
-def _explain_import(error: ServingError, stored: StoredModel, directory: Path) -> ServingError:
+def _explain_import(error: ServingError, stored: StoredModel) -> ServingError:
+    directory = stored.directory
     made_with = stored.meta_graph.meta_info_def.tensorflow_version
     full = meta_graph_pb2.MetaGraphDef(graph_def=graph_pb2.GraphDef.FromString(stored.graph))
     full.meta_info_def.tensorflow_version = made_with
@@ -165,6 +176,16 @@ def _explain_import(error: ServingError, stored: StoredModel, directory: Path) -
         f"The graph of {directory} does not fit TensorFlow {tf.__version__}, which this server runs on; the "
         f"model was made with {made_with or 'an unknown version'}.",
     )
+
+
+def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
+    """Restore, then run the init op, as the original does; the session is closed if that fails."""
+    try:
+        _restore(session, meta_graph, directory)
+        _run_init_op(session, meta_graph, directory)
+    except BaseException:
+        session.close()
+        raise
 
 
 def _restore(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:

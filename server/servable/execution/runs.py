@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
-from servable.execution import open_shapes
+from servable.execution import open_shapes, run_guard
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +27,12 @@ TimedRun = Callable[[Arrays, float], Sequence[Any]]
 
 # RunOptions.timeout_in_ms is an int32; the original sends this for a call without a deadline.
 _LONGEST_TIMEOUT_MS = 2147483647
+LONGEST_TIMEOUT_S: Final = _LONGEST_TIMEOUT_MS / 1000
+"""A time limit that stands for none."""
 
 
 class Runs(Protocol):
-    """Makes runs of a session. Runs raise tf.errors.OpError."""
+    """Makes runs of a session, of tensors that `run_guard` let pass. Runs raise tf.errors.OpError."""
 
     checks_shapes: bool
     """Whether a fed array must fit the placeholder's static shape, which the original never asks."""
@@ -64,6 +66,7 @@ class PrivateRuns:
         """See Runs."""
         from tensorflow.python.client import pywrap_tf_session as c_api
 
+        run_guard.check_known(session.graph, (*feeds, *fetches))
         inputs = [_c_output(session, name) for name in feeds]
         outputs = [_c_output(session, name) for name in fetches]
 
@@ -90,7 +93,9 @@ class PublicRuns:
 
     def prepare(self, session: Any, feeds: Sequence[str], fetches: Sequence[str]) -> Run:
         """See Runs."""
-        _check_names(session.graph, feeds, fetches)
+        # Session.run says otherwise what the graph lacks.
+        run_guard.check_known(session.graph, (*feeds, *fetches))
+        _check_arrays_hold(session.graph, feeds)
         fed_names = open_shapes.find(session.graph, feeds)
 
         def run(arrays: Arrays) -> Sequence[Any]:
@@ -111,37 +116,12 @@ class PublicRuns:
         return run
 
 
-def _check_names(graph: Any, feeds: Sequence[str], fetches: Sequence[str]) -> None:
-    """Refuse, in the words and the order of the C++, what Session.run puts otherwise or lets pass."""
-    outputs = {name: _count_outputs(graph, name) for name in (*feeds, *fetches)}
-    for name, (count, kind) in outputs.items():
-        operation, _, output = name.rpartition(":")
-        if kind and int(output) >= count:
-            text = f"Node '{operation}' (type: '{kind}', num of outputs: {count}) does not have output {output}"
-            raise tf.errors.OutOfRangeError(None, None, text)
-    for name, (_, kind) in outputs.items():
-        if not kind:
-            _refuse(f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph")
-    if not fetches:
-        _refuse("Must specify at least one target to fetch or execute.")
-    for index, name in enumerate(feeds):
-        if name in fetches:
-            _refuse(f"{name} is both fed and fetched.")
-        if name in feeds[:index]:
-            _refuse(f'Endpoint "{name}" fed more than once.')
-
-
-def _count_outputs(graph: Any, tensor_name: str) -> tuple[int, str]:
-    """How many outputs the operation of a tensor has, and its type; no type if the graph does not hold it."""
-    try:
-        operation = graph.get_operation_by_name(tensor_name.rpartition(":")[0])
-    except (KeyError, ValueError):
-        return 0, ""
-    return len(operation.outputs), operation.type
-
-
-def _refuse(text: str) -> NoReturn:
-    raise tf.errors.InvalidArgumentError(None, None, text)
+def _check_arrays_hold(graph: Any, feeds: Sequence[str]) -> None:
+    # Session.run looks for NumPy's dtype of what is fed, and fails with a KeyError where there is none.
+    for name in feeds:
+        dtype = graph.get_tensor_by_name(name).dtype.base_dtype
+        if dtype in {tf.resource, tf.variant}:
+            raise tf.errors.InvalidArgumentError(None, None, f"{name} is a {dtype.name}, which no array holds")
 
 
 def _time_limit(timeout_s: float) -> Any:

@@ -6,8 +6,8 @@ restore and close take the longer for it. It must not know sessions or TensorFlo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from servable.execution import graph_views
@@ -52,6 +52,7 @@ class StoredGraph:
         gradients: The GradientDefs, serialized.
         versions: A serialized VersionDef.
         version: What stood in place of the VersionDef before there was one.
+        calls: The functions that each function calls.
     """
 
     nodes: Sequence[StoredNode]
@@ -60,6 +61,7 @@ class StoredGraph:
     gradients: Sequence[bytes] = ()
     versions: bytes = b""
     version: int = 0
+    calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def ops(self) -> frozenset[str]:
@@ -107,7 +109,7 @@ class Catalogue:
     def find(self, name: str) -> StoredNode | None:
         """The node of a name, the first one where the graph has two by mistake; None if there is none."""
         positions = self._positions.get(name)
-        return _look(self._nodes[positions[0]]) if positions else None
+        return look(self._nodes[positions[0]]) if positions else None
 
     def replace(self, name: str, data: bytes) -> None:
         """Change a node that is there; its name and operation stay."""
@@ -123,9 +125,9 @@ class Catalogue:
         library = self._graph.library
         called = {callee for node in nodes for callee in (node.op, *node.callees)}
         called.update(graph_views.Gradient.FromString(data).gradient_func for data in library.gradient)
-        functions, function_ops = _reach_functions(library.function, called)
+        functions, ops, calls = _reach_functions(library.function, called)
         versions, version = self._graph.versions, self._graph.version
-        return StoredGraph(nodes, functions, function_ops, list(library.gradient), versions, version)
+        return StoredGraph(nodes, functions, ops, list(library.gradient), versions, version, calls)
 
     def _reach_nodes(self, roots: Iterable[str]) -> list[StoredNode]:
         reached: dict[int, StoredNode] = {}
@@ -134,7 +136,7 @@ class Catalogue:
         for name in paced(waiting, _NODES_AT_A_TIME):
             # Two nodes of one name are for TensorFlow to refuse: both are taken.
             for position in self._positions.get(name, ()) if name not in seen else ():
-                node = reached[position] = _look(self._nodes[position])
+                node = reached[position] = look(self._nodes[position])
                 waiting.extend(map(name_of, node.inputs))
                 waiting.extend(node.neighbours)
             seen.add(name)
@@ -146,7 +148,8 @@ def name_of(endpoint: str) -> str:
     return endpoint.removeprefix("^").partition(":")[0]
 
 
-def _look(data: bytes) -> StoredNode:
+def look(data: bytes) -> StoredNode:
+    """The node of a serialized NodeDef."""
     node = graph_views.Node.FromString(data)
     return StoredNode(
         data, node.name, node.op, tuple(node.input), tuple(_callees(node.attr)), tuple(_neighbours(node.attr))
@@ -170,16 +173,21 @@ def _neighbours(attributes: Iterable[Any]) -> Iterator[str]:
             yield from (group.removeprefix(_COLOCATED).decode() for group in groups)
 
 
-def _reach_functions(stored: Iterable[bytes], called: Iterable[str]) -> tuple[dict[str, bytes], frozenset[str]]:
+def _reach_functions(
+    stored: Iterable[bytes], called: Iterable[str]
+) -> tuple[dict[str, bytes], frozenset[str], dict[str, frozenset[str]]]:
+    """The functions by name, the operations of their bodies, and the functions that each calls."""
     known = {graph_views.Signed.FromString(data).signature.name: data for data in stored}
     waiting = [*called, *(name for name, data in known.items() if _IMPLEMENTS in data)]
-    reached: set[str] = set()
+    calls: dict[str, frozenset[str]] = {}
     ops: set[str] = set()
     for name in waiting:
-        if name in known and name not in reached:
-            reached.add(name)
+        if name in known and name not in calls:
+            named: set[str] = set()
             for node in paced(graph_views.Function.FromString(known[name]).node_def, _NODES_AT_A_TIME):
                 ops.add(node.op)
-                waiting.extend((node.op, *_callees(node.attr)))
+                named.update((node.op, *_callees(node.attr)))
+            calls[name] = frozenset(named & known.keys())
+            waiting.extend(calls[name])
     # A call by the function's name is no operation.
-    return {name: data for name, data in known.items() if name in reached}, frozenset(ops - known.keys())
+    return {name: data for name, data in known.items() if name in calls}, frozenset(ops - known.keys()), calls

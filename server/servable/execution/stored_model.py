@@ -35,23 +35,22 @@ class StoredModel:
 
     def named_operations(self) -> frozenset[str]:
         """Each operation that the model names: what signatures feed and fetch, restore, initialiser, assets."""
-        return self.served_operations() | self.restored_operations()
+        return self.served_operations() | self.loading_operations()
 
     def served_operations(self) -> frozenset[str]:
-        """The operations that matter once variables are there: what signatures feed and fetch, initialiser, assets."""
-        return _operations(self._served_names())
+        """The operations that requests may name: what signatures feed and fetch."""
+        return _operations(
+            name
+            for definition in saved_model.signatures(self.meta_graph).values()
+            for tensor in (*definition.inputs.values(), *definition.outputs.values())
+            for name in _tensor_names(tensor)
+        )
 
-    def restored_operations(self) -> frozenset[str]:
-        """The operations that restore the variables: restore with its file name, assets."""
+    def loading_operations(self) -> frozenset[str]:
+        """The operations that a load runs or feeds: restore with its file name, initialiser, assets."""
         saver = self.meta_graph.saver_def
-        return _operations((saver.restore_op_name, saver.filename_tensor_name, *self._assets()))
-
-    def _served_names(self) -> Iterator[str]:
-        for definition in self.meta_graph.signature_def.values():
-            for tensor in (*definition.inputs.values(), *definition.outputs.values()):
-                yield from _tensor_names(tensor)
-        yield saved_model.init_op_name(self.meta_graph) or ""
-        yield from self._assets()
+        init_op = saved_model.init_op_name(self.meta_graph) or ""
+        return _operations((saver.restore_op_name, saver.filename_tensor_name, init_op, *self._assets()))
 
     def _assets(self) -> Iterable[str]:
         return saved_model.asset_feeds(self.meta_graph, self.directory)
@@ -60,6 +59,11 @@ class StoredModel:
         """The tensorflow.DataType of each tensor that signatures feed, by its name as stored."""
         definitions = self.meta_graph.signature_def.values()
         return {info.name: info.dtype for definition in definitions for info in definition.inputs.values()}
+
+    def fetched_tensors(self) -> Sequence[str]:
+        """The name of each tensor that a signature fetches, as stored."""
+        definitions = self.meta_graph.signature_def.values()
+        return [info.name for definition in definitions for info in definition.outputs.values()]
 
     def producer_ops(self) -> Any:
         """The tensorflow OpList of what wrote the graph, if it was stored with it; else None."""
