@@ -5,9 +5,9 @@ First: parse the bytes, insist on a model spec. Last: name the version that answ
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
@@ -18,11 +18,12 @@ from servable.routing import Handle, Servable
 from servable.signatures import DEFAULT_KEY
 
 MessageT = TypeVar("MessageT", bound=Message)
+Array: TypeAlias = np.ndarray[Any, Any]
 
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """What is run: some tensors of a version. All its runs have arrays of the same shapes and dtypes.
+    """What is run: some tensors of a version. All its runs have arrays of the same shapes, dtypes and size.
 
     Attributes:
         servable: The version that runs.
@@ -38,61 +39,62 @@ class Target:
 
 
 @dataclass(slots=True)
-class Run:
-    """The one run that a request needs: checked and decoded, and not begun.
-
-    Attributes:
-        target: What is run.
-        arrays: One array for each feed.
-    """
-
-    target: Target
-    arrays: Sequence[np.ndarray[Any, Any]]
-
-
-@dataclass(slots=True)
 class Fetched:
     """What a run gave: one array for each fetch, and their tensorflow.DataTypes."""
 
-    arrays: Sequence[np.ndarray[Any, Any]]
+    arrays: Sequence[Array]
     dtypes: Sequence[int]
 
 
-Steps: TypeAlias = Generator[Run, Fetched, bytes]
-"""A request on its way. It yields the run that it needs, is sent what was fetched, and returns the reply.
+class Request(Protocol):
+    """A request on its way: parsed and checked, and in need of one run.
 
-So whoever drives it decides when and where the run happens: at once, on a thread of its own, or in a batch with others.
-As long as it lives, it holds the handle of its version.
-"""
+    Whoever drives it decides when and where the run happens: at once, on another thread, or in a batch with others.
+    As long as it lives, it holds the handle of its version.
+    """
+
+    @property
+    def target(self) -> Target:
+        """What is run."""
+
+    @property
+    def arrays(self) -> Sequence[Array]:
+        """One array for each feed."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What the run is measured by: the bytes that arrived, or those of the arrays if they are more."""
+
+    def finish(self, fetched: Fetched) -> bytes:
+        """The bytes of the reply.
+
+        Raises:
+            ServingError: if what was fetched makes no reply.
+        """
 
 
-def complete(steps: Steps, time_left_s: float | None) -> bytes:
-    """Drive a request to its end on the calling thread.
+Begin: TypeAlias = Callable[[bytes], Request]
+"""Parses and checks a request of one API; raises a ServingError if it is refused."""
+
+
+def complete(request: Request, time_left_s: float | None) -> bytes:
+    """Run a request on the calling thread; its reply.
 
     Args:
-        steps: A request that has not begun.
+        request: What to run.
         time_left_s: Seconds until the caller stops waiting; None if it waits for ever.
 
     Raises:
         ServingError: for everything that the caller is to be told.
     """
-    run = next(steps)
-    runner = run.target.servable.runner(run.target.feeds, run.target.fetches)
-    return finish(steps, Fetched(runner.run(run.arrays, time_left_s), runner.fetch_dtypes))
+    target = request.target
+    runner = target.servable.runner(target.feeds, target.fetches)
+    return request.finish(Fetched(runner.run(request.arrays, time_left_s), runner.fetch_dtypes))
 
 
-def finish(steps: Steps, fetched: Fetched) -> bytes:
-    """The reply of a request that waited for its run.
-
-    Raises:
-        ServingError: if what was fetched makes no reply.
-    """
-    try:
-        steps.send(fetched)
-    except StopIteration as end:
-        reply: bytes = end.value
-        return reply
-    raise RuntimeError("a request asked for a second run")
+def measure(message: bytes, arrays: Sequence[Array]) -> int:
+    """The size of a request; see Request.size_bytes."""
+    return max(len(message), sum(array.nbytes for array in arrays))
 
 
 def parse(kind: type[MessageT], request: bytes) -> MessageT:

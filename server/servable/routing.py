@@ -18,6 +18,7 @@ import numpy as np
 from servable import wire
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument, NotFound, Unavailable
+from servable.run_costs import RunCosts
 from servable.signatures import Signature
 
 # Hints travel in a header; a server with thousands of models names the first of them.
@@ -30,13 +31,12 @@ _MOST_NAMES_TO_COMPARE = 500
 class Runner(Protocol):
     """One set of feeds and fetches of a graph, ready to run. Safe to share between threads."""
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether a run takes so little that a thread may do it that others wait for; from what was measured."""
+    costs: RunCosts
+    """What its runs cost, noted by whoever times them from the merged arrays to the replies."""
 
     @property
-    def is_tiny(self) -> bool:
-        """Whether a run takes so little that to hand it to another thread would take longer; from what was measured."""
+    def may_not_end(self) -> bool:
+        """Whether a run may last for ever, however quick others were."""
 
     @property
     def fetch_dtypes(self) -> Sequence[int]:
@@ -109,14 +109,9 @@ Labels = Mapping[str, Mapping[str, int]]
 
 
 class Routes:
-    """An immutable map of what is loaded: name to version to handle, and name to label to version.
+    """An immutable map of what is loaded: name to version to handle, and name to label to version."""
 
-    Attributes:
-        notes: What readers worked out from these routes and want again, each under a key of its own. It is gone with
-            the routes, so it may hold handles.
-    """
-
-    __slots__ = ("_handles", "_labels", "_latest", "notes")
+    __slots__ = ("__weakref__", "_handles", "_labels", "_latest")
 
     def __init__(self, handles: Iterable[Handle] = (), labels: Labels | None = None) -> None:
         """Route to these handles.
@@ -130,7 +125,6 @@ class Routes:
             self._handles.setdefault(handle.name, {})[handle.version] = handle
         self._latest = {name: versions[max(versions)] for name, versions in self._handles.items()}
         self._labels = labels
-        self.notes: dict[object, Any] = {}
 
     def __iter__(self) -> Iterator[Handle]:
         return (handle for versions in self._handles.values() for handle in versions.values())
@@ -234,9 +228,10 @@ class Router:
                 self.routes = self.routes.with_versions(handle.name, self._others(handle))
 
     def relabel(self, labels: Labels) -> None:
-        """Replace all labels."""
+        """Replace all labels. If they are the same, the routes stay too, and with them what was learnt under them."""
         with self._writing:
-            self.routes = self.routes.with_labels(labels)
+            if self.routes.labels != labels:
+                self.routes = self.routes.with_labels(labels)
 
     def _others(self, handle: Handle) -> list[Handle]:
         return [other for other in self.routes.of(handle.name) if other.version != handle.version]

@@ -8,7 +8,9 @@ import numpy as np
 from servable.batching import merging
 from servable.batching.tasks import Task
 from servable.errors import InvalidArgument
-from servable.requests import Run, Target
+from servable.methods import reply_with_error
+from servable.requests import Target
+from servable.run_costs import RunCosts
 
 # No test waits longer for an answer.
 TIMEOUT_S = 30.0
@@ -17,14 +19,17 @@ TIMEOUT_S = 30.0
 class FakeReply:
     """Where one answer goes. Two answers are an error, told wherever the second one comes from and at `wait`."""
 
-    def __init__(self, active=True, in_the_way=False):
-        self.in_the_way = in_the_way
+    def __init__(self, active=True, in_the_way=False, may_run=True):
+        self.in_the_way, self.may_run = in_the_way, may_run
         self.active, self.answers, self._answered = active, [], threading.Event()
 
     def is_active(self):
         return self.active
 
-    def holds_up_others(self):
+    def may_run_here(self):
+        return self.may_run
+
+    def other_calls_waiting(self):
         return self.in_the_way
 
     def send(self, message):
@@ -61,8 +66,11 @@ class FakeRunner:
 
     fetch_dtypes = (1,)
 
-    def __init__(self, function=None, *, quick=False, tiny=None, dtype=None):
-        self.is_quick, self.is_tiny, self.dtype = quick, quick if tiny is None else tiny, dtype
+    def __init__(self, function=None, *, takes_s=None, may_not_end=False, dtype=None):
+        """What it is fed decides nothing: `takes_s` is what runs of any size are known to take, None if nothing is."""
+        self.costs, self.may_not_end, self.dtype = RunCosts(), may_not_end, dtype
+        for exponent in range(32) if takes_s is not None else ():
+            self.costs.assume(2**exponent - 1, takes_s)
         self.function = function or (lambda arrays: [arrays[0] * 2])
         self.runs, self.timeouts_s = [], []
 
@@ -92,16 +100,29 @@ class FakeServable:
         return self.its_runner
 
 
-def steps(servable, *arrays):
+class FakeRequest:
     """A request that needs one run of the arrays, and answers with lists."""
-    fetched = yield Run(Target(servable, ("x",), ("y",)), [np.asarray(array) for array in arrays])
-    return pickle.dumps([array.tolist() for array in fetched.arrays])
+
+    def __init__(self, servable, *arrays):
+        self.target = Target(servable, ("x",), ("y",))
+        self.arrays = [np.asarray(array) for array in arrays]
+        self.size_bytes = sum(array.nbytes for array in self.arrays)
+
+    def finish(self, fetched):
+        return pickle.dumps([array.tolist() for array in fetched.arrays])
 
 
 def task(runner, *arrays, active=True, ends_at_s=None, pads=False):
     """A request that waits for its run, and its reply."""
-    arrays = [np.asarray(array) for array in arrays]
-    waiting = steps(None, *arrays)
-    next(waiting)
-    reply = FakeReply(active)
-    return Task(waiting, reply, ends_at_s, runner, arrays, len(arrays[0]), merging.kind(arrays, pads=pads)), reply
+    reply, request = FakeReply(active), FakeRequest(None, *arrays)
+    waiting = Task.of(request, runner, reply, ends_at_s)
+    waiting.rows, waiting.kind = len(request.arrays[0]), merging.kind(request.arrays, pads=pads)
+    return waiting, reply
+
+
+def call(dispatcher, begin, reply, time_left_s=None, message=b""):
+    """Call as a lane does: answer with what the method raises; the batch that the caller is to run, if there is one."""
+    try:
+        return dispatcher.lane_method(begin)(message, time_left_s, reply)
+    except Exception as error:  # noqa: BLE001
+        reply_with_error(reply, error, "the method")

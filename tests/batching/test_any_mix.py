@@ -1,19 +1,18 @@
 """Any mix of requests, from several callers at once: each gets its own rows, as if nobody else were there."""
 
-import pickle
 import threading
 
 import ml_dtypes
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servable.batching.dispatcher import Dispatcher
+from servable.batching.dispatch import Dispatcher
 from servable.batching.scheduler import Scheduler
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument
-from servable.requests import Run, Target
-from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRunner, FakeServable
+from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRequest, FakeRunner, FakeServable, call
 
 DTYPES = [np.float32, np.int64, np.object_, ml_dtypes.bfloat16]
 CALLERS = 3
@@ -46,11 +45,6 @@ def compute(arrays):
     return [array[:, ::-1], array[:, 0]]
 
 
-def steps(servable, array):
-    fetched = yield Run(Target(servable, ("x",), ("y", "z")), [array])
-    return pickle.dumps([result.tolist() for result in fetched.arrays])
-
-
 REQUESTS = st.lists(
     st.builds(
         lambda *drawn: drawn,
@@ -81,6 +75,7 @@ LIMITS = st.builds(
 )
 
 
+@pytest.mark.behaviour("8.2", "each caller gets its own rows, as unbatched, whoever else calls, leaves or fails")
 @settings(deadline=None, max_examples=100)
 @given(REQUESTS, LIMITS, st.lists(st.booleans(), min_size=len(DTYPES), max_size=len(DTYPES)), st.booleans())
 def test_each_caller_gets_its_own_rows_as_if_it_were_alone(drawn, limits, quick, starts_late):
@@ -88,25 +83,24 @@ def test_each_caller_gets_its_own_rows_as_if_it_were_alone(drawn, limits, quick,
         Request(number, model, rows, width, leaves=leaves, bad=bad)
         for number, (model, rows, width, leaves, bad) in enumerate(drawn)
     ]
-    models = [FakeServable(limits, FakeRunner(compute, quick=is_quick)) for is_quick in quick]
+    models = [FakeServable(limits, FakeRunner(compute, takes_s=5e-5 if is_quick else None)) for is_quick in quick]
     scheduler = Scheduler(3)
-    dispatcher = Dispatcher(scheduler, 2)
+    dispatcher = Dispatcher(scheduler, 1e-4)
     if not starts_late:
         scheduler.start()
 
-    def call(own):
-        lines = set()
+    def call_all(own):
+        batches = set()
         for request in own:
-            array = request.array(DTYPES[request.model])
-            lines.add(
-                dispatcher.begin(steps(models[request.model], array), 0.0 if request.leaves else None, request.reply)
-            )
+            time_left_s, servable = 0.0 if request.leaves else None, models[request.model]
+            parsed = FakeRequest(servable, request.array(DTYPES[request.model]))
+            batches.add(call(dispatcher, lambda _, parsed=parsed: parsed, request.reply, time_left_s))
             if request.leaves:
                 request.reply.active = False
-        for line in lines - {None}:
-            dispatcher.run_here(line)
+        for batch in batches - {None}:
+            batch.run()
 
-    callers = [threading.Thread(target=call, args=[made[index::CALLERS]]) for index in range(CALLERS)]
+    callers = [threading.Thread(target=call_all, args=[made[index::CALLERS]]) for index in range(CALLERS)]
     for caller in callers:
         caller.start()
     for caller in callers:

@@ -118,6 +118,9 @@ def check(answer, request):
     assert (code, text[: len(request.text)]) == (request.code, request.text)
 
 
+@pytest.mark.behaviour(
+    "8.4", "over a socket, ours: a bad member of a batch fails alone, also under load, with splitting and without"
+)
 @pytest.mark.parametrize("kind", [*OF_THE_GATE, "too many rows"])
 def test_a_bad_member_of_a_batch_fails_alone(batching, kind):
     address, largest = batching
@@ -181,6 +184,9 @@ def neighbours(address):
     assert all(thread.answered for thread in threads)
 
 
+@pytest.mark.behaviour(
+    "8.4", "over a socket, ours: a bad member of a batch fails alone, also under load, with splitting and without"
+)
 def test_under_load_each_bad_request_is_told_and_nobody_else_notices(batching):
     address, largest = batching
     requests = [*OF_THE_GATE.values(), *OF_OTHERS.values(), too_many(largest)]
@@ -191,6 +197,7 @@ def test_under_load_each_bad_request_is_told_and_nobody_else_notices(batching):
                 check(told(call), request)
 
 
+@pytest.mark.behaviour("8.2", "over a socket, under load: requests without rows and of the largest size")
 def test_under_load_requests_without_rows_and_the_largest_are_answered(batching):
     address, largest = batching
     with neighbours(address), connect(address) as channel:
@@ -201,6 +208,7 @@ def test_under_load_requests_without_rows_and_the_largest_are_answered(batching)
             assert [asked.fault() for asked in calls] == [None] * len(calls)
 
 
+@pytest.mark.behaviour("8.4", "an output whose rows fit by chance is answered to a lone request")
 def test_an_output_whose_rows_fit_by_chance_is_answered_to_a_lone_request(batching):
     address, _ = batching
     with connect(address) as channel:

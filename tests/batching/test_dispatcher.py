@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 from servable.batching.counts import Cut
-from servable.batching.dispatcher import Dispatcher
+from servable.batching.dispatch import Dispatcher
 from servable.batching.scheduler import Scheduler
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument, NotFound
-from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRunner, FakeServable, steps
+from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRequest, FakeRunner, FakeServable, call
+
+QUICK_S = 5e-5
+# Worth a hand-over if others wait, and short enough if nobody does.
+SHORT_S = 5e-4
+WORTH_HANDING_OVER_S = 1e-4
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def scheduler():
 
 @pytest.fixture
 def dispatcher(scheduler):
-    return Dispatcher(scheduler, 2)
+    return Dispatcher(scheduler, WORTH_HANDING_OVER_S)
 
 
 class Gate:
@@ -43,13 +48,13 @@ class Gate:
 
 
 def begin(dispatcher, servable, *arrays, time_left_s=None, active=True, in_the_way=True):
-    """Begin a request, one of several unless said; its reply, and the line if it is for the caller to run."""
+    """Begin a request, one of several unless said; its reply, and the batch if it is for the caller to run."""
     reply = FakeReply(active, in_the_way)
-    return reply, dispatcher.begin(steps(servable, *arrays), time_left_s, reply)
+    return reply, call(dispatcher, lambda _: FakeRequest(servable, *arrays), reply, time_left_s)
 
 
 def test_a_quick_run_is_over_when_begin_returns(dispatcher):
-    servable = FakeServable(None, FakeRunner(quick=True))
+    servable = FakeServable(None, FakeRunner(takes_s=QUICK_S))
     reply, line = begin(dispatcher, servable, [1, 2], time_left_s=5.0)
     assert line is None
     assert reply.answer == [[2, 4]]
@@ -66,19 +71,24 @@ def test_a_long_run_holds_up_nobody(dispatcher):
     assert reply.wait() == [[2]]
 
 
-def test_one_model_holds_no_more_threads_than_it_may(dispatcher):
+@pytest.mark.parametrize("limits", [None, QueueLimits(max_batch_rows=1, max_batches=9, batches_at_once=None)])
+def test_one_model_leaves_a_thread_to_others(dispatcher, limits):
     gate, runner = Gate(), FakeRunner()
-    busy = FakeServable(None, FakeRunner(gate))
+    busy = FakeServable(limits, FakeRunner(gate))
     held = [begin(dispatcher, busy, [1])[0] for _ in range(9)]
-    assert begin(dispatcher, FakeServable(None, runner), [3])[0].wait() == [[6]]
-    assert len(gate.threads) <= 2
+    for _ in range(3):
+        reply, batch = begin(dispatcher, FakeServable(limits, runner), [3])
+        if batch is not None:
+            batch.run()
+        assert reply.wait() == [[6]]
+    assert len(gate.threads) <= 3
     gate.opened.set()
     assert [reply.wait() for reply in held] == [[[2]]] * 9
 
 
 @pytest.mark.parametrize("limits", [None, QueueLimits()])
 def test_a_runner_that_is_not_made_yet_is_made_on_another_thread(dispatcher, limits):
-    servable = FakeServable(limits, FakeRunner(quick=True), ready=False)
+    servable = FakeServable(limits, FakeRunner(takes_s=QUICK_S), ready=False)
     makers = []
     make = servable.runner
     servable.runner = lambda feeds, fetches: makers.append(threading.current_thread()) or make(feeds, fetches)
@@ -107,21 +117,21 @@ def test_a_runner_that_cannot_be_made_is_told(dispatcher):
     ],
 )
 def test_whatever_fails_is_answered(dispatcher, caplog, error, told):
-    def failing_steps():
+    def fail(_message):
         raise error
-        yield
 
     def failing_run(arrays):
         raise error
 
     before, inline, posted = FakeReply(), FakeReply(), FakeReply()
-    dispatcher.begin(failing_steps(), None, before)
-    dispatcher.begin(steps(FakeServable(None, FakeRunner(failing_run, quick=True)), [1]), None, inline)
-    dispatcher.begin(steps(FakeServable(None, FakeRunner(failing_run)), [1]), None, posted)
+    call(dispatcher, fail, before)
+    call(dispatcher, lambda _: FakeRequest(FakeServable(None, FakeRunner(failing_run, takes_s=QUICK_S)), [1]), inline)
+    call(dispatcher, lambda _: FakeRequest(FakeServable(None, FakeRunner(failing_run)), [1]), posted)
     posted.wait()
     assert (before.told, inline.told, posted.told) == (told, told, told)
 
 
+@pytest.mark.behaviour("11.2", "ours: on a lane too what was cancelled or is late is not run")
 def test_what_waited_too_long_for_a_thread_is_not_run(dispatcher):
     gate = Gate()
     servable = FakeServable(None, FakeRunner(gate))
@@ -146,25 +156,25 @@ def test_a_run_that_takes_longer_than_a_hand_over_leaves_the_thread_to_others(di
         threads.append(threading.current_thread())
         return [arrays[0] * 2]
 
-    servable = FakeServable(None, FakeRunner(note, quick=True, tiny=tiny))
+    servable = FakeServable(None, FakeRunner(note, takes_s=QUICK_S if tiny else SHORT_S))
     reply = FakeReply(in_the_way=in_the_way)
-    assert dispatcher.begin(steps(servable, [1]), None, reply) is None
+    assert call(dispatcher, lambda _: FakeRequest(servable, [1]), reply) is None
     assert reply.wait() == [[2]]
     assert (threads == [threading.current_thread()]) is here
 
 
 def test_quick_requests_wait_until_the_caller_has_no_more(dispatcher):
-    servable = FakeServable(QueueLimits(), FakeRunner(quick=True))
+    servable = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S))
     begun = [begin(dispatcher, servable, [number]) for number in range(3)]
     assert not any(reply.answers for reply, _ in begun)
     (line,) = {line for _, line in begun}
-    dispatcher.run_here(line)
+    line.run()
     assert [reply.answer for reply, _ in begun] == [[[0]], [[2]], [[4]]]
     assert len(servable.its_runner.runs) == 1
 
 
 def test_a_quick_request_runs_at_once_if_no_other_is_there(dispatcher):
-    servable = FakeServable(QueueLimits(), FakeRunner(quick=True))
+    servable = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S))
     reply, line = begin(dispatcher, servable, [1, 2], time_left_s=5.0, in_the_way=False)
     assert line is None
     assert reply.answer == [[2, 4]]
@@ -175,32 +185,32 @@ def test_a_quick_request_runs_at_once_if_no_other_is_there(dispatcher):
 
 
 def test_a_request_that_finds_others_in_line_joins_them(dispatcher):
-    servable = FakeServable(QueueLimits(), FakeRunner(quick=True))
+    servable = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S))
     first, line = begin(dispatcher, servable, [1])
     second, same_line = begin(dispatcher, servable, [2], in_the_way=False)
-    assert line is same_line
-    dispatcher.run_here(line)
+    assert line == same_line
+    line.run()
     assert (first.answer, second.answer) == ([[2]], [[4]])
     assert servable.its_runner.runs == [[[1, 2]]]
 
 
 @pytest.mark.parametrize("limits", [QueueLimits(timeout_s=0.02), QueueLimits(allowed_rows=(4,), max_batch_rows=4)])
 def test_a_lone_request_waits_and_is_filled_up_where_the_limits_say_so(dispatcher, limits):
-    servable = FakeServable(limits, FakeRunner(quick=True))
+    servable = FakeServable(limits, FakeRunner(takes_s=QUICK_S))
     reply, line = begin(dispatcher, servable, [1], in_the_way=False)
     if line is not None:
-        dispatcher.run_here(line)
+        line.run()
     assert reply.wait() == [[2]]
     assert servable.its_runner.runs == [[[1, 1, 1, 1] if limits.allowed_rows else [1]]]
     assert dispatcher.counts.waited_s > 0
 
 
 def test_a_lone_request_that_is_too_large_for_one_batch_is_split(dispatcher):
-    servable = FakeServable(QueueLimits(max_batch_rows=2, splits=True), FakeRunner(quick=True))
+    servable = FakeServable(QueueLimits(max_batch_rows=2, splits=True), FakeRunner(takes_s=QUICK_S))
     for rows in ([1, 2], [1, 2, 3]):
         reply, line = begin(dispatcher, servable, rows, in_the_way=False)
         if line is not None:
-            dispatcher.run_here(line)
+            line.run()
         assert reply.wait() == [[2 * row for row in rows]]
     assert servable.its_runner.runs == [[[1, 2]], [[1, 2]], [[3]]]
 
@@ -215,14 +225,14 @@ def test_what_comes_while_a_lone_request_runs_is_run_together_by_the_threads(dis
             raise InvalidArgument("no")
         return [arrays[0] * 2]
 
-    servable = FakeServable(QueueLimits(), FakeRunner(run, quick=True))
+    servable = FakeServable(QueueLimits(), FakeRunner(run, takes_s=QUICK_S))
     lone = FakeReply()
-    caller = threading.Thread(target=dispatcher.begin, args=(steps(servable, [0]), None, lone))
+    caller = threading.Thread(target=call, args=(dispatcher, lambda _: FakeRequest(servable, [0]), lone))
     caller.start()
     assert gate.entered.wait(TIMEOUT_S)
     later = [begin(dispatcher, servable, [number], in_the_way=False) for number in (1, 2)]
     for _, line in later:
-        dispatcher.run_here(line)
+        line.run()
     assert servable.its_runner.runs == [[[0]]]
     gate.opened.set()
     caller.join(TIMEOUT_S)
@@ -243,35 +253,42 @@ def test_what_comes_while_a_lone_request_runs_is_run_together_by_the_threads(dis
     ],
 )
 def test_what_a_lone_request_gives_is_checked_as_in_a_batch(dispatcher, result, told):
-    servable = FakeServable(QueueLimits(), FakeRunner(lambda arrays: [result], quick=True))
+    servable = FakeServable(QueueLimits(), FakeRunner(lambda arrays: [result], takes_s=QUICK_S))
     for in_the_way in (False, True):
         reply, line = begin(dispatcher, servable, [1, 2], in_the_way=in_the_way)
         if line is not None:
-            dispatcher.run_here(line)
+            line.run()
         assert reply.told == ("FAILED_PRECONDITION", told)
 
 
 def test_no_lone_request_runs_after_a_stop(dispatcher, scheduler):
     assert scheduler.stop(TIMEOUT_S)
-    reply, _ = begin(dispatcher, FakeServable(QueueLimits(), FakeRunner(quick=True)), [1], in_the_way=False)
+    reply, _ = begin(dispatcher, FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S)), [1], in_the_way=False)
     assert reply.told == ("UNAVAILABLE", "The server is shutting down.")
 
 
-def test_a_full_batch_does_not_wait_for_the_caller(dispatcher):
-    servable = FakeServable(QueueLimits(max_batch_rows=2), FakeRunner(quick=True))
-    begun = [begin(dispatcher, servable, [number]) for number in range(3)]
-    assert [len(reply.answers) for reply, _ in begun] == [1, 1, 0]
-    dispatcher.run_here(begun[-1][1])
-    assert begun[-1][0].answer == [[4]]
+def test_a_full_batch_says_so(dispatcher):
+    servable = FakeServable(QueueLimits(max_batch_rows=2), FakeRunner(takes_s=QUICK_S))
+    told = []
+    for number in range(3):
+        reply, batch = begin(dispatcher, servable, [number])
+        told.append(batch.is_full())
+        if batch.is_full():
+            batch.run()
+    assert told == [False, True, False]
+    batch.run()
+    assert reply.answer == [[4]]
 
 
+@pytest.mark.behaviour("8.2", "or when its oldest request has waited for the timeout")
 def test_with_a_timeout_batches_are_for_the_threads(dispatcher):
-    servable = FakeServable(QueueLimits(timeout_s=0.02), FakeRunner(quick=True))
+    servable = FakeServable(QueueLimits(timeout_s=0.02), FakeRunner(takes_s=QUICK_S))
     begun = [begin(dispatcher, servable, [number]) for number in range(2)]
     assert [line for _, line in begun] == [None, None]
     assert [reply.wait() for reply, _ in begun] == [[[0]], [[2]]]
 
 
+@pytest.mark.behaviour("8.2", "ours: without a file a batch grows while its model is busy")
 def test_what_comes_while_a_model_is_busy_is_the_next_batch(dispatcher):
     gate = Gate()
     servable = FakeServable(QueueLimits(), FakeRunner(gate))
@@ -296,14 +313,18 @@ def test_several_batches_of_a_queue_run_at_once_where_the_limits_let_them(dispat
     assert [reply.wait() for reply in replies] == [[[0]], [[2]], [[4]]]
 
 
+@pytest.mark.behaviour("8.2", "models and versions share threads in turns, and no batch")
+@pytest.mark.behaviour("13.12", "194 MultipleSignatures, 197 SubsetOutputTensors")
 def test_models_share_no_batch(dispatcher):
-    one, other = (FakeServable(QueueLimits(), FakeRunner(quick=True)) for _ in range(2))
+    one, other = (FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S)) for _ in range(2))
     begun = [begin(dispatcher, servable, [1]) for servable in (one, other, one)]
     for _, line in begun:
-        dispatcher.run_here(line)
+        line.run()
     assert (one.its_runner.runs, other.its_runner.runs) == ([[[1, 1]]], [[[1]]])
 
 
+@pytest.mark.behaviour("8.4", "a request above max_batch_size")
+@pytest.mark.behaviour("13.12", "180 BatchingWithLargeBatch, 182 BatchingLazySplit")
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
@@ -318,16 +339,17 @@ def test_models_share_no_batch(dispatcher):
     ],
 )
 def test_what_cannot_be_batched_is_refused_before_it_meets_others(dispatcher, arrays, told):
-    runner = FakeRunner(quick=True, dtype=np.float32)
+    runner = FakeRunner(takes_s=QUICK_S, dtype=np.float32)
     servable = FakeServable(QueueLimits(max_task_rows=4, max_batch_rows=4, pads=True), runner)
     arrays = [np.asarray(array, np.float32) if isinstance(array, list) else array for array in arrays]
     good, line = begin(dispatcher, servable, np.ones(1, np.float32))
     bad, _ = begin(dispatcher, servable, *arrays)
     assert bad.told == ("INVALID_ARGUMENT", told)
-    dispatcher.run_here(line)
+    line.run()
     assert good.answer == [[2.0]]
 
 
+@pytest.mark.behaviour("8.4", "a full queue, with and without splitting")
 def test_a_full_queue_is_told_to_try_elsewhere(dispatcher):
     gate = Gate()
     servable = FakeServable(QueueLimits(max_batch_rows=1, max_batches=1), FakeRunner(gate))
@@ -343,6 +365,10 @@ def test_a_full_queue_is_told_to_try_elsewhere(dispatcher):
     assert (first.wait(), second.wait()) == ([[2]], [[4]])
 
 
+@pytest.mark.behaviour(
+    "8.4", "a deadline that passes in the queue is RESOURCE_EXHAUSTED; ours: each late request, and it is not run"
+)
+@pytest.mark.behaviour("13.12", "195 EnqueuedLongerThanTimeout")
 def test_queued_work_whose_deadline_passes_is_not_run(dispatcher):
     gate = Gate()
     servable = FakeServable(QueueLimits(), FakeRunner(gate))
@@ -363,11 +389,12 @@ def test_one_request_goes_through_several_batches(dispatcher):
     assert sorted(map(len, (run[0] for run in servable.its_runner.runs))) == [1, 2, 2]
 
 
+@pytest.mark.behaviour("8.4", "ours: what is queued when the server stops is UNAVAILABLE")
 @pytest.mark.parametrize("limits", [None, QueueLimits()])
 def test_a_stop_answers_all_that_wait(limits):
     scheduler, gate = Scheduler(1), Gate()
     scheduler.start()
-    dispatcher, servable = Dispatcher(scheduler, 1), FakeServable(limits, FakeRunner(gate))
+    dispatcher, servable = Dispatcher(scheduler), FakeServable(limits, FakeRunner(gate))
     running, _ = begin(dispatcher, servable, [1])
     assert gate.entered.wait(TIMEOUT_S)
     waiting = [begin(dispatcher, servable, [number])[0] for number in range(3)]
@@ -380,17 +407,13 @@ def test_a_stop_answers_all_that_wait(limits):
 
 
 class Held:
-    """Stands for the handle that a request's steps hold."""
+    """Stands for the handle that a request holds."""
 
 
-def holding_steps(servable, array, held):
-    inner = steps(servable, array)
-    fetched = yield next(inner)
-    try:
-        inner.send(fetched)
-    except StopIteration as end:
-        del held
-        return end.value
+class HoldingRequest(FakeRequest):
+    def __init__(self, servable, array, held):
+        super().__init__(servable, array)
+        self.held = held
 
 
 def refuse(arrays):
@@ -398,48 +421,48 @@ def refuse(arrays):
 
 
 @pytest.mark.parametrize("limits", [None, QueueLimits(), QueueLimits(max_batch_rows=1, splits=True)])
-@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("takes_s", [None, QUICK_S])
 @pytest.mark.parametrize(
     ("function", "array"),
     [(None, [1, 2]), (refuse, [1, 2]), (lambda arrays: [np.float32(1)], [1, 2]), (None, [1] * 1001)],
     ids=["answered", "refused", "no rows out", "too many rows"],
 )
-def test_an_answer_lets_go_of_the_version_whoever_keeps_the_answer(dispatcher, limits, quick, function, array):
+def test_an_answer_lets_go_of_the_version_whoever_keeps_the_answer(dispatcher, limits, takes_s, function, array):
     held = Held()
     gone = threading.Event()
     weakref.finalize(held, gone.set)
-    reply, servable = FakeReply(), FakeServable(limits, FakeRunner(function, quick=quick))
+    reply, servable = FakeReply(), FakeServable(limits, FakeRunner(function, takes_s=takes_s))
     gc.disable()
     try:
-        line = dispatcher.begin(holding_steps(servable, array, held), None, reply)
+        requests = [HoldingRequest(servable, array, held)]
         del held
+        line = call(dispatcher, lambda _: requests.pop(), reply)
         if line is not None:
-            dispatcher.run_here(line)
+            line.run()
         reply.wait()
         assert gone.wait(TIMEOUT_S)
     finally:
         gc.enable()
 
 
-def test_an_error_of_the_steps_lets_go_of_the_version_whoever_keeps_the_error(dispatcher):
-    held = Held()
-    gone = weakref.ref(held)
+def test_an_error_of_parsing_lets_go_of_the_version_whoever_keeps_the_error(dispatcher):
+    held = [Held()]
+    gone = weakref.ref(held[0])
 
     def refuse_tensor():
         raise ValueError("not 8 bytes")
 
-    def failing_steps(held):
+    def fail(holder):
+        own = holder.pop()
         try:
             refuse_tensor()
         except ValueError as error:
-            raise InvalidArgument("no") from error
-        yield held
+            raise InvalidArgument(f"no {own}"[:2]) from error
 
     reply = FakeReply()
     gc.disable()
     try:
-        dispatcher.begin(failing_steps(held), None, reply)
-        del held
+        call(dispatcher, lambda _: fail(held), reply)
         assert gone() is None
     finally:
         gc.enable()
@@ -447,13 +470,13 @@ def test_an_error_of_the_steps_lets_go_of_the_version_whoever_keeps_the_error(di
 
 
 def test_lines_go_with_what_they_are_for(dispatcher):
-    batched, alone = FakeServable(QueueLimits(), FakeRunner(quick=True)), FakeServable(None)
+    batched, alone = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S)), FakeServable(None)
     _, line = begin(dispatcher, batched, [1])
-    dispatcher.run_here(line)
+    line.run()
     begin(dispatcher, alone, [1])[0].wait()
-    assert (len(dispatcher._batch_lines), len(dispatcher._job_lines)) == (1, 1)
+    assert (len(dispatcher._batch_queues), len(dispatcher._fifo_queues)) == (1, 1)
     del line, batched, alone
     ends_at_s = time.monotonic() + TIMEOUT_S
-    while len(dispatcher._job_lines) and time.monotonic() < ends_at_s:  # A thread may just be letting go of it.
+    while len(dispatcher._fifo_queues) and time.monotonic() < ends_at_s:  # A thread may just be letting go of it.
         threading.Event().wait(0.001)
-    assert (len(dispatcher._batch_lines), len(dispatcher._job_lines)) == (0, 0)
+    assert (len(dispatcher._batch_queues), len(dispatcher._fifo_queues)) == (0, 0)

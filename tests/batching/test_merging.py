@@ -35,6 +35,7 @@ def requests(draw, *, padded):
     return made
 
 
+@pytest.mark.behaviour("8.2", "each caller gets its own rows, as unbatched, whoever else calls, leaves or fails")
 @settings(deadline=None)
 @given(requests(padded=False), st.integers(0, 3))
 def test_each_request_gets_its_own_rows_back(made, filler):
@@ -48,6 +49,8 @@ def test_each_request_gets_its_own_rows_back(made, filler):
             np.testing.assert_array_equal(own, array)
 
 
+@pytest.mark.behaviour("8.4", "padding is the tensor's own first element, and outputs keep it")
+@pytest.mark.behaviour("13.12", "179 BatchingWithPadding, 198 CalculateMaxDimSizes, 199 AddPadding")
 @settings(deadline=None)
 @given(requests(padded=True))
 def test_padding_is_the_array_s_own_first_element(made):
@@ -63,21 +66,30 @@ def test_padding_is_the_array_s_own_first_element(made):
             assert all(value == array.flat[0] for value in own[~inside])
 
 
+@pytest.mark.behaviour(
+    "8.3", "a run has the first allowed size that is large enough, filled up with the first row of the last request"
+)
 def test_what_fills_up_is_the_first_row_of_the_last_request():
     first, last = np.array([[1, 1], [2, 2]]), np.array([[3, 3], [4, 4]])
     assert merging.merge([[first], [last]], 2)[0].tolist() == [[1, 1], [2, 2], [3, 3], [4, 4], [3, 3], [3, 3]]
 
 
+@pytest.mark.behaviour("8.4", "ours: every dtype is padded")
 def test_a_quantized_array_is_padded_too():
     short, long = np.ones((1, 1), np.int8).view(QUANTIZED), np.full((1, 3), 5, np.int8).view(QUANTIZED)
     assert merging.merge([[short], [long]])[0].view(np.int8).tolist() == [[1, 1, 1], [5, 5, 5]]
 
 
+@pytest.mark.behaviour("13.12", "186 SingletonBatch")
 def test_a_lone_request_is_not_copied():
     array = np.zeros((2, 2))
     assert merging.merge([[array]])[0] is array
 
 
+@pytest.mark.behaviour(
+    "8.3", "a run has the first allowed size that is large enough, filled up with the first row of the last request"
+)
+@pytest.mark.behaviour("13.12", "189 AllowedBatchSizesNoPaddingNeeded, 190 AllowedBatchSizesRequirePadding")
 @pytest.mark.parametrize(
     ("rows", "allowed", "chosen"),
     [
@@ -94,6 +106,8 @@ def test_a_run_has_the_first_allowed_size_that_is_large_enough(rows, allowed, ch
     assert merging.choose_rows(rows, allowed) == chosen
 
 
+@pytest.mark.behaviour("8.4", "no inputs, scalars, inputs of different rows")
+@pytest.mark.behaviour("13.12", "188 RequestWithIncompatibleInputTensorSizes")
 @pytest.mark.parametrize(
     ("shapes", "told"),
     [
@@ -110,11 +124,14 @@ def test_what_has_no_rows_to_share_is_refused_in_the_original_s_words(shapes, to
     assert error.value.message == told
 
 
+@pytest.mark.behaviour("8.2", "the size of a request is dimension 0 of its inputs")
 def test_rows_are_dimension_0():
     assert merging.count_rows([np.zeros((3, 2)), np.zeros(3), np.zeros((3, 0))]) == 3
     assert merging.count_rows([np.zeros((0, 2))]) == 0
 
 
+@pytest.mark.behaviour("8.4", "padding ends at rank 6")
+@pytest.mark.behaviour("13.12", "200 AddPaddingTensorWithUnsupportedRank")
 def test_padding_has_an_end_at_six_dimensions():
     merging.check_paddable([np.zeros((1,) * 6)])
     with pytest.raises(InvalidArgument) as error:
@@ -142,12 +159,14 @@ def test_what_is_empty_is_merged_with_nothing():
     assert merging.kind([np.zeros((2, 1)), np.zeros((2, 0))], pads=False) is not None
 
 
+@pytest.mark.behaviour("8.4", "outputs without a batch dimension, even of a lone request")
 def test_an_output_without_dimensions_cannot_be_split():
     with pytest.raises(FailedPrecondition) as error:
         merging.split([np.zeros(2), np.float32(1)], [1, 1], 2)
     assert error.value.message == "Batched output tensor has 0 dimensions"
 
 
+@pytest.mark.behaviour("8.4", "outputs without a batch dimension, even of a lone request")
 @pytest.mark.parametrize("rows", [1, 3])
 def test_an_output_of_other_rows_than_the_run_cannot_be_split(rows):
     with pytest.raises(FailedPrecondition) as error:

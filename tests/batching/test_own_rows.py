@@ -89,6 +89,11 @@ def batching(request, row_models, tmp_path_factory):
 
 
 # Threads make no two runs alike, so there is nothing to be found by trying again.
+@pytest.mark.behaviour(
+    "8.2",
+    "over a socket: any mix of models, dtypes, inputs and rows gives each caller its own rows; callers "
+    "leave, deadlines pass",
+)
 @settings(deadline=None, max_examples=20, phases=[Phase.generate])
 @given(QUEUES, REQUESTS, st.sampled_from([0.0005, 0.005, 0.02]), st.integers(0, 8))
 def test_each_reply_goes_to_its_own_caller_with_its_own_rows(batching, queues, drawn, hurry_s, patience):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import classification_pb2, predict_pb2
 
-from servable.batching.dispatcher import Dispatcher
+from servable.batching.dispatch import Dispatcher
 from servable.batching.scheduler import Scheduler
 from servable.config.batching import QueueLimits
 from servable.errors import ServingError
@@ -15,7 +15,7 @@ from servable.execution.loader import SavedModelLoader
 from servable.inference.classify import Classify
 from servable.inference.predict import Predict
 from servable.routing import Handle, Router
-from tests.batching.fakes import TIMEOUT_S, FakeReply
+from tests.batching.fakes import TIMEOUT_S, FakeReply, call
 from tests.conformance.calls import predict_request, values
 from tests.conformance.example_calls import classification, example, xs
 
@@ -51,7 +51,7 @@ class Batched:
         replies = [RawReply() for _ in requests]
         for request, reply in zip(requests, replies, strict=True):
             method = self.predict if isinstance(request, predict_pb2.PredictRequest) else self.classify
-            self.dispatcher.begin(method.steps(request.SerializeToString()), TIMEOUT_S, reply)
+            call(self.dispatcher, method.begin, reply, TIMEOUT_S, request.SerializeToString())
         self.scheduler.start()
         return [_read(request, reply.wait()) for request, reply in zip(requests, replies, strict=True)]
 
@@ -86,7 +86,7 @@ def batched(models):
             router, scheduler = Router(), Scheduler(2)
             router.add(Handle(name, 1, model))
             ending.callback(scheduler.stop, TIMEOUT_S)
-            return Batched(model, Dispatcher(scheduler, 1), scheduler, Predict(router), Classify(router), name)
+            return Batched(model, Dispatcher(scheduler), scheduler, Predict(router), Classify(router), name)
 
         yield load
 
@@ -115,6 +115,7 @@ def test_strings_are_batched(batched):
     assert served.batches == {3: 1}
 
 
+@pytest.mark.behaviour("8.4", "padding is the tensor's own first element, and outputs keep it")
 @pytest.mark.parametrize("pads", [False, True])
 def test_sequences_of_different_lengths_are_answered_with_padding_and_without(batched, pads):
     served = batched("variable_length", pads=pads)
@@ -130,6 +131,7 @@ def test_sequences_of_different_lengths_are_answered_with_padding_and_without(ba
     assert sum(served.dispatcher.counts.runs.values()) == (1 if pads else 2)
 
 
+@pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
 def test_one_request_that_a_kernel_refuses_fails_alone(batched):
     served = batched("matmul")
     served.prepare()
@@ -140,6 +142,7 @@ def test_one_request_that_a_kernel_refuses_fails_alone(batched):
     assert "[2,3]" in answers[1][1]
 
 
+@pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
 def test_one_bad_row_fails_only_its_own_request(batched):
     served = batched("example_heads")
     served.prepare()
@@ -152,6 +155,10 @@ def test_one_bad_row_fails_only_its_own_request(batched):
     assert answers[1][0] == "INVALID_ARGUMENT"
 
 
+@pytest.mark.behaviour(
+    "8.2", "a queue is one version and its sets of tensors: APIs, signatures and filters in any order share it"
+)
+@pytest.mark.behaviour("13.12", "193 DifferentOrderForInputAndOutputTensors")
 def test_apis_and_filters_over_the_same_tensors_share_a_batch(batched):
     served = batched("example_heads")
     served.prepare()
@@ -166,6 +173,7 @@ def test_apis_and_filters_over_the_same_tensors_share_a_batch(batched):
     assert answers[1] == answers[2] == answers[3] == {"scores": [[0.75, 0.25]], "classes": [[b"low", b"high"]]}
 
 
+@pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
 def test_a_wrong_dtype_meets_no_others(batched):
     served = batched("half_plus_two")
     served.prepare()
@@ -175,6 +183,9 @@ def test_a_wrong_dtype_meets_no_others(batched):
     assert served.batches == {1: 1}
 
 
+@pytest.mark.behaviour("8.4", "outputs without a batch dimension, even of a lone request")
+@pytest.mark.behaviour("13.12", "187 RequestThatDoesntMatchSignatureGetsRunAnyway: a queue of its own")
+@pytest.mark.behaviour("13.12", "194 MultipleSignatures, 197 SubsetOutputTensors")
 def test_outputs_without_a_batch_dimension_are_refused_as_in_the_original(batched):
     served = batched("no_batch_output")
     x = {"x": np.float32([1.0, 2.0])}
@@ -190,6 +201,10 @@ def test_outputs_without_a_batch_dimension_are_refused_as_in_the_original(batche
     ]
 
 
+@pytest.mark.behaviour("8.2", "ours: a request without rows does not wait for another")
+@pytest.mark.behaviour("8.4", "a request above max_batch_size")
+@pytest.mark.behaviour("8.4", "no inputs, scalars, inputs of different rows")
+@pytest.mark.behaviour("8.4", "ours: two output aliases on one tensor both have their values")
 def test_no_rows_and_scalars_and_no_inputs(batched):
     served = batched("odd_wiring", allowed_rows=(4,), max_task_rows=4, max_batch_rows=4)
     assert served.answers(
@@ -207,6 +222,7 @@ def test_no_rows_and_scalars_and_no_inputs(batched):
     ]
 
 
+@pytest.mark.behaviour("8.5", "one request goes through several batches, the open one first")
 def test_a_large_request_is_split(batched):
     served = batched("half_plus_two", max_batch_rows=3, splits=True, batches_at_once=None)
     served.prepare()

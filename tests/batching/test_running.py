@@ -8,8 +8,8 @@ import pytest
 from servable import errors
 from servable.batching import merging
 from servable.batching.counts import WAIT_BOUNDS_S, BatchCounts, Cut
-from servable.batching.queues import Batch, BatchQueue
-from servable.batching.running import run_batch
+from servable.batching.queues import BatchQueue
+from servable.batching.running import Batch, run_batch
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument
 from tests.batching.fakes import FakeRunner, task
@@ -42,6 +42,7 @@ def refusing(bad, error=None):
     return FakeRunner(function)
 
 
+@pytest.mark.behaviour("13.12", "178 Basic")
 def test_requests_of_one_kind_are_one_run():
     runner = FakeRunner()
     answers = run([task(runner, [1, 2]), task(runner, [3]), task(runner, [4, 5])])
@@ -49,13 +50,40 @@ def test_requests_of_one_kind_are_one_run():
     assert answers == [[[2, 4]], [[6]], [[8, 10]]]
 
 
+@pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
 def test_a_bad_request_fails_alone():
     runner = refusing(13)
     requests = [task(runner, [1]), task(runner, [13]), task(runner, [3])]
     answers = run(requests)
     assert [answers[0], answers[2]] == [[[2]], [[6]]]
     assert requests[1][1].told == ("INVALID_ARGUMENT", "13 is bad")
-    assert runner.runs == [[[1, 13, 3]], [[1]], [[13]], [[3]]]
+    assert runner.runs == [[[1, 13, 3]], [[1]], [[13, 3]], [[13]], [[3]]]
+
+
+def test_one_bad_request_of_64_costs_13_runs():
+    runner = refusing(13)
+    requests = [task(runner, [13 if number == 40 else -number]) for number in range(64)]
+    answers = run(requests)
+    assert requests[40][1].told == ("INVALID_ARGUMENT", "13 is bad")
+    assert [answer for number, answer in enumerate(answers) if number != 40] == [
+        [[-2 * number]] for number in range(64) if number != 40
+    ]
+    assert len(runner.runs) == 13
+
+
+def test_only_a_batch_that_was_completed_in_one_run_says_what_such_a_run_takes():
+    def completes(requests, runner):
+        batch = Batch(0.0)
+        for waiting, _ in requests:
+            waiting.runner = runner
+            batch.add(waiting)
+        return run_batch(batch, QueueLimits(), BatchCounts())
+
+    good, bad = FakeRunner(), refusing(13)
+    assert completes([task(good, [1]), task(good, [2])], good)
+    assert not completes([task(bad, [1]), task(bad, [13])], bad)
+    assert not completes([task(good, [1]), task(good, [[2]])], good)
+    assert not completes([task(good, [1]), task(good, [2], active=False)], good)
 
 
 def test_an_unforeseen_failure_fails_alone_too(caplog):
@@ -66,6 +94,7 @@ def test_an_unforeseen_failure_fails_alone_too(caplog):
     assert "what is this?" in caplog.text
 
 
+@pytest.mark.behaviour("13.12", "186 SingletonBatch")
 def test_a_lone_request_that_fails_is_run_once():
     runner = refusing(13)
     requests = [task(runner, [13])]
@@ -74,6 +103,7 @@ def test_a_lone_request_that_fails_is_run_once():
     assert requests[0][1].told == ("INVALID_ARGUMENT", "13 is bad")
 
 
+@pytest.mark.behaviour("8.4", "ours: what no input is to blame for is told to all, and not tried again")
 @pytest.mark.parametrize("name", ["Cancelled", "DeadlineExceeded", "ResourceExhausted", "Aborted", "Unavailable"])
 def test_what_no_input_is_to_blame_for_is_not_tried_again(name):
     error = getattr(errors, name)("no", {"hint": "why"})
@@ -87,6 +117,9 @@ def test_what_no_input_is_to_blame_for_is_not_tried_again(name):
     assert answers[0] is not answers[1]
 
 
+@pytest.mark.behaviour(
+    "8.4", "a deadline that passes in the queue is RESOURCE_EXHAUSTED; ours: each late request, and it is not run"
+)
 def test_nobody_runs_whose_caller_has_gone():
     runner = FakeRunner()
     requests = [task(runner, [1]), task(runner, [2], active=False), task(runner, [3])]
@@ -103,6 +136,9 @@ def test_a_deadline_that_has_passed_is_seen_whatever_the_reply_says():
     assert requests[1][1].told == LATE
 
 
+@pytest.mark.behaviour(
+    "8.4", "a deadline that passes in the queue is RESOURCE_EXHAUSTED; ours: each late request, and it is not run"
+)
 def test_a_batch_that_nobody_waits_for_is_not_run():
     runner = FakeRunner()
     requests = [task(runner, [1], active=False)]
@@ -126,6 +162,7 @@ def test_who_goes_during_the_run_is_not_tried_again():
     assert [reply.told for _, reply in requests] == [LATE, LATE]
 
 
+@pytest.mark.behaviour("8.4", "a run has as long as the last of its callers waits")
 def test_the_last_caller_to_wait_bounds_the_run():
     runner = FakeRunner()
     now_s = time.monotonic()
@@ -135,6 +172,10 @@ def test_the_last_caller_to_wait_bounds_the_run():
     assert runner.timeouts_s[1] is None
 
 
+@pytest.mark.behaviour("8.4", "ours: rows of different shapes run apart")
+@pytest.mark.behaviour(
+    "13.12", "181 BatchHandlesSplitError, 185 UnequalTensorShapesWithPaddingTurnedOff: ours run apart"
+)
 def test_rows_of_different_shapes_run_apart_without_padding():
     runner = FakeRunner()
     answers = run([task(runner, [[1, 2]]), task(runner, [[3]]), task(runner, [[4, 5]])])
@@ -142,6 +183,7 @@ def test_rows_of_different_shapes_run_apart_without_padding():
     assert answers == [[[[2, 4]]], [[[6]]], [[[8, 10]]]]
 
 
+@pytest.mark.behaviour("8.4", "padding is the tensor's own first element, and outputs keep it")
 def test_rows_of_different_shapes_are_padded_if_the_limits_say_so():
     runner = FakeRunner()
     answers = run([task(runner, [[1, 2]]), task(runner, [[3]])], pads=True)
@@ -156,6 +198,7 @@ def test_rows_of_different_ranks_run_apart_even_with_padding():
     assert len(runner.runs) == 2
 
 
+@pytest.mark.behaviour("8.4", "ours: rows of different shapes run apart")
 def test_an_array_without_elements_runs_apart_where_it_would_be_padded():
     runner = FakeRunner()
     answers = run([task(runner, [[1, 2]]), task(runner, np.zeros((1, 0)))], pads=True)
@@ -163,6 +206,7 @@ def test_an_array_without_elements_runs_apart_where_it_would_be_padded():
     assert answers == [[[[2, 4]]], [[[]]]]
 
 
+@pytest.mark.behaviour("8.2", "ours: a request without rows does not wait for another")
 @pytest.mark.parametrize("pads", [False, True])
 def test_no_rows_run_apart_and_are_not_filled_up(pads):
     runner = FakeRunner()
@@ -171,6 +215,9 @@ def test_no_rows_run_apart_and_are_not_filled_up(pads):
     assert answers == [[[2]], [[]]]
 
 
+@pytest.mark.behaviour(
+    "8.3", "a run has the first allowed size that is large enough, filled up with the first row of the last request"
+)
 def test_a_run_is_filled_up_to_an_allowed_size_and_nobody_sees_it():
     runner = FakeRunner()
     answers = run([task(runner, [1]), task(runner, [2, 3])], allowed_rows=(2, 4, 8))
@@ -184,12 +231,14 @@ def test_who_runs_again_alone_is_filled_up_too():
     assert runner.runs == [[[1, 13]], [[1, 1]], [[13, 13]]]
 
 
+@pytest.mark.behaviour("8.4", "outputs without a batch dimension, even of a lone request")
 def test_an_output_of_other_rows_fails_even_a_lone_request():
     requests = [task(FakeRunner(lambda arrays: [np.zeros(3)]), [1, 2])]
     run(requests)
     assert requests[0][1].told == NO_BATCH_DIMENSION
 
 
+@pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
 def test_an_output_that_depends_on_the_rows_fails_only_who_makes_it_so():
     runner = FakeRunner(lambda arrays: [arrays[0][arrays[0] > 0]])
     requests = [task(runner, [1]), task(runner, [-1])]
@@ -197,6 +246,7 @@ def test_an_output_that_depends_on_the_rows_fails_only_who_makes_it_so():
     assert requests[1][1].told == NO_BATCH_DIMENSION
 
 
+@pytest.mark.behaviour("8.4", "ours: two output aliases on one tensor both have their values")
 def test_two_outputs_may_be_one_tensor():
     runner = FakeRunner(lambda arrays: [arrays[0], arrays[0]])
     assert run([task(runner, [1]), task(runner, [2])]) == [[[1], [1]], [[2], [2]]]
@@ -206,12 +256,10 @@ def test_a_reply_that_cannot_be_made_fails_its_own_caller_only(caplog):
     runner = FakeRunner(lambda arrays: [arrays[0]])
     bad, good = task(runner, [1]), task(runner, [2])
 
-    def failing_steps():
-        yield None
+    def fail(fetched):
         raise TypeError("no such dtype")
 
-    bad[0].steps = failing_steps()
-    next(bad[0].steps)
+    bad[0].request.finish = fail
     run([bad, good])
     assert bad[1].told == ("INTERNAL", "Internal error")
     assert good[1].answer == [[2]]
@@ -235,12 +283,13 @@ def test_a_reply_that_cannot_be_sent_leaves_the_others_theirs(caplog):
 
 def split(runner, values, most, **limits):
     """The batches of one request that is split, and its reply."""
-    line = BatchQueue(QueueLimits(max_batch_rows=most, splits=True, **limits))
+    line = BatchQueue(QueueLimits(max_batch_rows=most, splits=True, **limits), BatchCounts())
     waiting, reply = task(runner, values, pads=limits.get("pads", False))
     line.add(waiting, 0.0)
     return [line.take() for _ in range(len(line))], reply
 
 
+@pytest.mark.behaviour("8.5", "one request goes through several batches, the open one first")
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_parts_are_put_together_in_any_order(order):
     runner = FakeRunner()
@@ -251,6 +300,7 @@ def test_parts_are_put_together_in_any_order(order):
     assert reply.answer == [[2, 4, 6, 8, 10]]
 
 
+@pytest.mark.behaviour("8.5", "a part that fails fails the request")
 def test_a_part_that_fails_fails_the_request_once_and_the_rest_is_not_run():
     runner = refusing(2)
     batches, reply = split(runner, [1, 2, 3, 4, 2, 2], 2)
@@ -260,9 +310,10 @@ def test_a_part_that_fails_fails_the_request_once_and_the_rest_is_not_run():
     assert runner.runs == [[[1, 2]]]
 
 
+@pytest.mark.behaviour("8.5", "a part that fails fails the request")
 def test_a_part_that_fails_leaves_its_batch_to_the_others():
     runner = refusing(2)
-    line = BatchQueue(QueueLimits(max_batch_rows=2, splits=True))
+    line = BatchQueue(QueueLimits(max_batch_rows=2, splits=True), BatchCounts())
     requests = [task(runner, [1]), task(runner, [2, 3])]
     for waiting, _ in requests:
         line.add(waiting, 0.0)
@@ -272,6 +323,7 @@ def test_a_part_that_fails_leaves_its_batch_to_the_others():
     assert requests[1][1].told == ("INVALID_ARGUMENT", "2 is bad")
 
 
+@pytest.mark.behaviour("8.5", "a part that fails fails the request")
 def test_a_part_that_fails_during_the_run_of_another_takes_nobody_with_it():
     runner = FakeRunner()
     batches, reply = split(runner, [1, 2, 3, 4], 2)
@@ -292,6 +344,7 @@ def test_a_part_that_fails_during_the_run_of_another_takes_nobody_with_it():
     assert neighbour_s_reply.answer == [[10]]
 
 
+@pytest.mark.behaviour("8.5", "a part that fails fails the request")
 def test_parts_that_came_out_in_different_shapes_fail_their_request_only():
     runner = FakeRunner()
     batches, reply = split(runner, [[1], [2], [3]], 2, pads=True)
@@ -304,9 +357,10 @@ def test_parts_that_came_out_in_different_shapes_fail_their_request_only():
     assert wide_reply.answer == [[[8, 10]]]
 
 
+@pytest.mark.behaviour("13.12", "189 AllowedBatchSizesNoPaddingNeeded, 190 AllowedBatchSizesRequirePadding")
 def test_batches_are_counted():
     counts, runner = BatchCounts(), FakeRunner()
-    line = BatchQueue(QueueLimits(max_batch_rows=4))
+    line = BatchQueue(QueueLimits(max_batch_rows=4), counts)
     for values in ([1, 2], [3], [4, 5]):
         line.add(task(runner, values)[0], time.monotonic())
     for _ in range(2):

@@ -53,6 +53,9 @@ class FakeLine:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         job.run()
 
+    def note_run(self, job, seconds, ended_s):
+        pass
+
     def refuse(self, job, error):
         job.refusals.append(error)
 
@@ -90,6 +93,7 @@ def all_end(*jobs):
     return all(job.ended.wait(TIMEOUT_S) for job in jobs)
 
 
+@pytest.mark.behaviour("8.1", "batch_timeout_micros 0 runs a batch as soon as a thread is free")
 def test_what_is_added_runs(start):
     scheduler, line, jobs = start(2), FakeLine(), [Job() for _ in range(20)]
     await_sleep(scheduler, 2)
@@ -97,6 +101,7 @@ def test_what_is_added_runs(start):
     assert all_end(*jobs)
 
 
+@pytest.mark.behaviour("8.2", "models and versions share threads in turns, and no batch")
 def test_a_line_runs_no_more_jobs_at_a_time_than_it_may_and_others_go_on(start):
     scheduler, busy, light = start(2), FakeLine(), FakeLine()
     first, second, other = Job(held=True), Job(), Job()
@@ -111,7 +116,7 @@ def test_a_line_runs_no_more_jobs_at_a_time_than_it_may_and_others_go_on(start):
 
 
 def test_a_line_runs_as_many_jobs_at_a_time_as_it_may(start):
-    scheduler, line = start(3), FakeLine(max_in_flight=3)
+    scheduler, line = start(4), FakeLine(max_in_flight=3)
     jobs = [Job(held=True) for _ in range(3)]
     add(scheduler, line, *jobs)
     assert all(job.began.wait(TIMEOUT_S) for job in jobs)
@@ -120,6 +125,35 @@ def test_a_line_runs_as_many_jobs_at_a_time_as_it_may(start):
     assert all_end(*jobs)
 
 
+def test_however_many_jobs_wait_the_last_idle_thread_is_kept_for_another_queue(start):
+    scheduler, busy, light = start(3), FakeLine(max_in_flight=99), FakeLine()
+    held, others = [Job(held=True) for _ in range(9)], [Job() for _ in range(3)]
+    add(scheduler, busy, *held)
+    assert held[0].began.wait(TIMEOUT_S)
+    assert held[1].began.wait(TIMEOUT_S)
+    for other in others:
+        add(scheduler, light, other)
+        assert all_end(other)
+    assert busy.in_flight == 2
+    for job in held:
+        job.go_on.set()
+    assert all_end(*held)
+
+
+def test_the_last_idle_thread_goes_on_with_a_busy_queue_once_it_is_not_the_last(start):
+    scheduler, busy, light = start(2), FakeLine(max_in_flight=2), FakeLine()
+    first, second, third, other = Job(held=True), Job(), Job(), Job(held=True)
+    add(scheduler, busy, first)
+    add(scheduler, light, other)
+    assert first.began.wait(TIMEOUT_S)
+    assert other.began.wait(TIMEOUT_S)
+    add(scheduler, busy, second, third)
+    first.go_on.set()
+    assert all_end(second, third)
+    other.go_on.set()
+
+
+@pytest.mark.behaviour("8.2", "models and versions share threads in turns, and no batch")
 def test_lines_take_turns(start):
     scheduler, gate = start(1), Job(held=True)
     add(scheduler, FakeLine(), gate)
@@ -210,16 +244,33 @@ def test_what_a_line_does_not_take_is_told_to_who_adds(start):
 def test_run_here_runs_on_the_caller_s_thread(start):
     scheduler, line, job = start(1), FakeLine(), Job()
     add(scheduler, line, job, wakes=False)
-    scheduler.run_here(line)
+    scheduler.run_here(line, lambda: True)
     assert job.thread is threading.current_thread()
-    scheduler.run_here(line)
+    scheduler.run_here(line, lambda: True)
     assert line.in_flight == 0
+
+
+def test_what_run_here_does_not_accept_is_for_a_thread(start):
+    scheduler, line, job = start(1), FakeLine(), Job()
+    await_sleep(scheduler, 1)
+    add(scheduler, line, job, wakes=False)
+    scheduler.run_here(line, lambda: False)
+    assert all_end(job)
+    assert job.thread is not threading.current_thread()
+
+
+def test_what_was_added_without_a_thread_is_looked_after_when_one_is_woken(start):
+    scheduler, line, job = start(1), FakeLine(), Job()
+    await_sleep(scheduler, 1)
+    add(scheduler, line, job, wakes=False)
+    scheduler.wake(line)
+    assert all_end(job)
 
 
 def test_run_here_leaves_what_is_not_due(start):
     scheduler, line, job = start(1), FakeLine(), Job()
     add(scheduler, line, job, after_s=3600.0)
-    scheduler.run_here(line)
+    scheduler.run_here(line, lambda: True)
     assert not job.began.is_set()
 
 
@@ -233,16 +284,16 @@ def test_run_here_leaves_what_comes_meanwhile_to_a_thread(start):
             super().run()
 
     add(scheduler, line, Adding(), wakes=False)
-    scheduler.run_here(line)
+    scheduler.run_here(line, lambda: True)
     assert all_end(later)
     assert later.thread is not threading.current_thread()
 
 
 def test_run_here_shares_what_may_run_at_the_same_time(start):
-    scheduler, line = start(1), FakeLine(max_in_flight=2)
+    scheduler, line = start(2), FakeLine(max_in_flight=2)
     first, second = Job(held=True), Job(held=True)
     add(scheduler, line, first, second, wakes=False)
-    thread = threading.Thread(target=scheduler.run_here, args=[line])
+    thread = threading.Thread(target=scheduler.run_here, args=[line, lambda: True])
     thread.start()
     assert first.began.wait(TIMEOUT_S)
     assert second.began.wait(TIMEOUT_S)
@@ -256,7 +307,7 @@ def test_run_here_runs_nothing_while_a_thread_runs_as_much_as_may(start):
     add(scheduler, line, first)
     assert first.began.wait(TIMEOUT_S)
     add(scheduler, line, second, wakes=False)
-    scheduler.run_here(line)
+    scheduler.run_here(line, lambda: True)
     assert not second.began.is_set()
     first.go_on.set()
     assert all_end(second)
@@ -300,7 +351,7 @@ def test_nothing_is_left_lying_whoever_adds_and_runs(start):
             runs_here = (index + number) % 2 == 0
             add(scheduler, line, job, after_s=0.0 if runs_here else 0.0005 * (index % 3), wakes=not runs_here)
             if runs_here:
-                scheduler.run_here(line)
+                scheduler.run_here(line, lambda: True)
 
     callers = [threading.Thread(target=call, args=[number]) for number in range(6)]
     for caller in callers:

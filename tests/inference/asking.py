@@ -93,9 +93,8 @@ def plain_reply(reply):
 
 def ask(predict, request, model=run_model):
     """Drive a request to its end; what was run, and the reply."""
-    steps = predict.steps(request)
-    run = next(steps)
-    return run, requests.finish(steps, model(run))
+    run = predict.begin(request)
+    return run, run.finish(model(run))
 
 
 def outcome(predict, request):

@@ -4,6 +4,7 @@ import numpy as np
 
 from servable.codec import dtypes
 from servable.errors import InvalidArgument
+from servable.run_costs import RunCosts
 from tests.inference.asking import Model
 
 
@@ -11,7 +12,9 @@ class DoublingRunner:
     """Gives twice its first array for each fetch; remembers the rows of its runs. Takes one dtype only."""
 
     def __init__(self, fetches, quick, number):
-        self.is_quick = self.is_tiny = quick
+        self.costs, self.may_not_end = RunCosts(), False
+        for exponent in range(32) if quick else ():
+            self.costs.assume(2**exponent - 1, 5e-5)
         self.fetch_dtypes, self.rows = [number] * len(fetches), []
         self._wanted = dtypes.BY_NUMBER[number].numpy
 

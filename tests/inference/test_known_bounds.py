@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from servable import wire
+from servable.inference import template_cache
 from tests.codec.wire_bytes import CONTENT, FLOAT_VAL, entry, number_field, sized, spec, tensor
-from tests.inference.asking import arrays_request, ask, floats_request, is_known, new_predict, outcome
+from tests.inference.asking import arrays_request, ask, floats_request, is_known, new_predict, outcome, run_model
 
 F = wire.DT_FLOAT
 PATIENCE_S = 60.0
@@ -81,10 +82,14 @@ def test_patterns_without_end_of_one_length_are_answered_and_not_all_kept(kept_b
     acts = partial(ask_patterns, start=0, stop=20), partial(ask_patterns, start=20, stop=2000)
     before, after = kept_by(*acts)
     assert after - before < 20_000
-    predict = predict_after(acts)
-    # What was learnt first stays.
+    predict = predict_after([acts[0], ask_first_pattern, acts[1]])
+    # What was learnt first and was asked for again stays; the rest goes now and then for others.
     assert is_known(predict, floats_request(5) + number_field(100, 1 << 20))
     assert not is_known(predict, floats_request(5) + number_field(100, (1 << 20) + 1999))
+
+
+def ask_first_pattern(predict):
+    assert is_known(predict, floats_request(5) + number_field(100, 1 << 20))
 
 
 def ask_patterns(predict, start, stop):
@@ -92,6 +97,65 @@ def ask_patterns(predict, start, stop):
         request = floats_request(number) + number_field(100, (1 << 20) + number)
         run, _ = ask(predict, request)
         assert run.arrays[0].tolist() == [number]
+
+
+def templates_of(predict, request):
+    """How many templates there are for requests of such a length."""
+    cache = predict._caches[predict._router.routes]
+    length = cache._by_length.get(len(request))
+    return 0 if length is None else len(length.templates)
+
+
+def test_requests_that_come_first_at_the_same_time_leave_one_template():
+    predict, request = new_predict(), floats_request(1, 2)
+    begun = [predict.begin(request) for _ in range(8)]
+    for each in begun:
+        each.finish(run_model(each))
+    assert templates_of(predict, request) == 1
+    assert is_known(predict, request)
+
+
+def test_requests_that_fail_do_not_keep_others_of_their_length_from_being_learnt():
+    predict, request = new_predict(), floats_request(1, 2)
+    for _ in range(8):
+        predict.begin(request)  # Its run fails: nobody finishes it.
+    misses = 0
+    while not is_known(predict, request):
+        misses += 1
+        assert misses <= 64
+    assert templates_of(predict, request) == 1
+
+
+def test_a_length_that_is_full_takes_a_template_in_place_of_one_that_nobody_uses():
+    predict = new_predict()
+    ask_patterns(predict, 0, 20)
+    ask_first_pattern(predict)
+    wanted = floats_request(5) + number_field(100, (1 << 20) + 4711)
+    misses = 0
+    while not is_known(predict, wanted):
+        misses += 1
+        assert misses <= 128
+    ask_first_pattern(predict)
+    assert templates_of(predict, wanted) == 8
+
+
+def test_requests_that_fit_no_template_are_looked_at_now_and_then_only(monkeypatch):
+    """To look for a template takes longer than to parse a request, and an attacker would have all pay for it."""
+    looked, find = [], template_cache._find_form
+    monkeypatch.setattr(template_cache, "_find_form", lambda *given: looked.append(1) or find(*given))
+    predict = new_predict()
+    ask_patterns(predict, 0, 1000)
+    assert len(looked) <= 8 + 1000 // 64
+
+
+def test_lengths_that_are_used_stay_whatever_lengths_come():
+    predict, used = new_predict(), floats_request(1, 2)
+    ask(predict, used)
+    for size in range(3, 4000):
+        ask(predict, arrays_request({"x": (np.zeros(size, np.float32), F)}))
+        if size % 500 == 0:
+            assert is_known(predict, used)
+    assert len(predict._caches[predict._router.routes]._by_length) <= 1024
 
 
 @pytest.mark.parametrize("size", [4000, 5000])

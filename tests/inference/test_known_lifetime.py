@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from servable import wire
-from servable.batching.dispatcher import Dispatcher
+from servable.batching.dispatch import Dispatcher
 from servable.batching.scheduler import Scheduler
-from servable.batching.turns import waiting_method
 from servable.config.batching import QueueLimits
 from servable.errors import NotFound, ServingError
 from servable.routing import Handle, Router, Routes
@@ -98,17 +97,15 @@ def test_a_request_in_flight_holds_its_own_version_and_no_other(asked):
     for _ in range(ASKED[asked]):
         ask(predict, REQUEST)
         ask(predict, floats_request(1.5, name="b"))
-    steps = predict.steps(REQUEST)
-    run = next(steps)
+    run = predict.begin(REQUEST)
     router.remove(other)
     del other
     assert other_gone.is_set()
     router.remove(own)
     del own
     assert not own_gone.is_set()
-    with pytest.raises(StopIteration):
-        steps.send(run_model(run))
-    del run, steps
+    assert run.finish(run_model(run))
+    del run
     assert own_gone.is_set()
 
 
@@ -133,7 +130,7 @@ def test_where_requests_ran_does_not_hold_their_version(limits, quick, asked):
     scheduler.start()
     try:
         predict = new_predict(router)
-        method = waiting_method(Dispatcher(scheduler, 2), predict.steps)
+        method = Dispatcher(scheduler, 1e-4).waiting_method(predict.begin)
         for _ in range(ASKED[asked]):
             method(REQUEST, None)
         router.remove(handle)
@@ -251,4 +248,25 @@ def test_routes_that_change_under_traffic_get_each_request_a_version_that_was_th
     assert not wrong
     assert max(seen) > 1
     remove(predict._router, "m", 59)
+    assert gone.is_set()
+
+
+def test_what_was_learnt_outlives_labels_that_are_told_again():
+    predict, request = new_predict(), floats_request(1, label="old")
+    predict._router.relabel({"m": {"old": 1}})
+    ask(predict, request)
+    routes = predict._router.routes
+    predict._router.relabel({"m": {"old": 1}})
+    assert predict._router.routes is routes
+    assert is_known(predict, request)
+
+
+def test_a_predict_that_learnt_of_its_own_routes_goes_with_them():
+    """As a warm-up makes one: nobody but it holds the router."""
+    handle, gone = watched("m", 1)
+    predict = new_predict(Router(Routes([handle])))
+    del handle
+    for _ in range(3):
+        ask(predict, REQUEST)
+    del predict
     assert gone.is_set()

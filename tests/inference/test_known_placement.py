@@ -1,16 +1,17 @@
 """Requests that are known take the way that their first one took, and are refused as it was."""
 
+import contextlib
 import threading
 
 import numpy as np
 import pytest
 
 from servable import wire
-from servable.batching.dispatcher import Dispatcher
+from servable.batching.dispatch import Dispatcher
 from servable.batching.scheduler import Scheduler
-from servable.batching.turns import Turns, waiting_method
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument
+from servable.methods import reply_with_error
 from servable.routing import Handle, Routes
 from tests.inference.asking import arrays_request, floats_request, new_predict
 from tests.inference.running_models import RunningModel
@@ -33,21 +34,38 @@ def scheduler():
     assert running.stop(TIMEOUT_S)
 
 
+@contextlib.contextmanager
+def answering(answer):
+    """Answers with what is raised, as a lane does."""
+    try:
+        yield
+    except InvalidArgument as error:
+        reply_with_error(answer, error, "Predict")
+
+
 class Server:
     """Predict over models that only pretend, run where the dispatcher says."""
 
     def __init__(self, scheduler, **models):
         self.models = models
         self.predict = new_predict(Routes([Handle(name, 1, model) for name, model in models.items()]))
-        self._dispatcher = Dispatcher(scheduler, 2)
-        self.call = waiting_method(self._dispatcher, self.predict.steps)
+        self.dispatcher = Dispatcher(scheduler, 1e-4)
+        self.call = self.dispatcher.waiting_method(self.predict.begin)
 
     def ask(self, *values, shape=None, **asked):
         """The values of the first output."""
         return doubled(self.call(floats_request(*values, shape=shape, **asked), TIMEOUT_S))
 
-    def turns(self):
-        return Turns(self._dispatcher)
+    def call_on_lane(self, requests):
+        """What each is answered, of requests that a lane gathers and runs when all have come."""
+        method, answers, batches = self.dispatcher.lane_method(self.predict.begin), [Answer() for _ in requests], []
+        for request, answer in zip(requests, answers, strict=True):
+            with answering(answer):
+                batches.append(method(request, TIMEOUT_S, answer))
+        for batch in {*batches} - {None}:
+            # One at a time, as a lane does: requests of several kinds are several runs of one batch.
+            batch.run()
+        return [answer.wait() for answer in answers]
 
 
 def doubled(reply):
@@ -64,7 +82,10 @@ class Answer:
     def is_active(self):
         return True
 
-    def holds_up_others(self):
+    def may_run_here(self):
+        return True
+
+    def other_calls_waiting(self):
         return True
 
     def send(self, message):
@@ -175,13 +196,8 @@ def test_known_requests_of_several_models_share_no_batch(scheduler):
         server.ask(0, name=name), server.ask(0, name=name)
     for model in server.models.values():
         model.only_runner.rows.clear()
-    turns, answers = server.turns(), []
-    method = turns.method(server.predict.steps)
-    for value in range(9):
-        answers.append(Answer())
-        method(floats_request(value, name=names[value % 3]), TIMEOUT_S, answers[-1])
-    turns.run_all()
-    assert [answer.wait() for answer in answers] == [[2 * value] for value in range(9)]
+    answers = server.call_on_lane([floats_request(value, name=names[value % 3]) for value in range(9)])
+    assert answers == [[2 * value] for value in range(9)]
     assert [model.only_runner.rows for model in server.models.values()] == [[3], [6]]
 
 
@@ -199,12 +215,7 @@ def test_what_is_refused_spoils_no_batch_of_known_requests(scheduler):
     server.ask(1)
     for _ in range(3):
         server.models["m"].only_runner.rows.clear()
-        turns, answers = server.turns(), [Answer() for _ in asked]
-        method = turns.method(server.predict.steps)
-        for request, answer in zip(asked, answers, strict=True):
-            method(request, TIMEOUT_S, answer)
-        turns.run_all()
-        told = [answer.wait() for answer in answers]
+        told = server.call_on_lane(asked)
         assert (told[0], told[2], told[4], told[5]) == ([2], [4, 6], [8, 10], [])
         assert told[1].endswith("float64 is provided")
         assert told[3].startswith("Task size 5")

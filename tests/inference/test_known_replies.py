@@ -9,8 +9,9 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from servable import wire
-from servable.codec import dtypes, encoding
-from servable.inference.known_replies import KnownReplies
+from servable.codec import dtypes, encoding, value_spans
+from servable.errors import ResourceExhausted
+from servable.inference.reply_templates import ReplyTemplates
 from servable.requests import Fetched
 from tests.inference.asking import Model, ask, floats_request, model_routes, new_predict, plain_reply, quiet
 from tests.inference.together import run_together
@@ -80,14 +81,14 @@ def test_any_outputs_of_any_shapes_make_the_same_reply(aliases, as_content, data
     """Of any dtypes, with repeats, scalars and arrays without elements."""
     kinds = st.sampled_from(AS_IS) if data.draw(st.booleans()) else st.sampled_from(TABLE)
     chosen = [data.draw(kinds) for _ in aliases]
-    known = KnownReplies(tuple(aliases))
+    known = ReplyTemplates(tuple(aliases))
     for fetched in data.draw(outputs(chosen)):
         expected = reply_of(aliases, fetched, as_content)
-        made = known.make(fetched.arrays)
+        made = known.fill(fetched.arrays)
         event("made anew" if made is None else "made by a pattern")
         if made is None:
-            known.learn(expected, fetched, as_content=as_content)
-            made = known.make(fetched.arrays)
+            known.store(expected, fetched, as_content=as_content)
+            made = known.fill(fetched.arrays)
         assert made is None or plain_reply(made) == plain_reply(expected)
 
 
@@ -96,7 +97,7 @@ def test_any_outputs_of_any_shapes_make_the_same_reply(aliases, as_content, data
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3), (200,)])
 def test_every_byte_of_every_dtype_comes_through(dtype, shape, as_content):
     """A varint is not a byte: what is above 127 would break the message."""
-    known = KnownReplies(("y",))
+    known = ReplyTemplates(("y",))
     count, size = int(np.prod(shape)), dtype.numpy.itemsize
     for start in (0, 100, 200):
         codes = np.resize((np.arange(256) + start) % 256, count * size).astype(np.uint8)
@@ -108,10 +109,10 @@ def test_every_byte_of_every_dtype_comes_through(dtype, shape, as_content):
             codes[3::4] = 0x3F  # No NaN, whose bits may change on their way through Python.
         fetched = Fetched([codes.view(dtype.numpy).reshape(shape)], [dtype.number])
         expected = reply_of(["y"], fetched, as_content)
-        made = known.make(fetched.arrays)
+        made = known.fill(fetched.arrays)
         assert made in (None, expected)
         assert (made is not None) is (bool(start) and encoding.is_as_is(dtype.number, as_content=as_content))
-        known.learn(expected, fetched, as_content=as_content)
+        known.store(expected, fetched, as_content=as_content)
 
 
 def fetched_floats(*several):
@@ -125,9 +126,9 @@ def test_each_array_keeps_its_alias_whatever_the_order_of_the_reply():
     assert plain_reply(forth) == plain_reply(back)
     assert forth != back
     for reply in (forth, back):
-        known = KnownReplies(("a", "b"))
-        known.learn(reply, first, as_content=False)
-        assert plain_reply(known.make(second.arrays)) == plain_reply(reply_of(["a", "b"], second, False))
+        known = ReplyTemplates(("a", "b"))
+        known.store(reply, first, as_content=False)
+        assert plain_reply(known.fill(second.arrays)) == plain_reply(reply_of(["a", "b"], second, False))
 
 
 def ordered_reply(fetched, order):
@@ -142,20 +143,20 @@ def ordered_reply(fetched, order):
 
 
 def test_equal_shapes_of_different_outputs_are_not_mixed_up():
-    known = KnownReplies(("a", "b"))
+    known = ReplyTemplates(("a", "b"))
     for several in (([1], [[2]]), ([[1]], [2]), ([1, 2], [3]), ([1], [2, 3])):
         fetched = fetched_floats(*several)
-        assert known.make(fetched.arrays) is None
-        known.learn(reply_of("ab", fetched, False), fetched, as_content=False)
-        assert plain_reply(known.make(fetched.arrays)) == plain_reply(reply_of("ab", fetched, False))
+        assert known.fill(fetched.arrays) is None
+        known.store(reply_of("ab", fetched, False), fetched, as_content=False)
+        assert plain_reply(known.fill(fetched.arrays)) == plain_reply(reply_of("ab", fetched, False))
 
 
 def test_shapes_without_end_are_not_all_learnt():
-    known = KnownReplies(("y",))
+    known = ReplyTemplates(("y",))
     for size in range(1, 1000):
         fetched = fetched_floats([size] * size)
-        known.learn(reply_of("y", fetched, False), fetched, as_content=False)
-    found = [size for size in range(1, 1000) if known.make(fetched_floats([1] * size).arrays) is not None]
+        known.store(reply_of("y", fetched, False), fetched, as_content=False)
+    found = [size for size in range(1, 1000) if known.fill(fetched_floats([1] * size).arrays) is not None]
     assert 8 <= len(found) <= 100
     # What came first stays.
     assert found == list(range(1, len(found) + 1))
@@ -164,38 +165,38 @@ def test_shapes_without_end_are_not_all_learnt():
 @pytest.mark.parametrize("kind", ["uint8", "int32"])
 def test_a_reply_whose_values_are_no_copies_is_never_made_by_a_pattern(kind):
     """Small numbers of one byte are their own varints, until a large one comes."""
-    known, number = KnownReplies(("y", "n")), {"uint8": wire.DT_UINT8, "int32": wire.DT_INT32}[kind]
+    known, number = ReplyTemplates(("y", "n")), {"uint8": wire.DT_UINT8, "int32": wire.DT_INT32}[kind]
     for value in (1, 2, 200):
         fetched = Fetched([np.float32([value]), np.array([value], kind)], [wire.DT_FLOAT, number])
-        assert known.make(fetched.arrays) is None
-        known.learn(reply_of(["y", "n"], fetched, False), fetched, as_content=False)
+        assert known.fill(fetched.arrays) is None
+        known.store(reply_of(["y", "n"], fetched, False), fetched, as_content=False)
 
 
 @pytest.mark.parametrize("shapes", [[(2, 3), (3, 2), (6,), (1, 6)], [(1,), ()]])
 def test_one_output_of_as_many_values_in_another_shape_is_another_reply(shapes):
-    known = KnownReplies(("y",))
+    known = ReplyTemplates(("y",))
     for shape in shapes:
         fetched = Fetched([np.ones(shape, np.float32)], [wire.DT_FLOAT])
         expected = reply_of("y", fetched, False)
-        assert known.make(fetched.arrays) is None
-        known.learn(expected, fetched, as_content=False)
-        assert known.make(fetched.arrays) == expected
+        assert known.fill(fetched.arrays) is None
+        known.store(expected, fetched, as_content=False)
+        assert known.fill(fetched.arrays) == expected
 
 
 def test_a_reply_that_is_not_made_of_these_arrays_is_not_learnt():
     """Whatever made it, for example in another byte order."""
-    known, fetched = KnownReplies(("y",)), fetched_floats([1, 2])
-    known.learn(reply_of("y", fetched_floats([2, 1]), False), fetched, as_content=False)
-    assert known.make(fetched.arrays) is None
+    known, fetched = ReplyTemplates(("y",)), fetched_floats([1, 2])
+    known.store(reply_of("y", fetched_floats([2, 1]), False), fetched, as_content=False)
+    assert known.fill(fetched.arrays) is None
 
 
 @pytest.mark.parametrize("layout", [np.transpose, np.asfortranarray, lambda array: array[::-1], lambda a: a[:, ::2]])
 def test_an_array_in_another_order_makes_its_reply(layout):
-    known, values = KnownReplies(("y",)), np.arange(16, dtype=np.float32).reshape(4, 4)
+    known, values = ReplyTemplates(("y",)), np.arange(16, dtype=np.float32).reshape(4, 4)
     plain = Fetched([np.ascontiguousarray(layout(values))], [wire.DT_FLOAT])
     expected = reply_of("y", plain, False)
-    known.learn(expected, plain, as_content=False)
-    assert known.make([layout(values)]) in (None, expected)
+    known.store(expected, plain, as_content=False)
+    assert known.fill([layout(values)]) in (None, expected)
 
 
 @pytest.mark.parametrize("as_content", [False, True])
@@ -222,7 +223,7 @@ def test_replies_name_who_answered():
 
 
 def test_many_threads_learn_and_make_at_once():
-    known, wrong, barrier = KnownReplies(("a", "b")), [], threading.Barrier(8)
+    known, wrong, barrier = ReplyTemplates(("a", "b")), [], threading.Barrier(8)
 
     def make_all(offset):
         barrier.wait(TIMEOUT_S)
@@ -230,11 +231,31 @@ def test_many_threads_learn_and_make_at_once():
             size = (step * 7 + offset) % 90 + 1
             fetched = fetched_floats([offset] * size, [step])
             expected = reply_of(["a", "b"], fetched, False)
-            made = known.make(fetched.arrays)
+            made = known.fill(fetched.arrays)
             if made is None:
-                known.learn(expected, fetched, as_content=False)
+                known.store(expected, fetched, as_content=False)
             elif plain_reply(made) != plain_reply(expected):
                 wrong.append((offset, step))
 
     run_together(make_all, [(index,) for index in range(8)])
     assert not wrong
+
+
+def test_replies_that_no_template_can_make_are_looked_at_a_bounded_number_of_times(monkeypatch):
+    """As those of an array that is not in C order: to look takes longer than to encode."""
+    looked, find = [], value_spans.find
+    monkeypatch.setattr(value_spans, "find", lambda *given: looked.append(1) or find(*given))
+    known, fetched = ReplyTemplates(("y",)), Fetched([np.ones((2, 3), np.float32).T], [wire.DT_FLOAT])
+    for _ in range(1000):
+        assert known.fill(fetched.arrays) is None
+        known.store(reply_of(("y",), fetched, as_content=False), fetched, as_content=False)
+    assert 0 < len(looked) <= 64
+
+
+def test_outputs_larger_than_a_message_are_refused_before_they_are_copied():
+    """They need no memory here: all their rows are one."""
+    rows = np.broadcast_to(np.float32([1.5]), (600_000_000,))
+    predict = new_predict()
+    request = predict.begin(floats_request(1.0, outputs=["same"]))
+    with pytest.raises(ResourceExhausted, match="The outputs take 2400000000 bytes, more than the 2147483647"):
+        request.finish(Fetched([rows], [wire.DT_FLOAT]))

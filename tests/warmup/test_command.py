@@ -83,6 +83,7 @@ def test_named_signatures_and_numbers_of_rows(run, directory, tmp_path):
     assert not (directory / WARMUP_FILE).exists()
 
 
+@pytest.mark.behaviour("7.4", "ours: `servable warmup` writes the file from recorded requests")
 def test_recorded_requests_are_merged_as_they_come(run, directory, logs, tmp_path):
     first, second = good_log(1.0), good_log(2.0)
     (tmp_path / "text").write_text(text_format.MessageToString(good_log(3.0).predict_log.request))
@@ -100,6 +101,7 @@ def test_what_was_recorded_comes_after_the_signatures_that_are_named(run, direct
     assert values == [[], [3.0]]
 
 
+@pytest.mark.behaviour("7.4", "ours: `servable warmup` writes the file from recorded requests")
 def test_what_the_model_refuses_is_left_out_and_told(run, directory, logs, tmp_path):
     (tmp_path / "words").write_text("no request")
     path = logs(good_log(), predict_log("nobody"), classify_log("classify_x_to_y"))
@@ -114,6 +116,7 @@ def test_what_the_model_refuses_is_left_out_and_told(run, directory, logs, tmp_p
     assert read(directory / WARMUP_FILE) == [good_log()]
 
 
+@pytest.mark.behaviour("7.4", "ours: `servable warmup` writes the file from recorded requests")
 def test_a_file_holds_as_many_requests_as_a_server_takes(run, directory, logs):
     path = logs(*[good_log()] * (MAX_RECORDS + 5))
     status, out, err = run(directory, "--logs", path)
@@ -134,6 +137,7 @@ def test_an_empty_log_is_no_warm_up(run, directory, logs):
     assert run(directory, "--logs", logs()) == (1, "", expected)
 
 
+@pytest.mark.behaviour("7.4", "ours: `servable warmup` writes the file from recorded requests")
 def test_a_file_that_is_there_is_kept_unless_forced(run, directory):
     path = directory / WARMUP_FILE
     path.parent.mkdir()

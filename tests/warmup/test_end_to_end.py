@@ -73,6 +73,9 @@ def ask_half_plus_two(signature, log):
     return log
 
 
+@pytest.mark.behaviour(
+    "7.4", "ours: `servable warmup` writes the file from signatures, and what it writes warms up every signature"
+)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_file_made_from_signatures_alone_warms_up_all_of_them(copy, name):
     directory = copy(name)
@@ -91,6 +94,9 @@ def of(model, keys):
     return [model.signatures[key] for key in keys]
 
 
+@pytest.mark.behaviour(
+    "7.4", "ours: `servable warmup` writes the file from signatures, and what it writes warms up every signature"
+)
 def test_heads_get_requests_of_their_own_rpc_where_they_can_answer_one(copy, capsys):
     directory = copy("half_plus_two")
     assert cli.main(["warmup", str(directory), "--batch_sizes=1,8"]) == 0
@@ -142,6 +148,7 @@ class CountingRuns:
         return self._runs.prepare_timed(*arguments)
 
 
+@pytest.mark.behaviour("7.4", "warm-up runs inside the load, before the version becomes available")
 @pytest.mark.parametrize("time_left_s", [None, 60.0], ids=["without a deadline", "with a deadline"])
 @pytest.mark.parametrize("name", ["half_plus_two", "slow"])
 def test_the_first_call_after_a_warm_up_meets_no_unprepared_runner(copy, name, time_left_s):
@@ -161,6 +168,7 @@ def test_the_first_call_after_a_warm_up_meets_no_unprepared_runner(copy, name, t
     model.close()
 
 
+@pytest.mark.behaviour("7.4", "predict, classify, regress and multi_inference logs are executed")
 def test_each_kind_of_log_runs_what_its_rpc_runs(copy):
     directory = copy("half_plus_two")
     logs = [
@@ -182,6 +190,8 @@ def test_each_kind_of_log_runs_what_its_rpc_runs(copy):
     model.close()
 
 
+@pytest.mark.behaviour("5", "--num_request_iterations_for_warmup")
+@pytest.mark.behaviour("13.13", "219 MixedWarmupData")
 @pytest.mark.parametrize(("flag", "times"), [(0, 1), (-1, 1), (1, 1), (3, 3)])
 def test_the_flag_says_how_often_each_log_is_executed(copy, flag, times):
     directory, log = copy("counter"), wire.PredictionLog()
@@ -192,6 +202,8 @@ def test_the_flag_says_how_often_each_log_is_executed(copy, flag, times):
     model.close()
 
 
+@pytest.mark.behaviour("7.4", "any error fails the load, and frees what was loaded")
+@pytest.mark.behaviour("7.4", "session_run and predict_streamed logs are UNIMPLEMENTED")
 @pytest.mark.parametrize(
     ("record", "error", "text"),
     [
@@ -217,6 +229,8 @@ def test_a_bad_record_fails_the_load(copy, record, error, text):
     assert caught.value.message.startswith(text)
 
 
+@pytest.mark.behaviour("7.4", "a file that is no TFRecord file is DATA_LOSS with a hint")
+@pytest.mark.behaviour("13.13", "225 UnsupportedFileFormat")
 @pytest.mark.parametrize("content", [b"this is no TFRecord file", b"\0" * 100])
 def test_a_file_of_something_else_fails_the_load(copy, content):
     directory = copy("half_plus_two")
@@ -226,6 +240,7 @@ def test_a_file_of_something_else_fails_the_load(copy, content):
     assert caught.value.message.endswith(". Please verify your warmup data is in TFRecord format.")
 
 
+@pytest.mark.behaviour("7.4", "a file that is no TFRecord file is DATA_LOSS with a hint")
 def test_a_cut_file_fails_the_load(copy):
     directory = copy("half_plus_two")
     path = write(directory, ask_half_plus_two("", predict_log()))
@@ -234,6 +249,8 @@ def test_a_cut_file_fails_the_load(copy):
         load(directory)
 
 
+@pytest.mark.behaviour("7.4", "the 1001st record is executed, then refused")
+@pytest.mark.behaviour("13.13", "226 TooManyWarmupRecords")
 def test_too_many_records_fail_the_load(copy):
     directory = copy("half_plus_two")
     write(directory, *[wire.PredictionLog()] * (MAX_RECORDS + 1))
@@ -242,18 +259,22 @@ def test_too_many_records_fail_the_load(copy):
     assert caught.value.message == (f"Number of warmup records exceeds the maximum (1000) at {directory / WARMUP_FILE}")
 
 
+@pytest.mark.behaviour("7.4", "an empty file is no error")
+@pytest.mark.behaviour("13.13", "224 WarmupDataFileEmpty")
 def test_an_empty_file_is_no_error(copy):
     directory = copy("half_plus_two")
     write(directory).write_bytes(b"")
     load(directory).close()
 
 
+@pytest.mark.behaviour("5", "--enable_model_warmup")
 def test_no_file_is_read_where_the_flag_is_off(copy):
     directory = copy("half_plus_two")
     write(directory).write_bytes(b"this is no TFRecord file")
     load(directory, enable_model_warmup=False).close()
 
 
+@pytest.mark.behaviour("7.4", "the signature's name is honoured, with the validation and the errors of the RPC")
 def test_method_names_are_checked_as_for_rpcs(copy):
     directory = copy("custom_method")
     assert cli.main(["warmup", str(directory)]) == 0

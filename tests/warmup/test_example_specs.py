@@ -71,6 +71,9 @@ def graph_of(parse):
     return own(graph)
 
 
+@pytest.mark.behaviour(
+    "7.4", "ours: `servable warmup` writes the file from signatures, and what it writes warms up every signature"
+)
 @pytest.mark.parametrize(("parse", "spec"), PARSERS.values(), ids=PARSERS)
 def test_the_features_of_a_graph_are_found(parse, spec):
     assert example_specs.find(graph_of(parse)) == [spec]
@@ -85,6 +88,9 @@ def test_the_features_of_a_function_are_found():
     assert example_specs.find(outer) == [SPEC]
 
 
+@pytest.mark.behaviour(
+    "7.4", "ours: `servable warmup` writes the file from signatures, and what it writes warms up every signature"
+)
 @pytest.mark.parametrize(("parse", "spec"), PARSERS.values(), ids=PARSERS)
 def test_tensorflow_parses_the_example(parse, spec):
     example = example_specs.make_example(spec).SerializeToString()

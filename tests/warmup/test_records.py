@@ -21,20 +21,24 @@ def test_every_record_is_executed_in_order():
     assert executed == [predict_log("a"), predict_log("b")]
 
 
+@pytest.mark.behaviour("7.4", "each record is executed num_request_iterations times")
 def test_a_record_is_executed_as_often_as_asked_before_the_next_one():
     executed = []
     assert records.replay(PATH, RecordFile([predict_log("a"), predict_log("b")]), executed.append, 2) == 2
     assert executed == [predict_log("a")] * 2 + [predict_log("b")] * 2
 
 
+@pytest.mark.behaviour("7.4", "an empty file is no error")
 def test_an_empty_file_is_no_error():
     assert records.replay(PATH, RecordFile([]), pytest.fail) == 0
 
 
+@pytest.mark.behaviour("7.4", "the 1001st record is executed, then refused")
 def test_a_thousand_records_are_no_error():
     assert records.replay(PATH, RecordFile([b""] * MAX_RECORDS), lambda log: None) == 1000
 
 
+@pytest.mark.behaviour("7.4", "the 1001st record is executed, then refused")
 def test_the_record_beyond_the_limit_is_executed_and_then_refused():
     executed = []
     file = RecordFile([b""] * (MAX_RECORDS + 9))
@@ -44,12 +48,15 @@ def test_the_record_beyond_the_limit_is_executed_and_then_refused():
     assert (len(executed), file.read_count) == (2002, 1001)
 
 
+@pytest.mark.behaviour("7.4", "a record that does not parse is quoted; ours: 1024 bytes of it")
+@pytest.mark.behaviour("13.13", "227 UnparsableRecord")
 def test_a_record_that_does_not_parse_is_quoted():
     with pytest.raises(InvalidArgument) as caught:
         records.replay(PATH, RecordFile([b"\xff garbage"]), pytest.fail)
     assert caught.value.message == "Failed to parse warmup record: \ufffd garbage from somewhere"
 
 
+@pytest.mark.behaviour("7.4", "a record that does not parse is quoted; ours: 1024 bytes of it")
 def test_a_large_record_that_does_not_parse_is_quoted_in_part():
     with pytest.raises(InvalidArgument) as caught:
         records.replay(PATH, RecordFile([GARBAGE * 1_000_000]), pytest.fail)
@@ -57,6 +64,7 @@ def test_a_large_record_that_does_not_parse_is_quoted_in_part():
     assert len(caught.value.message) < 1200
 
 
+@pytest.mark.behaviour("7.4", "a file that is no TFRecord file is DATA_LOSS with a hint")
 def test_a_damaged_file_comes_with_what_it_should_be():
     with pytest.raises(DataLoss) as caught:
         records.replay(PATH, RecordFile([], DataLoss("corrupted record at 0")), pytest.fail)
@@ -76,6 +84,7 @@ def test_another_failure_to_read_stays_as_it_is():
         records.replay(PATH, RecordFile([], NotFound("gone")), pytest.fail)
 
 
+@pytest.mark.behaviour("7.4", "a file that is no TFRecord file is DATA_LOSS with a hint")
 def test_data_loss_of_a_request_is_none_of_the_file():
     def execute(log):
         raise DataLoss("in the graph")
@@ -103,6 +112,7 @@ def _outcome(kinds, iterations):
     return count, len(executed)
 
 
+@pytest.mark.behaviour("7.4", "the 1001st record is executed, then refused")
 @given(
     kinds=st.lists(st.sampled_from(["good", "bad", "garbage"]), max_size=6),
     before=st.integers(0, 5) | st.integers(MAX_RECORDS - 5, MAX_RECORDS + 2),

@@ -19,6 +19,7 @@ def servable():
     return CountingServable()
 
 
+@pytest.mark.behaviour("7.4", "predict, classify, regress and multi_inference logs are executed")
 @pytest.mark.parametrize(
     ("log", "fetched"),
     [
@@ -46,6 +47,7 @@ def test_a_run_has_a_time_limit_so_that_calls_with_one_find_all_prepared(servabl
     assert servable.runs[0].timeout_s >= 3600
 
 
+@pytest.mark.behaviour("7.4", "only the request is used, and its model name, version and label are ignored")
 @pytest.mark.parametrize(
     "spec",
     [
@@ -63,6 +65,7 @@ def test_the_recorded_model_means_nothing(servable, spec):
     assert servable.fetched == [("y:0",)]
 
 
+@pytest.mark.behaviour("7.4", "only the request is used, and its model name, version and label are ignored")
 def test_a_request_without_a_model_spec_asks_for_the_default_signature(servable):
     log = predict_log()
     log.predict_log.request.ClearField("model_spec")
@@ -70,6 +73,7 @@ def test_a_request_without_a_model_spec_asks_for_the_default_signature(servable)
     assert servable.fetched == [("y:0",)]
 
 
+@pytest.mark.behaviour("7.4", "the signature's name is honoured, with the validation and the errors of the RPC")
 @pytest.mark.parametrize(
     ("log", "error", "text"),
     [
@@ -87,11 +91,13 @@ def test_a_request_is_refused_as_by_its_rpc(servable, log, error, text):
     assert servable.runs == []
 
 
+@pytest.mark.behaviour("7.4", "only the request is used, and its model name, version and label are ignored")
 def test_multi_inference_may_be_recorded_under_any_one_name(servable):
     Replay(servable)(multi_inference_log("warm-up", "warm-up"))
     assert len(servable.runs) == 1
 
 
+@pytest.mark.behaviour("7.4", "the signature's name is honoured, with the validation and the errors of the RPC")
 @pytest.mark.parametrize(
     ("names", "text"),
     [
@@ -108,6 +114,8 @@ def test_multi_inference_on_more_than_one_model_is_refused(servable, names, text
     assert caught.value.message == text
 
 
+@pytest.mark.behaviour("7.4", "session_run and predict_streamed logs are UNIMPLEMENTED")
+@pytest.mark.behaviour("13.13", "220 and 221 UnsupportedLogType")
 @pytest.mark.parametrize(
     ("log", "number"),
     [
@@ -122,11 +130,13 @@ def test_a_kind_that_no_rpc_answers_is_unimplemented(servable, log, number):
     assert caught.value.message == f"Unsupported log_type for warmup: {number}"
 
 
+@pytest.mark.behaviour("7.4", "a log without a type is skipped silently")
 def test_a_log_without_a_request_is_passed_over(servable):
     Replay(servable)(wire.PredictionLog(log_metadata=wire.LogMetadata(timestamp_secs=1)))
     assert servable.runs == []
 
 
+@pytest.mark.behaviour("7.4", "the signature's name is honoured, with the validation and the errors of the RPC")
 def test_method_names_are_checked_where_the_flag_asks_for_it(servable):
     Replay(servable)(regress_log("mute"))
     with pytest.raises(InvalidArgument, match="Expected regression signature method_name"):

@@ -1,41 +1,47 @@
-"""Gives threads to lines, each line in turn, so that a busy model does not keep others waiting."""
+"""Gives threads to queues, each queue in turn, so that a busy model does not keep others waiting."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
-from servable.batching.lines import Line
-from servable.batching.tasks import unforeseen
+from servable.batching.queues import Queue
+from servable.batching.tasks import log_and_make_internal_error
 from servable.errors import Unavailable
 
 
 class Scheduler:
-    """A fixed number of threads for any number of lines. Thread-safe; start and stop it once.
+    """A fixed number of threads for any number of queues. Thread-safe; start and stop it once.
 
-    Lines are changed only through it, under its lock. No job runs under the lock.
+    What holds at any time, and `tests/batching/test_scheduler_races.py` tries with threads that yield anywhere:
 
-    No job is left lying: whenever one may run while threads sleep, one of these has been woken and not looked yet. So
-    who adds a job wakes a thread, who takes a job while lines wait wakes the next to look after them, and who has
-    run one looks again, or wakes a thread if it is none of ours.
+    - Queues change only under the scheduler's lock, and no job runs under it.
+    - The last idle thread takes no job of a queue that runs one already, so a model that is busy never keeps the others
+      from beginning.
+    - No job is left lying: whenever one may be taken while threads sleep, one of these has been woken and has not
+      looked yet. So who adds a job wakes a thread, who takes a job while queues wait wakes the next to look after them,
+      and who has run one looks again, or wakes a thread if it is none of ours.
     """
 
     def __init__(self, threads: int, name: str = "run") -> None:
         """Make the threads; they start with `start`.
 
         Args:
-            threads: How many jobs run at the same time.
+            threads: How many jobs run at the same time. One of them is kept for queues that run none, if there are two.
             name: What the threads are called.
         """
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        # An ordered set: the lines with jobs, in the order of their turns.
-        self._waiting: dict[Line[Any], None] = {}
+        # An ordered set: the queues with jobs, in the order of their turns.
+        self._waiting: dict[Queue[Any], None] = {}
         self._asleep = 0
+        # Threads that run no job.
+        self._idle = threads
         self._stopped = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True) for number in range(threads)
+            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True) for number in range(self._idle)
         ]
 
     def start(self) -> None:
@@ -44,7 +50,7 @@ class Scheduler:
             thread.start()
 
     def stop(self, timeout_s: float = 1.0) -> bool:
-        """Refuse what is in line and what comes later, and wait for the jobs under way.
+        """Refuse what is queued and what comes later, and wait for the jobs under way.
 
         Args:
             timeout_s: How long to wait.
@@ -55,23 +61,26 @@ class Scheduler:
         with self._lock:
             self._stopped = True
             self._changed.notify_all()
-            refused = [(line, line.take()) for line in self._waiting for _ in iter(line.due_s, None)]
+            refused = []
+            for queue in self._waiting:
+                while queue.due_s() is not None:
+                    refused.append((queue, queue.take()))
             self._waiting.clear()
-        for line, job in refused:
-            line.refuse(job, _shutting_down())
+        for queue, job in refused:
+            queue.refuse(job, _shutting_down())
         ends_at_s = time.monotonic() + timeout_s
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(ends_at_s - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def add(self, line: Line[Any], task: Any, *, wakes: bool = True) -> bool:
-        """Add a request to a line, and see that a thread comes for it.
+    def add(self, queue: Queue[Any], task: Any, *, wakes: bool = True) -> bool:
+        """Add a call to a queue, and see that a thread comes for it.
 
         Args:
-            line: The line.
+            queue: The queue.
             task: What its `add` takes; what that raises is raised.
-            wakes: Whether a thread should come; otherwise the caller calls `run_here` soon.
+            wakes: Whether a thread should come; otherwise the caller calls `run_here` or `wake` soon.
 
         Returns:
             Whether to wait with that would not make the next job larger.
@@ -82,55 +91,76 @@ class Scheduler:
         with self._lock:
             if self._stopped:
                 raise _shutting_down()
-            due_s = line.due_s()
-            is_full = line.add(task, time.monotonic())
+            due_s = queue.due_s()
+            is_full = queue.add(task, time.monotonic())
             if due_s is None:
-                self._waiting[line] = None
-            if wakes and self._asleep and (due_s is None or line.due_s() != due_s):
+                self._waiting[queue] = None
+            if wakes and self._asleep and (due_s is None or queue.due_s() != due_s):
                 self._changed.notify()
         return is_full
 
-    def run_here(self, line: Line[Any]) -> None:
-        """Run one job of a line on the calling thread, if one is due and no more of them run already than may.
+    def wake(self, queue: Queue[Any]) -> None:
+        """See that a thread comes for what was added without."""
+        with self._lock:
+            if queue in self._waiting:
+                self._wake()
+
+    def run_here(self, queue: Queue[Any], accepts: Callable[[], bool]) -> None:
+        """Run one job on the calling thread, if one is due and no more of them run already than may.
 
         What is left, and what comes meanwhile, is for the threads: others may wait for the caller.
+
+        Args:
+            queue: The queue.
+            accepts: Asked under the scheduler's lock whether the caller runs the next job; if not, a thread is woken.
         """
         with self._lock:
-            if not _may_run(line, time.monotonic()):
+            if not _is_ready(queue, time.monotonic()):
                 return
-            job = self._take(line)
-            if line in self._waiting:
+            if not accepts():
                 self._wake()
-        self._run(line, job, is_ours=False)
+                return
+            job = self._take(queue)
+            if queue in self._waiting:
+                self._wake()
+        seconds = self._run(queue, job)
+        self._end(queue, job, seconds)
 
-    def begin_lone(self, line: Line[Any]) -> bool:
-        """Begin a job that was never in its line, on the calling thread; `end` it, whatever becomes of it.
+    def begin_lone(self, queue: Queue[Any]) -> bool:
+        """Begin a job that was never in its queue, on the calling thread; `end_lone` it, whatever becomes of it.
 
         Returns:
-            Whether it may begin: the line is empty, and none of its jobs runs.
+            Whether it may begin: the queue is empty, and none of its jobs runs.
         """
         with self._lock:
-            if line.in_flight or line in self._waiting or self._stopped:
+            if queue.in_flight or queue in self._waiting or self._stopped:
                 return False
-            line.in_flight += 1
+            queue.in_flight += 1
         return True
 
-    def end(self, line: Line[Any], *, is_ours: bool = False) -> None:
-        """Take note that a job is over; `is_ours` says that one of the threads ran it, which looks again anyway.
+    def end_lone(self, queue: Queue[Any]) -> None:
+        """Take note that the job that `begin_lone` began is over.
 
         What came meanwhile is for the threads: others may wait for the caller.
         """
+        self._end(queue, None, None)
+
+    def _end(self, queue: Queue[Any], job: Any, seconds: float | None, *, is_ours: bool = False) -> None:
         with self._lock:
-            line.in_flight -= 1
-            if not is_ours and line in self._waiting:
+            queue.in_flight -= 1
+            if seconds is not None:
+                queue.note_run(job, seconds, time.monotonic())
+            if is_ours:
+                self._idle += 1
+            elif queue in self._waiting:
                 self._wake()
 
-    def _take(self, line: Line[Any]) -> Any:
-        job = line.take()
-        line.in_flight += 1
-        del self._waiting[line]
-        if line.due_s() is not None:
-            self._waiting[line] = None
+    def _take(self, queue: Queue[Any]) -> Any:
+        job = queue.take()
+        queue.in_flight += 1
+        del self._waiting[queue]
+        if queue.due_s() is not None:
+            self._waiting[queue] = None
         return job
 
     def _wake(self) -> None:
@@ -139,44 +169,50 @@ class Scheduler:
 
     def _work(self) -> None:
         while (found := self._next()) is not None:
-            self._run(*found)
-            # It holds requests, and the next may come tomorrow.
-            del found
+            queue, job = found
+            seconds = self._run(queue, job)
+            self._end(queue, job, seconds, is_ours=True)
+            # They hold requests, and the next may come tomorrow.
+            del found, queue, job
 
-    def _run(self, line: Line[Any], job: Any, *, is_ours: bool = True) -> None:
+    def _run(self, queue: Queue[Any], job: Any) -> float | None:
         try:
-            line.run(job)
-        except Exception:
-            line.refuse(job, unforeseen())
-        finally:
-            self.end(line, is_ours=is_ours)
+            return queue.run(job)
+        except BaseException:  # A thread that ended would not be missed before all have.
+            queue.refuse(job, log_and_make_internal_error())
+            return None
 
-    def _next(self) -> tuple[Line[Any], Any] | None:
-        """The next job of the line that waited longest for a turn; None when all is over."""
+    def _next(self) -> tuple[Queue[Any], Any] | None:
+        """The next job of the queue that waited longest for a turn, for a thread of ours; None when all is over."""
         with self._lock:
             while not self._stopped:
                 now_s = time.monotonic()
-                line = next((line for line in self._waiting if _may_run(line, now_s)), None)
-                if line is not None:
-                    job = self._take(line)
+                ready = (queue for queue in self._waiting if self._may_take(queue) and _is_ready(queue, now_s))
+                queue = next(ready, None)
+                if queue is not None:
+                    job = self._take(queue)
+                    self._idle -= 1
                     if self._waiting:
                         self._wake()
-                    return line, job
+                    return queue, job
                 self._sleep(now_s)
         return None
 
+    def _may_take(self, queue: Queue[Any]) -> bool:
+        return not queue.in_flight or self._idle > 1
+
     def _sleep(self, now_s: float) -> None:
         """Sleep until the next job is due, or something has changed."""
-        due_s = [line.due_s() for line in self._waiting if line.in_flight < line.max_in_flight]
-        left_s = min((due - now_s for due in due_s if due is not None), default=threading.TIMEOUT_MAX)
+        waiting = [queue for queue in self._waiting if queue.in_flight < queue.max_in_flight and self._may_take(queue)]
+        left_s = min((due_s - now_s for queue in waiting if (due_s := queue.due_s()) is not None), default=None)
         self._asleep += 1
-        self._changed.wait(min(left_s, threading.TIMEOUT_MAX))
+        self._changed.wait(None if left_s is None else min(left_s, threading.TIMEOUT_MAX))
         self._asleep -= 1
 
 
-def _may_run(line: Line[Any], now_s: float) -> bool:
-    due_s = line.due_s()
-    return due_s is not None and due_s <= now_s and line.in_flight < line.max_in_flight
+def _is_ready(queue: Queue[Any], now_s: float) -> bool:
+    due_s = queue.due_s()
+    return due_s is not None and due_s <= now_s and queue.in_flight < queue.max_in_flight
 
 
 def _shutting_down() -> Unavailable:

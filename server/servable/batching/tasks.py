@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from servable import requests
+from servable.batching import timed_runs
 from servable.batching.merging import Array
 from servable.errors import Cancelled, DeadlineExceeded, Internal, ServingError
-from servable.methods import Reply
-from servable.requests import Fetched, Run, Steps
+from servable.methods import Reply, reply_with_error
+from servable.requests import Begin, Fetched, Request
 from servable.routing import Runner
 
 _log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class Member(Protocol):
         arrays: What is to be fed, one array for each feed.
         rows: The size of dimension 0 of each array.
         kind: What it must have in common with others to be run with them; see merging.kind.
+        size_bytes: What its run is measured by; see requests.Request.
         ends_at_s: When its caller stops waiting (time.monotonic); None: never.
         queued_s: Since when it is queued (time.monotonic).
     """
@@ -37,6 +38,7 @@ class Member(Protocol):
     arrays: Sequence[Array]
     rows: int
     kind: object
+    size_bytes: int
     ends_at_s: float | None
     queued_s: float
 
@@ -52,15 +54,13 @@ class Member(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A request that is to be answered once. One thread at a time.
+    """A call that is to be answered once. One thread at a time.
 
     Attributes:
-        steps: Goes on with what was fetched, to the reply. It holds the version, so it is closed with the answer.
         reply: Where the answer goes.
         ends_at_s: When its caller stops waiting (time.monotonic); None: never.
     """
 
-    steps: Steps
     reply: Reply
     ends_at_s: float | None
     _is_over: bool = field(default=False, init=False)
@@ -71,73 +71,130 @@ class Waiting:
         in_time = self.ends_at_s is None or time.monotonic() < self.ends_at_s
         return in_time and not self._is_over and self.reply.is_active()
 
+    def time_left_s(self) -> float | None:
+        """Seconds until its caller stops waiting; None if that never happens."""
+        return None if self.ends_at_s is None else self.ends_at_s - time.monotonic()
+
+    def run(self) -> None:
+        """Do what is to be done on a thread of its own. Raises a ServingError if that is the answer."""
+        raise NotImplementedError
+
     def fail(self, error: ServingError) -> None:
         """See Member."""
         if not self._is_over:
             self._is_over = True
-            fail(self.steps, self.reply, error)
+            self._let_go()
+            reply_with_error(self.reply, error, "a request")
 
     def fail_late(self) -> None:
-        """Answer a request that nobody waits for any more."""
+        """Answer a call that nobody waits for any more."""
         # The reply knows the deadline by another clock, and may be over a moment sooner. Who cancelled hears nothing.
         late = self.ends_at_s is not None
         self.fail(DeadlineExceeded("Timed out waiting for notification") if late else Cancelled("CANCELLED"))
 
+    def _let_go(self) -> None:
+        """Hold nothing of the request any more: it holds its version."""
+
 
 @dataclass(slots=True, eq=False)
-class Unprepared(Waiting):
+class Unparsed(Waiting):
+    """A call whose bytes may take long to parse.
+
+    Attributes:
+        begin: Parses them.
+        message: The bytes.
+        on_parsed: Sees to the request that they are. What it raises is the answer.
+    """
+
+    begin: Begin
+    message: bytes
+    on_parsed: Callable[[Request, Unparsed], None]
+
+    def run(self) -> None:
+        """Parse and go on. Raises a ServingError if that is the answer."""
+        message, self.message = self.message, b""
+        self.on_parsed(self.begin(message), self)
+
+    def _let_go(self) -> None:
+        self.message = b""
+
+
+@dataclass(slots=True, eq=False)
+class RunnerPreparation(Waiting):
     """The first request for a runner: it makes the runner, which may take seconds.
 
     Attributes:
-        needed: What it needs.
-        go_on: Sees to the task that it is then. What it raises is the answer.
+        request: The request; None once it is answered.
+        on_ready: Sees to the task that it is then. What it raises is the answer.
     """
 
-    needed: Run
-    go_on: Callable[[Task, Run], None]
+    request: Request | None
+    on_ready: Callable[[Task], None]
 
     def run(self) -> None:
         """Make the runner and go on. Raises a ServingError if that is the answer."""
-        run, target = self.needed, self.needed.target
-        runner = target.servable.runner(target.feeds, target.fetches)
-        self.go_on(Task(self.steps, self.reply, self.ends_at_s, runner, run.arrays), run)
+        request, self.request = self.request, None
+        if request is not None:
+            target = request.target
+            runner = target.servable.runner(target.feeds, target.fetches)
+            self.on_ready(Task.of(request, runner, self.reply, self.ends_at_s))
+
+    def _let_go(self) -> None:
+        self.request = None
 
 
 @dataclass(slots=True, eq=False)
 class Task(Waiting):
-    """A request and its runner; see Member."""
+    """A request and its runner; see Member.
 
+    Attributes:
+        request: The request; None once it is answered.
+    """
+
+    request: Request | None
     runner: Runner
     arrays: Sequence[Array]
+    size_bytes: int
     rows: int = 0
     kind: object = None
     queued_s: float = 0.0
 
+    @classmethod
+    def of(cls, request: Request, runner: Runner, reply: Reply, ends_at_s: float | None) -> Task:
+        """The task that a request is."""
+        return cls(reply, ends_at_s, request, runner, request.arrays, request.size_bytes)
+
     def run(self) -> None:
         """Run it with nobody else, and answer. Raises a ServingError if that is the answer."""
-        left_s = None if self.ends_at_s is None else self.ends_at_s - time.monotonic()
-        self.finish(self.runner.run(self.arrays, left_s))
+        self.finish(timed_runs.run(self.runner, self.arrays, self.runner.costs.of(self.size_bytes), self.time_left_s()))
 
     def finish(self, results: Sequence[Array]) -> None:
         """See Member."""
-        if self._is_over:
+        request = self.request
+        if self._is_over or request is None:
             return
         try:
-            message = requests.finish(self.steps, Fetched(results, self.runner.fetch_dtypes))
+            message = request.finish(Fetched(results, self.runner.fetch_dtypes))
         except ServingError as error:
             self.fail(error)
         except Exception:
-            self.fail(unforeseen())
+            self.fail(log_and_make_internal_error())
         else:
             self._is_over = True
+            self._let_go()
+            del request
             send(self.reply, message)
+
+    def _let_go(self) -> None:
+        self.request = None
 
     def cut(self, sizes: Sequence[int]) -> Iterator[Part]:
         """The task in parts of so many rows each, which are answered as one."""
         whole, start = _Whole(self, len(sizes)), 0
         for index, size in enumerate(sizes):
             arrays = [array[start : start + size] for array in self.arrays]
-            yield Part(whole, index, self.runner, arrays, size, self.kind, self.ends_at_s)
+            size_bytes = self.size_bytes * size // self.rows
+            yield Part(whole, index, self.runner, arrays, size, self.kind, size_bytes, self.ends_at_s)
             start += size
 
 
@@ -182,6 +239,7 @@ class Part:
     arrays: Sequence[Array]
     rows: int
     kind: object
+    size_bytes: int
     ends_at_s: float | None
     queued_s: float = 0.0
 
@@ -206,18 +264,7 @@ def send(reply: Reply, message: bytes) -> None:
         _log.exception("a reply could not be sent")
 
 
-def fail(steps: Steps, reply: Reply, error: ServingError) -> None:
-    """Answer with an error. Raises nothing. No version is held through the error, whoever keeps that."""
-    try:
-        steps.close()
-        # Its frames, and those of what it came from, hold what the request held.
-        error.__cause__ = error.__context__ = None
-        reply.fail(error.with_traceback(None))
-    except Exception:
-        _log.exception("an error could not be sent")
-
-
-def unforeseen() -> Internal:
+def log_and_make_internal_error() -> Internal:
     """What a caller is told of a fault of ours, which the log tells in full. For an exception's handler."""
     _log.exception("a request failed in an unforeseen way")
     return Internal("Internal error")

@@ -34,6 +34,16 @@ class Pattern:
         self._head = pieces[0][1]
         self._rest = tuple(pieces[1:])
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pattern) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return self.size, self._head, self._rest
+
     def fits(self, message: bytes) -> bool:
         """Whether a message is like the pattern's."""
         if len(message) != self.size or not message.startswith(self._head):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from servable import requests, wire
 from servable.inference import classification, examples
+from servable.inference.outputs import Output
 from servable.routing import Router
 
 
@@ -23,19 +25,21 @@ class Classify:
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a ClassificationRequest with a ClassificationResponse; see methods.Method."""
-        return requests.complete(self.steps(request), time_left_s)
+        return requests.complete(self.begin(request), time_left_s)
 
-    def steps(self, request: bytes) -> requests.Steps:
-        """A ClassificationRequest on its way; see requests.Steps."""
+    def begin(self, request: bytes) -> examples.ExamplesRequest:
+        """A ClassificationRequest on its way; see requests.Begin."""
         message = requests.parse(wire.ClassificationRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
         key = requests.signature_key(message.model_spec)
         signature = examples.find_signature(handle, key, "No signature was found with the name: ")
         head = classification.require(signature, check_method_name=self.check_method_name)
-        fetched, count = yield from examples.run(handle, [head.feed], list(head.fetches.values()), message.input)
-        result = classification.read_result({role: fetched[name] for role, name in head.fetches.items()}, count)
 
-        response = wire.ClassificationResponse(result=result)
-        requests.name_version(response.model_spec, handle, key)
-        return response.SerializeToString()
+        def write(fetched: Mapping[str, Output], count: int) -> bytes:
+            outputs = {role: fetched[name] for role, name in head.fetches.items()}
+            response = wire.ClassificationResponse(result=classification.read_result(outputs, count))
+            requests.name_version(response.model_spec, handle, key)
+            return response.SerializeToString()
+
+        return examples.feed(handle, [head.feed], list(head.fetches.values()), message.input, write)

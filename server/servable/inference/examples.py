@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from servable import wire
 from servable.codec.examples import EmptyInput, serialize_examples
 from servable.errors import InvalidArgument
 from servable.inference.outputs import Output, collect
-from servable.requests import Fetched, Run, Target
+from servable.requests import Array, Fetched, Target
 from servable.routing import Handle, suggest
 from servable.signatures import Signature
 
@@ -30,13 +31,41 @@ def find_signature(handle: Handle, key: str, missing: str) -> Signature:
     return signature
 
 
-def run(
-    handle: Handle, feeds: Sequence[str], fetches: Sequence[str], examples: wire.Input
-) -> Generator[Run, Fetched, tuple[Mapping[str, Output], int]]:
-    """Feed the examples to every tensor of `feeds`: a part of a request's steps.
+@dataclass(slots=True, eq=False)
+class ExamplesRequest:
+    """A request of examples on its way; see requests.Request.
 
-    Returns:
-        What was fetched, by tensor name, and the number of examples.
+    Attributes:
+        handle: The version that answers.
+        write: Makes the reply of what was fetched, by tensor name, and the number of examples.
+    """
+
+    handle: Handle
+    target: Target
+    arrays: Sequence[Array]
+    size_bytes: int
+    write: Callable[[Mapping[str, Output], int], bytes]
+
+    def finish(self, fetched: Fetched) -> bytes:
+        """See requests.Request."""
+        return self.write(collect(self.target.fetches, fetched), len(self.arrays[0]))
+
+
+def feed(
+    handle: Handle,
+    feeds: Sequence[str],
+    fetches: Sequence[str],
+    examples: wire.Input,
+    write: Callable[[Mapping[str, Output], int], bytes],
+) -> ExamplesRequest:
+    """A request that feeds the examples to every tensor of `feeds`.
+
+    Args:
+        handle: The version that answers.
+        feeds: Names of tensors.
+        fetches: Names of tensors.
+        examples: The examples.
+        write: See ExamplesRequest.
 
     Raises:
         InvalidArgument: if there are no examples.
@@ -46,7 +75,5 @@ def run(
     except EmptyInput as error:
         raise InvalidArgument(str(error)) from error
     # In the order that signatures have, so that APIs share a prepared run and a batch.
-    fetches = sorted(fetches)
-    target = Target(handle.servable, tuple(sorted(feeds)), tuple(fetches))
-    fetched = yield Run(target, [serialized] * len(feeds))
-    return collect(fetches, fetched), len(serialized)
+    target = Target(handle.servable, tuple(sorted(feeds)), tuple(sorted(fetches)))
+    return ExamplesRequest(handle, target, [serialized] * len(feeds), sum(map(len, serialized)), write)

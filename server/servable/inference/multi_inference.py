@@ -41,10 +41,10 @@ class MultiInference:
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a MultiInferenceRequest with a MultiInferenceResponse; see methods.Method."""
-        return requests.complete(self.steps(request), time_left_s)
+        return requests.complete(self.begin(request), time_left_s)
 
-    def steps(self, request: bytes) -> requests.Steps:
-        """A MultiInferenceRequest on its way; see requests.Steps."""
+    def begin(self, request: bytes) -> examples.ExamplesRequest:
+        """A MultiInferenceRequest on its way; see requests.Begin."""
         message = requests.parse(wire.MultiInferenceRequest, request)
         first = message.tasks[0].model_spec if message.tasks else wire.ModelSpec()
         handle = self.router.resolve(first)
@@ -52,14 +52,16 @@ class MultiInference:
         # Unions in order of first mention.
         feeds = list(dict.fromkeys(task.feed for task in tasks))
         fetches = list(dict.fromkeys(name for task in tasks for name in task.fetches))
-        fetched, count = yield from examples.run(handle, feeds, fetches, message.input)
 
-        response = wire.MultiInferenceResponse()
-        for task in tasks:
-            result = response.results.add()
-            requests.name_version(result.model_spec, handle, task.key)
-            task.write(result, fetched, count)
-        return response.SerializeToString()
+        def write(fetched: Mapping[str, Output], count: int) -> bytes:
+            response = wire.MultiInferenceResponse()
+            for task in tasks:
+                result = response.results.add()
+                requests.name_version(result.model_spec, handle, task.key)
+                task.write(result, fetched, count)
+            return response.SerializeToString()
+
+        return examples.feed(handle, feeds, fetches, message.input, write)
 
     def _plan(self, handle: Handle, tasks: Sequence[wire.InferenceTask]) -> list[_Task]:
         plans: list[_Task] = []

@@ -7,21 +7,74 @@ cc/saved_model/util.cc. The order of the checks is theirs, since only the first 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from servable import requests, wire
 from servable.codec import decoding, encoding
-from servable.errors import FailedPrecondition, Internal, InvalidArgument
-from servable.inference.known_requests import KnownRequests, Lesson, Reading
+from servable.errors import FailedPrecondition, Internal, InvalidArgument, ResourceExhausted
+from servable.inference.template_cache import CacheCandidate, ParsedRequest, TemplateCache
 from servable.routing import Handle, Router, Routes, suggest
 from servable.signatures import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
 
-_Understood: TypeAlias = "tuple[Reading, Sequence[np.ndarray[Any, Any]], Lesson | None]"
-"""What a request asks for, its arrays, and what is to be learnt from it."""
-
+# Of protobuf.
+_MOST_REPLY_BYTES: Final = 2**31 - 1
 _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A PredictRequest on its way; see requests.Request.
+
+    Attributes:
+        parsed: What it asks for, but for the values.
+        candidate: What later requests may be read by once this one is answered; None if there is nothing, or if this
+            one was read so itself.
+        as_content: Whether to reply with `tensor_content`.
+    """
+
+    parsed: ParsedRequest
+    arrays: Sequence[requests.Array]
+    candidate: CacheCandidate | None
+    as_content: bool
+
+    @property
+    def target(self) -> requests.Target:
+        return self.parsed.target
+
+    @property
+    def size_bytes(self) -> int:
+        return self.parsed.size_bytes
+
+    def finish(self, fetched: requests.Fetched) -> bytes:
+        """See requests.Request."""
+        parsed = self.parsed
+        if self.candidate is not None:
+            self.candidate.store(parsed)
+        templates = parsed.replies
+        if templates is None:
+            return self._encode(fetched)
+        reply = templates.fill(fetched.arrays)
+        if reply is None:
+            reply = self._encode(fetched)
+            templates.store(reply, fetched, as_content=self.as_content)
+        return reply
+
+    def _encode(self, fetched: requests.Fetched) -> bytes:
+        size_bytes = sum(array.nbytes for array in fetched.arrays)
+        if size_bytes > _MOST_REPLY_BYTES:
+            # Before it is copied: protobuf refuses it only then, and the interpreter would be held for seconds.
+            raise ResourceExhausted(
+                f"The outputs take {size_bytes} bytes, more than the {_MOST_REPLY_BYTES} that a message may have"
+            )
+        response, parsed = wire.PredictResponse(), self.parsed
+        requests.name_version(response.model_spec, parsed.handle, parsed.signature.key)
+        for alias, array, dtype in zip(parsed.aliases, fetched.arrays, fetched.dtypes, strict=True):
+            encoding.encode(array, dtype, response.outputs[alias], as_content=self.as_content)
+        return response.SerializeToString()
 
 
 class Predict:
@@ -37,36 +90,25 @@ class Predict:
         """
         self._router = router
         self._as_content, self._check_method_name = as_content, check_method_name
+        # What was learnt holds handles, so it goes with the routes that it was learnt under.
+        self._caches: WeakKeyDictionary[Routes, TemplateCache] = WeakKeyDictionary()
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a PredictRequest with a PredictResponse; see methods.Method."""
-        return requests.complete(self.steps(request), time_left_s)
+        return requests.complete(self.begin(request), time_left_s)
 
-    def steps(self, request: bytes) -> requests.Steps:
-        """A PredictRequest on its way; see requests.Steps."""
-        # No variable keeps the routes, or what was learnt under them: they hold the handles of all models.
-        reading, arrays, lesson = self._understand(request, self._router.routes)
-        fetched = yield requests.Run(reading.target, arrays)
-        if lesson is not None:
-            lesson.learn(reading)
-        replies = reading.replies
-        if replies is None:
-            return self._encode(reading, fetched)
-        reply = replies.make(fetched.arrays)
-        if reply is None:
-            reply = self._encode(reading, fetched)
-            replies.learn(reply, fetched, as_content=self._as_content)
-        return reply
+    def begin(self, request: bytes) -> _Request:
+        """A PredictRequest on its way; see requests.Begin."""
+        routes = self._router.routes
+        cache = self._caches.get(routes)
+        if cache is None:
+            cache = self._caches.setdefault(routes, TemplateCache())
+        found = cache.find(request)
+        if found is not None:
+            return _Request(*found, None, self._as_content)
+        return self._parse(request, routes, cache)
 
-    def _understand(self, request: bytes, routes: Routes) -> _Understood:
-        known: KnownRequests | None = routes.notes.get(self)
-        if known is None:
-            # Of two threads that come first, one may learn in vain.
-            known = routes.notes[self] = KnownRequests()
-        found = known.find(request)
-        return self._read(request, routes, known) if found is None else (*found, None)
-
-    def _read(self, request: bytes, routes: Routes, known: KnownRequests) -> _Understood:
+    def _parse(self, request: bytes, routes: Routes, cache: TemplateCache) -> _Request:
         message = requests.parse(wire.PredictRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
         handle = routes.resolve(message.model_spec)
@@ -74,15 +116,10 @@ class Predict:
         feeds, arrays = _read_inputs(signature, message)
         aliases = _select_outputs(signature, message.output_filter)
         fetches = tuple(signature.outputs[alias] for alias in aliases)
-        reading = Reading(handle, signature, requests.Target(handle.servable, feeds, fetches), aliases)
-        return reading, arrays, known.expect(request, message.inputs, signature.inputs, arrays)
-
-    def _encode(self, reading: Reading, fetched: requests.Fetched) -> bytes:
-        response = wire.PredictResponse()
-        requests.name_version(response.model_spec, reading.handle, reading.signature.key)
-        for alias, array, dtype in zip(reading.aliases, fetched.arrays, fetched.dtypes, strict=True):
-            encoding.encode(array, dtype, response.outputs[alias], as_content=self._as_content)
-        return response.SerializeToString()
+        target = requests.Target(handle.servable, feeds, fetches)
+        parsed = ParsedRequest(handle, signature, target, aliases, requests.measure(request, arrays))
+        candidate = cache.make_candidate(request, message.inputs, signature.inputs, arrays)
+        return _Request(parsed, arrays, candidate, self._as_content)
 
     def _find_signature(self, handle: Handle, key: str) -> Signature:
         signatures = handle.servable.signatures

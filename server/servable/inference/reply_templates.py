@@ -20,23 +20,23 @@ _NOWHERE = Span(0, 0, 0)
 _OUTPUTS_FIELD = wire.PredictResponse.DESCRIPTOR.fields_by_name["outputs"].number
 
 
-class KnownReplies:
+class ReplyTemplates:
     """The replies to requests that differ in their values only. Safe to share between threads."""
 
-    __slots__ = ("_aliases", "_by_shapes", "_most")
+    __slots__ = ("_aliases", "_by_shapes", "_most", "_tries")
 
     def __init__(self, aliases: Sequence[str]) -> None:
-        """Know none.
+        """Hold none.
 
         Args:
             aliases: The outputs, in the order in which they are fetched.
         """
         self._aliases = aliases
         self._by_shapes: dict[Any, tuple[Pattern, Sequence[int]]] = {}
-        self._most = _MOST_SHAPES
+        self._most = self._tries = _MOST_SHAPES
 
-    def make(self, arrays: Sequence[np.ndarray[Any, Any]]) -> bytes | None:
-        """The reply with these arrays, if one of their shapes was learnt."""
+    def fill(self, arrays: Sequence[np.ndarray[Any, Any]]) -> bytes | None:
+        """The reply with these arrays, if there is a template for their shapes."""
         known = self._by_shapes.get(_shapes(arrays))
         if known is None:
             return None
@@ -46,16 +46,18 @@ class KnownReplies:
         except TypeError:  # An array that is not in C order.
             return None
 
-    def learn(self, reply: bytes, fetched: Fetched, *, as_content: bool) -> None:
-        """Remember a reply, if others can be made by its pattern.
+    def store(self, reply: bytes, fetched: Fetched, *, as_content: bool) -> None:
+        """Keep the pattern of a reply, if others can be made by it.
 
         Args:
             reply: A PredictResponse.
             fetched: What it was made of.
             as_content: Whether its values are in `tensor_content`.
         """
-        if len(self._by_shapes) >= self._most:
+        # To try takes longer than to encode a reply, and some replies never make a template.
+        if len(self._by_shapes) >= self._most or not self._tries:
             return
+        self._tries -= 1
         if not all(encoding.is_as_is(dtype, as_content=as_content) for dtype in fetched.dtypes):
             self._most = 0
             return
