@@ -1,7 +1,8 @@
 """The server as a whole: the one place where rooms are put together.
 
 Order matters: models load before a port opens, so that whoever can connect is answered (TensorFlow Serving:
-model_servers/server.cc); health follows the models; a drain comes before the stop.
+model_servers/server.cc); health follows the models; it says NOT_SERVING for some time before a drain,
+and a drain comes before the stop.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Server:
             {**self._data.methods, f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor)},
             configuration.settings,
             self._waiting_methods(extra_methods),
-            HotMethods(self._data.lane_methods, self._data.on_idle),
+            HotMethods(self._data.lane_methods, self._data.on_overrun),
         )
         self._monitor.listen(lambda servable, _state: self._tell_health(servable.name))
 
@@ -147,8 +148,12 @@ class Server:
             self._grpc.health.set_serving(name, serving=True)
         return ports
 
+    def leave(self) -> None:
+        """Say NOT_SERVING for good, and serve on until `drain`."""
+        self._grpc.leave()
+
     def drain(self, grace_s: float) -> None:
-        """Say NOT_SERVING, refuse new calls, and return when those in flight have ended or the grace is over."""
+        """Close the ports, send clients away, and return when calls in flight have ended or the grace is over."""
         self._grpc.drain(grace_s)
         self._end()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from servable.errors import Internal, ServingError
@@ -27,7 +27,10 @@ class Reply(Protocol):
     def is_active(self) -> bool:
         """Whether somebody still waits: not answered, not cancelled, and the deadline has not passed."""
 
-    def holds_up_others(self) -> bool:
+    def may_run_here(self) -> bool:
+        """Whether the thread that the method was called on may run a model at all."""
+
+    def other_calls_waiting(self) -> bool:
         """Whether others wait for the thread that the method was called on, or soon may."""
 
     def send(self, message: bytes) -> None:
@@ -37,27 +40,38 @@ class Reply(Protocol):
         """Answer with an error; nothing happens if nobody waits any more."""
 
 
-LaneMethod = Callable[[bytes, "float | None", Reply], None]
+class DeferredRun(Hashable, Protocol):
+    """Work that a lane's methods gathered, equal for all calls that share it."""
+
+    def is_full(self) -> bool:
+        """Whether nothing is gained by waiting for more calls."""
+
+    def run(self) -> None:
+        """Do it on the calling thread, or see that another one does. Raises nothing."""
+
+    def hand_over(self) -> None:
+        """See that another thread does it. Raises nothing."""
+
+
+LaneMethod = Callable[[bytes, "float | None", Reply], "DeferredRun | None"]
 """Answers the bytes of a request, given the seconds that are left (None: no bound).
 
 Runs on the lane's thread, so all calls behind it wait. It replies before it returns, or keeps the reply for another
-thread; what it raises is told to the caller.
+thread, or returns what the lane is to run soon, when it has no other call; what it raises is told to the caller.
 """
 
 
-def inline(method: Method) -> LaneMethod:
-    """A method that answers on the lane's thread."""
+def reply_with_error(reply: Reply, error: BaseException, method: object) -> None:
+    """Answer with what a method raised: a ServingError as it is, anything else as a fault of ours, in the log.
 
-    def answer(request: bytes, time_left_s: float | None, reply: Reply) -> None:
-        reply.send(method(request, time_left_s))
-
-    return answer
-
-
-def tell(reply: Reply, error: Exception, method: object) -> None:
-    """Answer with what a method raised: a ServingError as it is, anything else as a fault of ours, in the log."""
-    if isinstance(error, ServingError):
-        reply.fail(error)
-    else:
+    Raises nothing. No version is held through the error, whoever keeps that.
+    """
+    if not isinstance(error, ServingError):
         _log.error("%s failed in an unforeseen way", method, exc_info=error)
-        reply.fail(Internal("Internal error"))
+        error = Internal("Internal error")
+    try:
+        # Its frames, and those of what it came from, hold what the request held.
+        error.__cause__ = error.__context__ = None
+        reply.fail(error.with_traceback(None))
+    except Exception:
+        _log.exception("an error could not be sent")

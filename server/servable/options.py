@@ -1,7 +1,7 @@
 """The command line: every flag of tensorflow_model_server and our own, in one table.
 
 A flag's name, type, default, meaning and present effect stand in its field of `ServerOptions` and nowhere
-else; the parser, the usage text, the README's table and the notices are read from there. This module prints
+else; the parser, the usage text, the table of docs/flags.md and the notices are read from there. This module prints
 nothing, ends no process and opens no file.
 """
 
@@ -207,19 +207,24 @@ class ServerOptions:
     grpc_lanes: int = flag(
         1, _INT32, "Ours: threads that take Predict and its like past grpcio's server; 0: its own threads do all."
     )
+    drain_delay_s: float = flag(
+        8.0,
+        _FLOAT,
+        "Ours: seconds to serve on after SIGTERM or SIGINT while health says NOT_SERVING, so that balancers leave; a "
+        "second signal skips them.",
+    )
     drain_timeout_s: float = flag(
-        30.0, _FLOAT, "Ours: seconds that requests in flight are given after SIGTERM or SIGINT."
+        30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
     freeze_variables_up_to_mb: int = flag(
-        -1,
+        64,
         _INT32,
         "Ours: turn variables that are only read into constants, in models where they take at most so many MB: faster "
-        "runs for more memory and longer loads. The last bits of results may change. 0: never; below 0: 64 for models "
-        "that are batched, 0 for others.",
+        "runs for more memory and longer loads. The last bits of results may change; 0: as the original to the bit.",
     )
     import_: str = flag(
         "",
@@ -384,8 +389,12 @@ def validate(options: ServerOptions) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on what the lowest 16 bits say.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
-    if not options.drain_timeout_s >= 0:
-        _refuse(f"drain_timeout_s must be a number of seconds from 0 up; was {options.drain_timeout_s:g}.")
+    for name, seconds in (
+        ("drain_delay_s", options.drain_delay_s),
+        ("drain_timeout_s", options.drain_timeout_s),
+    ):
+        if not seconds >= 0:
+            _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
 
 
 def _validate_tensorflow(options: ServerOptions) -> None:
@@ -434,7 +443,7 @@ def _aside(about: Flag) -> str:
 
 
 def markdown_table() -> str:
-    """The same as a Markdown table for the README. No cell depends on the machine."""
+    """The same as a Markdown table for docs/flags.md. No cell depends on the machine."""
     rows = [
         f"| `--{name}` | {about.kind.value} | {_cell(about.default)} | {about.meaning} | {_effect(about)} |"
         for name, about in FLAGS.items()

@@ -29,11 +29,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Termination:
-    """SIGTERM and SIGINT: the first asks for an orderly end, the second ends the process at once."""
+    """SIGTERM and SIGINT: the first asks for an orderly end, one more ends the process at once.
+
+    Between the two stands the drain's delay: a signal that comes while it lasts ends it, and no more than that.
+    """
 
     def __init__(self) -> None:
-        self._requested = threading.Event()
-        self._may_drain = False
+        self._lock = threading.Lock()
+        self._requested, self._hurried = threading.Event(), threading.Event()
+        self._may_drain = self._is_delaying = False
+        self._delay_s = 0.0
         self._reader, self._writer = socket.socketpair()
 
     def install(self) -> None:
@@ -48,13 +53,24 @@ class Termination:
             signal.signal(number, lambda *_: None)
         threading.Thread(target=self._read, name="signals", daemon=True).start()
 
-    def expect_drain(self) -> None:
-        """From now on calls may be in flight: a signal no longer ends the process by itself."""
+    def expect_drain(self, delay_s: float) -> None:
+        """From now on calls may be in flight: a signal no longer ends the process by itself.
+
+        Args:
+            delay_s: How long the server will go on serving after the first signal.
+        """
+        self._delay_s = min(delay_s, threading.TIMEOUT_MAX)
         self._may_drain = True
 
     def wait(self) -> None:
         """Return when an orderly end is asked for."""
         self._requested.wait()
+
+    def wait_for_delay(self) -> None:
+        """Return when the delay is over, or when a signal ends it. The next signal then ends the process."""
+        self._hurried.wait(self._delay_s)
+        with self._lock:
+            self._is_delaying = False
 
     def _read(self) -> None:
         while True:
@@ -62,13 +78,20 @@ class Termination:
                 self._receive(number)
 
     def _receive(self, number: int) -> None:
-        if self._requested.is_set():
-            # Threads may be deep in TensorFlow, and nobody wants to wait for them any more.
-            os._exit(128 + number)
-        self._requested.set()
-        if not self._may_drain:
-            # Nothing is in flight while models load, and a load may take minutes.
-            os._exit(0)
+        # The main thread ends the delay under the same lock: a signal skips the rest of it or ends the process.
+        with self._lock:
+            if not self._requested.is_set():
+                if not self._may_drain:
+                    # Nothing is in flight while models load, and a load may take minutes.
+                    os._exit(0)
+                self._is_delaying = self._delay_s > 0
+                self._requested.set()
+            elif self._is_delaying:
+                self._is_delaying = False
+                self._hurried.set()
+            else:
+                # Threads may be deep in TensorFlow, and nobody wants to wait for them any more.
+                os._exit(128 + number)
 
 
 def serve(options: ServerOptions) -> NoReturn:
@@ -85,12 +108,19 @@ def serve(options: ServerOptions) -> NoReturn:
     # requests would wait for that: a quarter of a second. What is loaded from here on must remain garbage one day.
     gc.freeze()
     server.load()
-    termination.expect_drain()
+    termination.expect_drain(options.drain_delay_s)
     server.listen()
     for address in configuration.settings.addresses:
         _log.info("serving on %s%s", address, " (TLS)" if configuration.settings.credentials else "")
     termination.wait()
-    _log.info("draining: calls in flight have %g s; a second signal ends them", options.drain_timeout_s)
+    server.leave()
+    if options.drain_delay_s:
+        _log.info(
+            "NOT_SERVING; serving on for %g s, so that balancers leave; a second signal skips this",
+            options.drain_delay_s,
+        )
+    termination.wait_for_delay()
+    _log.info("draining: calls in flight have %g s; one more signal ends them", options.drain_timeout_s)
     server.drain(options.drain_timeout_s)
     _log.info("stopped")
     logging.shutdown()
@@ -119,12 +149,11 @@ def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = N
 
     op_libraries.bring(options.custom_op_libraries, options.import_)
     tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
-    freeze_up_to_mb = options.freeze_variables_up_to_mb
     return SavedModelLoader(
         tags,
         session_config.make(options),
         batching=batching,
-        freeze_up_to_bytes=None if freeze_up_to_mb < 0 else freeze_up_to_mb * 1_000_000,
+        freeze_up_to_bytes=max(options.freeze_variables_up_to_mb, 0) * 1_000_000,
     )
 
 

@@ -28,6 +28,8 @@ from servable.sources.policy import select
 from servable.sources.source import Source
 from tests.lifecycle.stepping import Bench
 
+pytestmark = pytest.mark.behaviour("6.5", "all of 6.3 to 6.5 in any order of events")
+
 NAMES, BASES, NUMBERS = st.sampled_from("mn"), st.sampled_from(["/x", "/y"]), st.integers(1, 3)
 POLICIES = st.sampled_from([Latest(1), Latest(2), All(), Specific((1, 3)), Specific(())])
 LABELS = st.dictionaries(st.sampled_from(["stable", "canary"]), NUMBERS, max_size=2)

@@ -65,6 +65,7 @@ def test_other_models_do_not_count(monitor):
     assert not arrivals.wait_until_settled(SOON_S)
 
 
+@pytest.mark.behaviour("4.2", "old END states do not count")
 def test_what_was_before_does_not_count(monitor):
     serve(monitor, "served")
     fail(monitor, "failed")
@@ -73,6 +74,7 @@ def test_what_was_before_does_not_count(monitor):
     assert not arrivals.is_available("served")
 
 
+@pytest.mark.behaviour("4.2", "old END states do not count")
 def test_the_end_of_a_version_of_before_does_not_count(monitor):
     # The model was in a config before, left, and is new again while its old version is still on its way out.
     serve(monitor, "m")
@@ -86,6 +88,8 @@ def test_the_end_of_a_version_of_before_does_not_count(monitor):
     assert arrivals.is_available("m")
 
 
+@pytest.mark.behaviour("4.2", "the highest version that serves or has ended decides")
+@pytest.mark.behaviour("13.14", "servable_state_monitor_test")
 @pytest.mark.parametrize(
     ("arrive", "expected"),
     [

@@ -56,6 +56,10 @@ def await_failure(server, version=2):
     return code, text
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "cut, corrupt, empty or foreign version directories end with their code and words; the version before serves on",
+)
 def test_each_broken_version_is_told_and_the_old_one_serves(server, base_path, models):
     for version, (name, (code, words)) in enumerate(BROKEN.items(), start=2):
         (base_path / str(version)).symlink_to(models.version_path(name))
@@ -64,6 +68,7 @@ def test_each_broken_version_is_told_and_the_old_one_serves(server, base_path, m
         (base_path / str(version)).unlink()
 
 
+@pytest.mark.behaviour("issue 4: bad input", "a model whose init op fails ends with the op's words")
 def test_an_init_op_that_fails_is_told_with_its_words(server, base_path, tmp_path):
     with tf1_session() as session:
         x = placeholder(tf.float32, [None], "x")
@@ -76,6 +81,7 @@ def test_an_init_op_that_fails_is_told_with_its_words(server, base_path, tmp_pat
     assert f"of {base_path}/2 failed." in text
 
 
+@pytest.mark.behaviour("issue 4: bad input", "a version that is a file, a dead link or a loop of links is told")
 @pytest.mark.parametrize("target", ["a file", "nowhere", "itself"])
 def test_a_version_that_is_no_directory_is_told(server, base_path, tmp_path, target):
     (tmp_path / "a file").write_text("no directory")
@@ -91,6 +97,7 @@ def test_a_version_that_is_no_directory_is_told(server, base_path, tmp_path, tar
         assert (code, text[: len(NO_BUNDLE)]) == (NOT_FOUND, NO_BUNDLE)
 
 
+@pytest.mark.behaviour("issue 4: bad input", "a version that was mended is loaded once it went and came back")
 def test_a_version_that_is_mended_is_loaded_once_it_went_and_came_back(server, base_path, models):
     (base_path / "2").symlink_to(models.version_path("truncated_variables"))
     failure = ("END", *await_failure(server))
@@ -104,6 +111,11 @@ def test_a_version_that_is_mended_is_loaded_once_it_went_and_came_back(server, b
     assert answer(server) == (2, 4.0)
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "a half-copied version (files still growing) is tried again while the one before serves, and serves "
+    "once it is whole",
+)
 def test_a_version_that_is_copied_while_it_is_tried_serves_once_it_is_whole(base_path, tmp_path, models):
     source, growing = models.version_path("half_plus_three"), base_path / "2"
     tries = {"max_num_load_retries": 100_000, "load_retry_interval_micros": 5_000}

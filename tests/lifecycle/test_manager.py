@@ -27,6 +27,7 @@ def spec_of(number):
 # Loads: their order and their number.
 
 
+@pytest.mark.behaviour("4.1", "LOADING: the load runs")
 def test_a_version_goes_from_start_over_loading_to_available(bench):
     bench.aspire(1)
     assert (bench.states(), bench.loader.asked) == ({1: "LOADING"}, [])
@@ -35,6 +36,7 @@ def test_a_version_goes_from_start_over_loading_to_available(bench):
     assert (bench.routed(), bench.loader.asked) == ([1], [PATH])
 
 
+@pytest.mark.behaviour("4.1", "START: aspired, not yet picked")
 def test_all_versions_start_before_the_first_loads_and_the_highest_loads_first(bench):
     bench.serve(2, 10, 1)
     assert bench.heard == [
@@ -45,6 +47,7 @@ def test_all_versions_start_before_the_first_loads_and_the_highest_loads_first(b
     ]  # fmt: skip
 
 
+@pytest.mark.behaviour("4.1", "AVAILABLE: in the serving map")
 def test_a_version_is_routed_before_it_is_said_to_be_available(bench):
     routed = []
     bench.monitor.listen(lambda servable, known: routed.append((known.state.name, bench.routed())))
@@ -52,6 +55,8 @@ def test_a_version_is_routed_before_it_is_said_to_be_available(bench):
     assert routed == [("START", []), ("LOADING", []), ("AVAILABLE", [1])]
 
 
+@pytest.mark.behaviour("5", "--num_load_threads")
+@pytest.mark.behaviour("13.14", "aspired_versions_manager_test: what was aspired, given up, failed and aspired again")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_no_more_loads_run_than_there_are_threads(threads):
     bench = Bench(threads=threads)
@@ -75,6 +80,8 @@ def test_models_load_side_by_side_in_the_order_in_which_they_came():
     assert [servable.name for servable, _ in bench.workers.loads] == ["b", "a", "c"]
 
 
+@pytest.mark.behaviour("6.5", "unloads go before loads, one action a step, the highest version loads first")
+@pytest.mark.behaviour("6.5", "at most one action an iteration, unloads before loads, the highest version first")
 def test_one_step_is_one_action_and_an_unload_goes_before_a_load():
     bench = Bench(threads=2)
     bench.serve(1)
@@ -90,6 +97,7 @@ def test_one_step_is_one_action_and_an_unload_goes_before_a_load():
     ]
 
 
+@pytest.mark.behaviour("6.5", "ours: a load that lasts longer than a minute keeps no other from loading")
 def test_a_load_that_lasts_longer_than_a_minute_keeps_no_other_from_loading(bench):
     bench.aspire(1, 2, 3)
     assert bench.pass_time(59.9) == pytest.approx(bench.clock.now_s + 0.1)
@@ -109,6 +117,7 @@ def test_nothing_is_due_where_nothing_waits(bench):
     assert bench.end_load() is None
 
 
+@pytest.mark.behaviour("4.1", "AVAILABLE: in the serving map")
 def test_versions_that_are_aspired_later_join_those_that_serve(bench):
     bench.serve(1)
     bench.serve(1, 2)
@@ -120,6 +129,7 @@ def test_versions_that_are_aspired_later_join_those_that_serve(bench):
 # Failures and retries.
 
 
+@pytest.mark.behaviour("4.1", "a failed load is END with its error")
 def test_a_version_that_fails_goes_to_end_with_its_error(bench):
     bench.loader.errors[PATH] = CUT
     bench.serve(1)
@@ -127,6 +137,7 @@ def test_a_version_that_fails_goes_to_end_with_its_error(bench):
     assert bench.states() == {1: ("END", "DATA_LOSS: cut")}
 
 
+@pytest.mark.behaviour("4.1", "a failed load is END with its error")
 def test_a_failure_holds_up_no_other_version_and_the_highest_that_loaded_answers(bench):
     bench.loader.errors[Path("/base/3")] = CUT
     bench.serve(1, 2, 3)
@@ -137,6 +148,7 @@ def test_a_failure_holds_up_no_other_version_and_the_highest_that_loaded_answers
         bench.router.resolve(spec_of(3))
 
 
+@pytest.mark.behaviour("6.5", "what serves stays until a wanted version is ready")
 def test_a_version_that_fails_leaves_the_old_one_serving(bench):
     bench.serve(1)
     bench.loader.errors[Path("/base/2")] = CUT
@@ -147,6 +159,7 @@ def test_a_version_that_fails_leaves_the_old_one_serving(bench):
     assert (bench.routed(), bench.closed()) == ([1], [0])
 
 
+@pytest.mark.behaviour("4.1", "a failed load is END with its error")
 def test_what_nobody_foresaw_ends_as_internal_and_names_the_fault(bench, caplog):
     bench.loader.errors[Path("/base/2")] = KeyError("weights")
     bench.serve(1, 2)
@@ -154,6 +167,10 @@ def test_what_nobody_foresaw_ends_as_internal_and_names_the_fault(bench, caplog)
     assert any(record.exc_info and "version: 2" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.behaviour("4.1", "LOADING lasts the whole loop of retries")
+@pytest.mark.behaviour("6.5", "loads are tried again, as often and as far apart as the flags say")
+@pytest.mark.behaviour("6.5", "retries and their interval")
+@pytest.mark.behaviour("13.14", "loader_harness_test: retries and their end")
 def test_a_failed_load_is_tried_again_after_the_interval_and_is_loading_meanwhile():
     bench = Bench(max_retries=2, retry_interval_s=60)
     bench.loader.errors[PATH] = CUT
@@ -199,6 +216,7 @@ def test_without_an_interval_the_retry_comes_at_once(interval_s):
     assert bench.states() == {1: ("END", "DATA_LOSS: cut")}
 
 
+@pytest.mark.behaviour("6.5", "a failed version is tried again only once it went and came back")
 def test_a_failed_version_is_not_tried_again_while_it_stays_wanted(bench):
     bench.loader.errors[PATH] = CUT
     bench.serve(1)
@@ -208,6 +226,8 @@ def test_a_failed_version_is_not_tried_again_while_it_stays_wanted(bench):
     assert bench.loader.asked.count(PATH) == 1
 
 
+@pytest.mark.behaviour("6.5", "a failed version is tried again only once it went and came back")
+@pytest.mark.behaviour("13.14", "aspired_versions_manager_test: what was aspired, given up, failed and aspired again")
 def test_a_failed_version_is_tried_again_once_it_went_and_came_back(bench):
     bench.loader.errors[PATH] = CUT
     bench.serve(1)
@@ -221,6 +241,7 @@ def test_a_failed_version_is_tried_again_once_it_went_and_came_back(bench):
 # What nobody wants any more before it serves.
 
 
+@pytest.mark.behaviour("6.5", "ours: a queued version that is not wanted any more is CANCELLED")
 def test_a_version_that_waits_for_its_turn_is_cancelled(bench):
     bench.aspire(1, 2)
     bench.aspire(2)
@@ -229,6 +250,8 @@ def test_a_version_that_waits_for_its_turn_is_cancelled(bench):
     assert bench.routed() == [2]
 
 
+@pytest.mark.behaviour("6.5", "a retry loop is cancelled; a load that comes too late is CANCELLED")
+@pytest.mark.behaviour("13.14", "loader_harness_test: retries and their end")
 def test_between_two_tries_a_version_that_is_not_wanted_ends_with_its_last_error():
     bench = Bench(max_retries=5, retry_interval_s=60)
     bench.loader.errors[PATH] = CUT
@@ -250,6 +273,10 @@ def test_a_try_that_fails_when_nobody_wants_it_is_the_last():
     assert bench.pass_time(3600) is None
 
 
+@pytest.mark.behaviour(
+    "6.5", "tries end when the version is no longer aspired; a load that then succeeds is unloaded, CANCELLED"
+)
+@pytest.mark.behaviour("6.5", "a retry loop is cancelled; a load that comes too late is CANCELLED")
 def test_a_load_that_ends_too_late_is_closed_and_cancelled_and_never_routed(bench):
     bench.aspire(1)
     bench.aspire()
@@ -264,6 +291,8 @@ def test_a_load_that_ends_too_late_is_closed_and_cancelled_and_never_routed(benc
 # Versions that serve and leave.
 
 
+@pytest.mark.behaviour("6.5", "what serves stays until a wanted version is ready")
+@pytest.mark.behaviour("13.14", "aspired_versions_manager_test: what was aspired, given up, failed and aspired again")
 def test_the_old_version_serves_until_the_new_one_does(bench):
     bench.serve(1)
     bench.aspire(2)
@@ -277,6 +306,7 @@ def test_the_old_version_serves_until_the_new_one_does(bench):
     assert bench.closed() == [1, 0]
 
 
+@pytest.mark.behaviour("4.1", "an unload and a removed model are published")
 def test_a_model_that_nobody_wants_leaves_and_stands_as_ended(bench):
     bench.serve(1, 2)
     bench.aspire()
@@ -286,6 +316,8 @@ def test_a_model_that_nobody_wants_leaves_and_stands_as_ended(bench):
     assert bench.closed() == [1, 1]
 
 
+@pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
+@pytest.mark.behaviour("6.5", "an unload waits for the calls in flight; ours: for those of its own version only")
 def test_a_version_that_leaves_waits_for_those_that_hold_its_handle(bench):
     bench.serve(1)
     calls = [bench.hold(), bench.hold()]
@@ -312,6 +344,8 @@ def test_a_call_that_read_the_routes_of_before_still_holds_what_it_found(bench):
     assert bench.closed() == [1]
 
 
+@pytest.mark.behaviour("6.5", "ours: a call in flight holds up its own version only")
+@pytest.mark.behaviour("6.5", "an unload waits for the calls in flight; ours: for those of its own version only")
 def test_a_version_that_is_held_holds_up_no_other(bench):
     bench.serve(1)
     call = bench.hold()
@@ -353,6 +387,7 @@ def test_wanted_again_while_it_loads_a_version_goes_on_and_says_so_to_new_listen
     assert (bench.routed(), len(bench.loader.asked), bench.closed()) == ([1], 1, [0])
 
 
+@pytest.mark.behaviour("6.5", "ours: wanted again while it still serves, a version just stays")
 def test_wanted_again_while_it_still_serves_a_version_just_stays(bench):
     bench.serve(1)
     bench.aspire(2)
@@ -362,6 +397,9 @@ def test_wanted_again_while_it_still_serves_a_version_just_stays(bench):
     assert bench.states() == {2: ("END", CANCELLED), 1: "AVAILABLE"}
 
 
+@pytest.mark.behaviour("6.5", "a version that comes back while it is loaded is unloaded first")
+@pytest.mark.behaviour("6.5", "wanted again while it leaves: unloaded first, and what serves stays till then")
+@pytest.mark.behaviour("13.14", "aspired_versions_manager_test: what was aspired, given up, failed and aspired again")
 def test_wanted_again_while_it_drains_a_version_comes_back_after_its_end(bench):
     bench.serve(1)
     call = bench.hold()
@@ -398,6 +436,7 @@ def test_wanted_again_and_given_up_again_while_it_drains_a_version_does_not_come
     assert (bench.loading(), bench.states(), bench.closed()) == ([], {1: "END"}, [1])
 
 
+@pytest.mark.behaviour("6.5", "wanted again while it leaves: unloaded first, and what serves stays till then")
 def test_the_version_that_serves_stays_until_one_that_comes_back_has_come(bench):
     # Version 1 is wanted again while a call still holds it: version 2 is all there is until then.
     bench.serve(1)
@@ -440,6 +479,7 @@ def test_wanted_again_between_two_tries_a_version_starts_anew_with_all_its_tries
 MOVED = Path("/moved/1")
 
 
+@pytest.mark.behaviour("6.5", "ours: a number that moves to another path is replaced once the version there is ready")
 def test_a_number_that_moves_is_served_from_its_new_path_once_that_is_ready(bench):
     bench.serve(1)
     bench.aspire(1, base="/moved")
@@ -452,6 +492,7 @@ def test_a_number_that_moves_is_served_from_its_new_path_once_that_is_ready(benc
     assert bench.closed() == [1, 0]
 
 
+@pytest.mark.behaviour("6.5", "ours: a number that moves to another path is replaced once the version there is ready")
 def test_a_number_whose_new_path_cannot_be_loaded_is_served_from_the_old_one(bench):
     bench.serve(1)
     bench.loader.errors[MOVED] = CUT
@@ -526,6 +567,8 @@ def test_a_number_that_leaves_its_old_path_before_its_new_one_is_ready_is_loadin
 # What lies at the path.
 
 
+@pytest.mark.behaviour("6.5", "a file instead of a directory")
+@pytest.mark.behaviour("6.5", "a file instead of a directory fails in the words of the resource estimate")
 def test_a_file_instead_of_a_directory_is_refused_before_the_loader_sees_it(bench, tmp_path):
     (tmp_path / "1").write_text("no directory")
     bench.serve(1, base=tmp_path)

@@ -60,6 +60,7 @@ def test_what_is_posted_runs_on_the_manager_s_thread(workers):
     assert job.thread.name == "manager under test"
 
 
+@pytest.mark.behaviour("5", "--num_unload_threads")
 @pytest.mark.parametrize("workers", [0, -1, 1], indirect=True)
 def test_one_unload_thread_takes_one_at_a_time_also_where_none_is_asked_for(workers):
     first, second = Job(), Job()
@@ -74,6 +75,7 @@ def test_one_unload_thread_takes_one_at_a_time_also_where_none_is_asked_for(work
     second.may_end.set()
 
 
+@pytest.mark.behaviour("5", "--num_unload_threads")
 @pytest.mark.parametrize("workers", [2], indirect=True)
 def test_several_unload_threads_take_several_at_a_time(workers):
     first, second = Job(), Job()

@@ -26,6 +26,8 @@ def choice(*versions):
     return action and (action.change.value, action.version.number)
 
 
+@pytest.mark.behaviour("6.5", "at most one action an iteration, unloads before loads, the highest version first")
+@pytest.mark.behaviour("13.14", "availability_preserving_policy_test")
 @pytest.mark.parametrize(
     ("versions", "expected"),
     [
@@ -76,6 +78,11 @@ def test_an_action_is_one_that_its_version_can_take(versions):
         action.version.move(Event.LOAD if action.change is Change.LOAD else Event.DRAIN)
 
 
+@pytest.mark.behaviour(
+    "6.5", "availability preserving: the old version serves until the new one does, and on if that fails"
+)
+@pytest.mark.behaviour("6.5", "what serves stays until a wanted version is ready")
+@pytest.mark.behaviour("13.14", "availability_preserving_policy_test")
 @settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_the_last_that_serves_is_never_unloaded_while_something_wanted_is_not_ready(versions):
@@ -85,6 +92,7 @@ def test_the_last_that_serves_is_never_unloaded_while_something_wanted_is_not_re
         assert action is None or action.change is Change.LOAD
 
 
+@pytest.mark.behaviour("13.14", "availability_preserving_policy_test")
 @settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_only_what_is_wanted_loads_and_only_what_is_not_unloads(versions):
@@ -92,6 +100,7 @@ def test_only_what_is_wanted_loads_and_only_what_is_not_unloads(versions):
     assert action is None or action.version.is_aspired is (action.change is Change.LOAD)
 
 
+@pytest.mark.behaviour("6.5", "unloads go before loads, one action a step, the highest version loads first")
 @settings(deadline=None, derandomize=True, database=None)
 @given(VERSIONS)
 def test_loads_start_at_the_top_and_unloads_at_the_bottom(versions):

@@ -61,6 +61,11 @@ def calling(call, callers=CALLERS):
     assert [caller.failure for caller in callers] == [None] * len(callers)
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "no reply fails while versions replace each other under calls from several threads; each reply is "
+    "its version's own",
+)
 def test_no_reply_fails_and_each_is_its_versions_own_while_versions_replace_each_other(models, tmp_path):
     base_path = tmp_path / "m"
     base_path.mkdir()
@@ -91,6 +96,11 @@ def test_no_reply_fails_and_each_is_its_versions_own_while_versions_replace_each
         assert {version for version, _ in callers[0].replies} == set(answers)
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "no reply fails while versions replace each other under calls from several threads; each reply is "
+    "its version's own",
+)
 def test_a_call_in_flight_ends_at_the_version_that_it_began_with(tmp_path):
     path = put(tmp_path / "m", 1)
     loader = Loader()
@@ -108,6 +118,9 @@ def test_a_call_in_flight_ends_at_the_version_that_it_began_with(tmp_path):
         server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input", "a call that fails, is cancelled or runs out of time lets go of its version, in every API"
+)
 def test_a_caller_that_leaves_holds_its_version_until_its_run_is_over(tmp_path):
     path = put(tmp_path / "m", 1)
     loader = Loader()
@@ -123,6 +136,9 @@ def test_a_caller_that_leaves_holds_its_version_until_its_run_is_over(tmp_path):
         server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input", "labels to and fro, models that come and go, fifty reloads at once: others are not disturbed"
+)
 def test_a_label_that_goes_to_and_fro_always_answers(tmp_path):
     for version in (1, 2):
         put(tmp_path / "m", version)
@@ -140,6 +156,9 @@ def test_a_label_that_goes_to_and_fro_always_answers(tmp_path):
         assert {version for caller in callers for version in caller.replies} == {1, 2}
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input", "labels to and fro, models that come and go, fifty reloads at once: others are not disturbed"
+)
 def test_a_model_that_comes_and_goes_over_and_over_disturbs_no_other(tmp_path):
     for name in ("steady", "guest"):
         put(tmp_path / name, 1)
@@ -155,6 +174,9 @@ def test_a_model_that_comes_and_goes_over_and_over_disturbs_no_other(tmp_path):
         assert server.states("guest") == {1: "AVAILABLE"}
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input", "labels to and fro, models that come and go, fifty reloads at once: others are not disturbed"
+)
 def test_fifty_reloads_at_once_from_several_clients_leave_the_last_config_whole(tmp_path):
     names = "abcdef"
     for name in ("steady", *names):
@@ -172,6 +194,7 @@ def test_fifty_reloads_at_once_from_several_clients_leave_the_last_config_whole(
             server.await_states(name, {1: "END"})
 
 
+@pytest.mark.behaviour("issue 4: bad input", "300 swaps keep no model, no thread and no file")
 def test_three_hundred_swaps_keep_no_model_no_thread_and_no_file(tmp_path):
     old = put(tmp_path / "m", 1)
     with operate(tmp_path, model("m", tmp_path / "m")) as server, no_collector():
@@ -205,6 +228,9 @@ def no_collector():
         gc.enable()
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input", "a model named like a service, or not at all, does not change what health says of the server"
+)
 @pytest.mark.parametrize("name", ["", "tensorflow.serving.PredictionService", "ModelService"])
 def test_a_model_that_is_named_like_a_service_does_not_speak_for_it(tmp_path, name):
     put(tmp_path / "m", 1)

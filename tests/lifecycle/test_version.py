@@ -40,6 +40,7 @@ def version_in(phase):
     return version
 
 
+@pytest.mark.behaviour("13.14", "loader_harness_test: every event in every phase")
 @pytest.mark.parametrize(("phase", "event"), list(itertools.product(Phase, Event)), ids=lambda item: item.value)
 def test_each_event_leads_on_or_is_refused_without_a_change(phase, event):
     version = version_in(phase)
@@ -66,6 +67,7 @@ def test_an_error_is_published_with_the_state(phase):
     assert version.state == VersionState(PUBLISHED[phase.value], version.error)
 
 
+@pytest.mark.behaviour("4.1", "LOADING lasts the whole loop of retries")
 def test_a_version_that_waits_for_its_turn_again_is_still_loading():
     # The original's LOADING lasts through all attempts.
     version = version_in(Phase.QUEUED)

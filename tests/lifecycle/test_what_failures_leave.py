@@ -18,6 +18,11 @@ class HalfLoaded:
     """What a loader has in hand when it fails."""
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "a failed load leaves nothing in memory but its error; one without a thread, or that ends its "
+    "thread, is a failed load",
+)
 def test_nothing_of_a_failed_load_is_kept_but_its_error():
     kept = []
 
@@ -38,6 +43,11 @@ def test_nothing_of_a_failed_load_is_kept_but_its_error():
     assert (type(error), error.message, error.hints) == (DataLoss, "cut", {"file": "variables"})
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "a failed load leaves nothing in memory but its error; one without a thread, or that ends its "
+    "thread, is a failed load",
+)
 @pytest.mark.parametrize("failure", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_a_loader_that_wants_to_end_its_thread_is_a_failed_load(failure):
     bench = Bench()
@@ -47,6 +57,11 @@ def test_a_loader_that_wants_to_end_its_thread_is_a_failed_load(failure):
     assert bench.states()[1][1].startswith(f"INTERNAL: {type(failure).__name__}")
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "a failed load leaves nothing in memory but its error; one without a thread, or that ends its "
+    "thread, is a failed load",
+)
 def test_a_load_that_gets_no_thread_is_tried_again():
     bench = Bench(max_retries=1, retry_interval_s=10)
     load, refusals = bench.workers.load, [ResourceExhausted("no thread")]
@@ -100,6 +115,7 @@ def told_to_nobody(path):
     return json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
 
 
+@pytest.mark.behaviour("issue 4: bad input", "a version or a base path without permission, or with a NUL byte, is told")
 @pytest.mark.parametrize("closed", [".", "..", "saved_model.pb"])
 def test_a_version_that_may_not_be_read_is_told(version, closed):
     assert told_to_nobody(version)[0] == "DATA_LOSS"

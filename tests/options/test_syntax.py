@@ -18,6 +18,7 @@ def test_no_arguments_are_the_defaults():
     assert parse([]) == Parsed(ServerOptions(), (), frozenset(), None)
 
 
+@pytest.mark.behaviour("5", "--name=value, a bare bool, the last occurrence wins; ours: --name value")
 @pytest.mark.parametrize(
     ("argument", "name", "value"),
     [
@@ -33,6 +34,7 @@ def test_no_arguments_are_the_defaults():
         ("--per_process_gpu_memory_fraction=0.25", "per_process_gpu_memory_fraction", 0.25),
         ("--per_process_gpu_memory_fraction=1e-1", "per_process_gpu_memory_fraction", 0.1),
         ("--drain_timeout_s=5", "drain_timeout_s", 5.0),
+        ("--drain_delay_s=1.5", "drain_delay_s", 1.5),
         ("--model_name=half plus two", "model_name", "half plus two"),
         ("--model_name=", "model_name", ""),
         ("--model_name=--", "model_name", "--"),
@@ -50,6 +52,7 @@ def test_a_value_after_an_equals_sign_is_read(argument, name, value):
     assert value_of(name, argument) == value
 
 
+@pytest.mark.behaviour("5", "--name=value, a bare bool, the last occurrence wins; ours: --name value")
 @pytest.mark.parametrize(
     ("argv", "name", "value"),
     [
@@ -115,6 +118,7 @@ def test_a_bad_value_fails_even_if_a_later_one_is_good():
     assert parse(["--port=x", "--port=1"]).failure is not None
 
 
+@pytest.mark.behaviour("5", "--name=value, a bare bool, the last occurrence wins; ours: --name value")
 @pytest.mark.parametrize(
     ("argv", "name", "value"),
     [
@@ -160,6 +164,7 @@ def test_what_follows_two_dashes_is_left_alone():
     assert parsed.unknown == ("--", "--port=2", "--port=x")
 
 
+@pytest.mark.behaviour("5", "--help as the only leftover prints the usage on stdout and ends with 255")
 @pytest.mark.parametrize("argv", [["--help"], ["--port=1", "--help"], ["--help", "x"]])
 def test_help_as_the_first_leftover_asks_for_help(argv):
     assert parse(argv).help_requested

@@ -62,10 +62,11 @@ ORIGINAL = {
 }
 OURS = {
     "grpc_lanes": ("int32", 1),
+    "drain_delay_s": ("float", 8.0),
     "drain_timeout_s": ("float", 30.0),
     "bind_address": ("string", "0.0.0.0"),
     "custom_op_libraries": ("string", ""),
-    "freeze_variables_up_to_mb": ("int32", -1),
+    "freeze_variables_up_to_mb": ("int32", 64),
     "import": ("string", ""),
 }
 EVERY = {**ORIGINAL, **OURS}
@@ -73,11 +74,32 @@ EVERY = {**ORIGINAL, **OURS}
 PYTHON_TYPES = {"bool": bool, "int32": int, "int64": int, "float": float, "string": str}
 
 
+@pytest.mark.behaviour("5", "there are the 48 flags of the original and ours")
 def test_the_table_holds_the_48_flags_of_the_original_and_ours_and_no_other():
     assert len(ORIGINAL) == 48
     assert list(FLAGS) == list(EVERY)
 
 
+@pytest.mark.behaviour("5", "--rest_api_port")
+@pytest.mark.behaviour("5", "--rest_api_num_threads")
+@pytest.mark.behaviour("5", "--rest_api_timeout_in_ms")
+@pytest.mark.behaviour("5", "--rest_api_enable_cors_support")
+@pytest.mark.behaviour("5", "--enable_batching")
+@pytest.mark.behaviour("5", "--batching_parameters_file")
+@pytest.mark.behaviour("5", "--enable_per_model_batching_parameters")
+@pytest.mark.behaviour("5", "--flush_filesystem_caches")
+@pytest.mark.behaviour("5", "--platform_config_file")
+@pytest.mark.behaviour("5", "--enable_model_warmup")
+@pytest.mark.behaviour("5", "--num_request_iterations_for_warmup")
+@pytest.mark.behaviour("5", "--monitoring_config_file")
+@pytest.mark.behaviour("5", "--remove_unused_fields_from_bundle_metagraph")
+@pytest.mark.behaviour("5", "--prefer_tflite_model")
+@pytest.mark.behaviour("5", "--num_tflite_pools")
+@pytest.mark.behaviour("5", "--num_tflite_interpreters_per_pool")
+@pytest.mark.behaviour("5", "--thread_pool_factory_config_file")
+@pytest.mark.behaviour("5", "--skip_initialize_tpu")
+@pytest.mark.behaviour("5", "--enable_grpc_healthcheck_service")
+@pytest.mark.behaviour("5", "ours: --drain_delay_s")
 @pytest.mark.parametrize("name", EVERY)
 def test_a_flag_has_its_type_and_default(name):
     kind, default = EVERY[name]

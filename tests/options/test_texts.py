@@ -1,4 +1,4 @@
-"""What people read of the flags: usage, the README's table, and notices in the log."""
+"""What people read of the flags: usage, the table of docs/flags.md, and notices in the log."""
 
 import re
 
@@ -66,6 +66,24 @@ def test_a_row_of_the_table(name, cells):
     assert f"| `--{name}` | {cells}\n" in markdown_table()
 
 
+@pytest.mark.behaviour("5", "--rest_api_port")
+@pytest.mark.behaviour("5", "--rest_api_num_threads")
+@pytest.mark.behaviour("5", "--rest_api_timeout_in_ms")
+@pytest.mark.behaviour("5", "--rest_api_enable_cors_support")
+@pytest.mark.behaviour("5", "--enable_batching")
+@pytest.mark.behaviour("5", "--batching_parameters_file")
+@pytest.mark.behaviour("5", "--enable_per_model_batching_parameters")
+@pytest.mark.behaviour("5", "--flush_filesystem_caches")
+@pytest.mark.behaviour("5", "--platform_config_file")
+@pytest.mark.behaviour("5", "--enable_model_warmup")
+@pytest.mark.behaviour("5", "--num_request_iterations_for_warmup")
+@pytest.mark.behaviour("5", "--monitoring_config_file")
+@pytest.mark.behaviour("5", "--remove_unused_fields_from_bundle_metagraph")
+@pytest.mark.behaviour("5", "--prefer_tflite_model")
+@pytest.mark.behaviour("5", "--num_tflite_pools")
+@pytest.mark.behaviour("5", "--num_tflite_interpreters_per_pool")
+@pytest.mark.behaviour("5", "--thread_pool_factory_config_file")
+@pytest.mark.behaviour("5", "--skip_initialize_tpu")
 def test_a_flag_without_effect_is_noticed_once_and_in_the_order_of_the_table():
     parsed = parse(["--skip_initialize_tpu", "--rest_api_port=1", "--rest_api_port=2", "--port=1"])
     assert notices(parsed) == [

@@ -30,6 +30,7 @@ REFUSED = [
     (NO_MODEL, {"model_base_path": ""}),
     (NO_BATCHING, {"batching_parameters_file": "/batching"}),
     (ALL_THREADS, THREADS),
+    ("drain_delay_s must be a number of seconds from 0 up; was -0.5.", {"drain_delay_s": -0.5}),
     ("drain_timeout_s must be a number of seconds from 0 up; was -1.", {"drain_timeout_s": -1.0}),
 ]
 
@@ -40,6 +41,9 @@ def refusal(**changes):
     return caught.value.message
 
 
+@pytest.mark.behaviour("5", "--batching_parameters_file")
+@pytest.mark.behaviour("5", "--tensorflow_intra_op_parallelism")
+@pytest.mark.behaviour("5", "--tensorflow_inter_op_parallelism")
 @pytest.mark.parametrize(("message", "changes"), REFUSED)
 def test_a_contradiction_is_refused(message, changes):
     assert refusal(**changes) == message
@@ -68,11 +72,14 @@ def test_the_first_contradiction_is_told(first):
         {**THREADS, "tensorflow_intra_op_parallelism": -1},
         {"drain_timeout_s": 0.0},
         {"drain_timeout_s": float("inf")},
+        {"drain_delay_s": 0.0},
+        {"drain_delay_s": float("inf")},
     ],
 )
 def test_what_is_no_contradiction_passes(changes):
     validate(dataclasses.replace(GOOD, **changes))
 
 
-def test_a_drain_timeout_that_is_no_number_is_refused():
-    assert refusal(drain_timeout_s=float("nan")) == ("drain_timeout_s must be a number of seconds from 0 up; was nan.")
+@pytest.mark.parametrize("name", ["drain_delay_s", "drain_timeout_s"])
+def test_seconds_that_are_no_number_are_refused(name):
+    assert refusal(**{name: float("nan")}) == f"{name} must be a number of seconds from 0 up; was nan."

@@ -50,13 +50,14 @@ def is_open(port):
 
 
 class ServerProcess:
-    """One `servable serve` on a free loopback port."""
+    """One `servable serve` on a free loopback port. It drains without a delay, unless it is told to."""
 
     def __init__(self, *flags):
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "servable", "serve", f"--port={self.port}", "--bind_address=127.0.0.1", *flags],
+            [sys.executable, "-m", "servable", "serve",
+             f"--port={self.port}", "--bind_address=127.0.0.1", "--drain_delay_s=0", *flags],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(),
         )  # fmt: skip
         self.stdout = _Lines(self._process.stdout)

@@ -59,6 +59,13 @@ def watch(channel, service):
     return next(health_pb2_grpc.HealthStub(channel).Watch(request, timeout=PATIENCE_S)).status
 
 
+@pytest.mark.behaviour("1.1", "health knows the original's names, and says NOT_FOUND to others")
+@pytest.mark.behaviour(
+    "1.1",
+    "ours: health is on without its flag, knows full service names and each model, and nothing serves "
+    "before it is ready",
+)
+@pytest.mark.behaviour("5", "--enable_grpc_healthcheck_service")
 @pytest.mark.parametrize("ask", [check, watch])
 def test_services_and_models_serve_once_started(configuration, ask):
     with started(configuration) as channel:
@@ -66,6 +73,8 @@ def test_services_and_models_serve_once_started(configuration, ask):
         assert {name: ask(channel, name) for name in names} == dict.fromkeys(names, SERVING)
 
 
+@pytest.mark.behaviour("1.1", "health knows the original's names, and says NOT_FOUND to others")
+@pytest.mark.behaviour("1.1", "a health name that is not known is NOT_FOUND to Check and SERVICE_UNKNOWN to Watch")
 @pytest.mark.parametrize("name", ["nobody", "tensorflow.serving.SessionService", "Ready", " "])
 def test_a_name_that_is_not_known_is_told_so(configuration, name):
     with started(configuration) as channel:
@@ -82,6 +91,15 @@ class Asker:
         raise AssertionError(code)
 
 
+@pytest.mark.behaviour(
+    "1.1",
+    "ours: health is on without its flag, knows full service names and each model, and nothing serves "
+    "before it is ready",
+)
+@pytest.mark.behaviour("5", "no port is open before the first models are loaded")
+@pytest.mark.behaviour("12", "server still loading its first models")
+@pytest.mark.behaviour("12", "connection: a server that loads its first models has no port")
+@pytest.mark.behaviour("13.14", "247 CreateWaitsTillModelsAvailable")
 def test_no_port_is_open_and_nothing_serves_while_a_model_loads(configuration):
     loading, go_on = threading.Event(), threading.Event()
 
@@ -115,6 +133,8 @@ def fail_other(directory):
     return fail(directory) if directory.parent.name == "other" else NoModel()
 
 
+@pytest.mark.behaviour("6.5", "the text of a start that fails names each model with its cause")
+@pytest.mark.behaviour("13.14", "258 ErroringModel")
 def test_models_that_cannot_be_loaded_end_the_start_with_their_names_and_causes(configuration, tmp_path):
     server = app.Server(configuration, fail)
     with pytest.raises(Unknown) as caught:
@@ -127,6 +147,7 @@ def test_models_that_cannot_be_loaded_end_the_start_with_their_names_and_causes(
     assert not is_open(port_of(configuration))
 
 
+@pytest.mark.behaviour("5", "ours: a model that cannot be loaded holds up no start as long as another one serves")
 def test_a_model_that_cannot_be_loaded_holds_up_no_start_as_long_as_another_serves(configuration, caplog):
     with started(configuration, fail_other) as channel:
         assert {name: check(channel, name) for name in ("", "ready", "other")} == {
@@ -137,12 +158,14 @@ def test_a_model_that_cannot_be_loaded_holds_up_no_start_as_long_as_another_serv
     assert "other does not serve yet; the server starts without it" in caplog.text
 
 
+@pytest.mark.behaviour("5", "ours: a model that cannot be loaded holds up no start as long as another one serves")
 def test_a_model_that_is_tried_again_holds_up_no_start_as_long_as_another_serves(configuration):
     patient = dataclasses.replace(configuration.options, max_num_load_retries=5)
     with started(dataclasses.replace(configuration, options=patient), fail_other) as channel:
         assert check(channel, "other") == NOT_SERVING
 
 
+@pytest.mark.behaviour("5", "--max_num_load_retries")
 def test_all_tries_are_made_before_the_start_fails(configuration):
     tries = []
 
@@ -179,6 +202,11 @@ def remove(base_path):
     )
 
 
+@pytest.mark.behaviour("5", "--model_base_path")
+@pytest.mark.behaviour(
+    "6.4", "no numeric child is a warning with advice; ours: it holds up no start of others, and alone ends it"
+)
+@pytest.mark.behaviour("6.4", "a base path that is missing; ours: it holds up no start of others, and alone ends it")
 @pytest.mark.parametrize("spoil", [hide_version, remove])
 def test_base_paths_without_versions_end_the_start_at_once_if_nothing_else_serves(configuration, tmp_path, spoil):
     ready, other = (spoil(tmp_path / name) for name in ("ready", "other"))
@@ -190,6 +218,10 @@ def test_base_paths_without_versions_end_the_start_at_once_if_nothing_else_serve
     )
 
 
+@pytest.mark.behaviour(
+    "6.4", "no numeric child is a warning with advice; ours: it holds up no start of others, and alone ends it"
+)
+@pytest.mark.behaviour("6.4", "a base path that is missing; ours: it holds up no start of others, and alone ends it")
 @pytest.mark.parametrize("spoil", [hide_version, remove])
 def test_a_base_path_without_versions_holds_up_no_start_as_long_as_another_model_serves(
     configuration, tmp_path, spoil, caplog
@@ -210,6 +242,7 @@ def test_a_port_that_is_taken_is_told(configuration):
         )
 
 
+@pytest.mark.behaviour("5", "--grpc_channel_arguments")
 def test_two_servers_share_a_port_only_where_it_is_asked_for(configuration):
     shared = dataclasses.replace(
         configuration,
@@ -219,6 +252,7 @@ def test_two_servers_share_a_port_only_where_it_is_asked_for(configuration):
         assert check(channel, "ready") == SERVING
 
 
+@pytest.mark.behaviour("5", "ours: --bind_address")
 @pytest.mark.parametrize(
     ("bind_address", "address"),
     [("127.0.0.1", "127.0.0.1:8500"), ("::1", "[::1]:8500"), ("[::1]", "[::1]:8500"), ("localhost", "localhost:8500")],

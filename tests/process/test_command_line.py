@@ -124,6 +124,9 @@ def told(tmp_path_factory):
     return dict(zip(command_lines, results, strict=True)), refused
 
 
+@pytest.mark.behaviour("5", "a value that cannot be read prints the usage on stdout and ends with 255")
+@pytest.mark.behaviour("5", "--help as the only leftover prints the usage on stdout and ends with 255")
+@pytest.mark.behaviour("5", "--version")
 @pytest.mark.parametrize("name", ENDINGS)
 def test_help_version_and_what_cannot_be_read_end_with_a_text_on_stdout(told, name):
     _, status, stdout = ENDINGS[name]
@@ -131,6 +134,18 @@ def test_help_version_and_what_cannot_be_read_end_with_a_text_on_stdout(told, na
     assert (outcome["status"], outcome["stdout"], outcome["stderr"]) == (status, stdout, "")
 
 
+@pytest.mark.behaviour("5", "a start that fails prints its code and message on stdout and ends with 255")
+@pytest.mark.behaviour("5", "a config file that is missing, empty or not parsable")
+@pytest.mark.behaviour("5", "--port")
+@pytest.mark.behaviour("5", "--model_config_file")
+@pytest.mark.behaviour("5", "--model_base_path")
+@pytest.mark.behaviour("5", "--use_alts_credentials")
+@pytest.mark.behaviour("5", "--ssl_config_file")
+@pytest.mark.behaviour("5", "ours: a port outside 0 to 65535 is refused")
+@pytest.mark.behaviour("6.6", "a missing file at the start is fatal")
+@pytest.mark.behaviour("11.1", "key and certificate are PEM text, checked before a port opens")
+@pytest.mark.behaviour("11.3", "an element without = is refused instead of a crash")
+@pytest.mark.behaviour("13.1", "11 testBadModelConfig")
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_cannot_start_is_told_in_one_line_on_stdout(told, name):
     outcomes_by_name, refused = told
@@ -140,21 +155,27 @@ def test_what_cannot_start_is_told_in_one_line_on_stdout(told, name):
     assert outcome["stdout"].count("\n") == 1
 
 
+@pytest.mark.behaviour("5", "a config that does not parse is told on stderr, and the process ends promptly")
 @pytest.mark.parametrize("name", [*ENDINGS, *REFUSALS])
 def test_nothing_of_this_waits_for_tensorflow(told, name):
     assert not told[0][name]["tensorflow"]
 
 
+@pytest.mark.behaviour("5", "a config that does not parse is told on stderr, and the process ends promptly")
+@pytest.mark.behaviour("13.1", "11 testBadModelConfig")
 def test_what_is_wrong_with_a_config_goes_to_stderr(told):
     stderr = told[0]["improper config"]["stderr"]
     assert stderr.startswith("Error parsing text-format tensorflow.serving.ModelServerConfig: 1:21: ")
 
 
+@pytest.mark.behaviour("11.1", "key and certificate are PEM text, checked before a port opens")
 def test_no_word_of_a_key_is_told(told):
     for name in REFUSALS:
         assert "PRIVATE" not in told[0][name]["stdout"] + told[0][name]["stderr"]
 
 
+@pytest.mark.behaviour("5", "a start that fails prints its code and message on stdout and ends with 255")
+@pytest.mark.behaviour("5", "--version")
 def test_the_exit_status_is_that_of_the_process():
     ended = launching.run("serve", "--port=0", MODEL)
     assert (ended.status, ended.stdout) == (

@@ -4,6 +4,7 @@ import os
 import signal
 
 import grpc
+import pytest
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tests.conformance.calls import NOT_FOUND, TIMEOUT_S, predict_request, refused, values
@@ -25,6 +26,9 @@ def answer(stub, request):
         raise
 
 
+@pytest.mark.behaviour("5", "--model_config_file_poll_wait_seconds")
+@pytest.mark.behaviour("6.6", "the file is read again each period and applied like a reload")
+@pytest.mark.behaviour("13.1", "12 testModelConfigReload, 13 testModelConfigReloadWithZeroPollPeriod")
 def test_a_file_that_is_read_again_brings_its_new_model(serve, models, model_config):
     config = model_config({"half_plus_two": models.base_path("half_plus_two")})
     process = serve(f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=1").wait_until_serving()
@@ -42,6 +46,9 @@ def test_a_file_that_is_read_again_brings_its_new_model(serve, models, model_con
     assert process.wait() == 0
 
 
+@pytest.mark.behaviour("5", "--file_system_poll_wait_seconds")
+@pytest.mark.behaviour("6.6", "0 or less: the file is read once")
+@pytest.mark.behaviour("13.1", "12 testModelConfigReload, 13 testModelConfigReloadWithZeroPollPeriod")
 def test_a_file_that_is_read_once_may_change_as_it_likes(serve, models, model_config, tmp_path):
     base_path = tmp_path / "half_plus_two"
     base_path.mkdir()

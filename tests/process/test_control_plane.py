@@ -42,6 +42,9 @@ def answer(prediction):
     return values(response.outputs["y"])
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input", "SIGKILL in the middle of a reload: the next start serves the config again"
+)
 def test_a_server_that_was_killed_in_a_reload_serves_its_config_again(launch, models, model_config, endless, tmp_path):
     base_path = models.base_path("half_plus_two")
     flags = f"--model_config_file={model_config({'good': base_path})}", f"--grpc_socket_path={tmp_path}/servable.sock"
@@ -59,6 +62,11 @@ def test_a_server_that_was_killed_in_a_reload_serves_its_config_again(launch, mo
     assert answer(prediction) == [[3.0]]
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "SIGTERM ends the process within its drain time whatever hangs: a load, a reload, a call that holds "
+    "a leaving version, a retry loop",
+)
 def test_a_drain_is_bounded_whatever_hangs(launch, models, model_config, endless, tmp_path):
     base_path = tmp_path / "gate"
     base_path.mkdir()
@@ -88,6 +96,11 @@ def states(admin, name):
     }
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input",
+    "SIGTERM ends the process within its drain time whatever hangs: a load, a reload, a call that holds "
+    "a leaving version, a retry loop",
+)
 def test_sigterm_ends_a_start_that_tries_a_broken_model_again_and_again(serve, models):
     process = serve(
         "--model_name=m",

@@ -48,6 +48,11 @@ def python_path(folder):
         yield
 
 
+@pytest.mark.behaviour(
+    "7.1",
+    "ours: --custom_op_libraries and --import bring ops before any model; the original links TF Text and "
+    "TFDF statically and takes no others",
+)
 def test_ops_of_a_library_and_functions_of_a_module_are_served(serve, folder, model_config):
     config = model_config({name: folder / name for name in ("halving", "calling")})
     flags = [f"--custom_op_libraries={folder}/halve.so", "--import=functions_of_test"]
@@ -84,6 +89,7 @@ def told(folder):
     return {**dict(zip(REFUSALS, refused, strict=True)), "without": without, "given": given, "missing": missing}
 
 
+@pytest.mark.behaviour("7.1", "ours: a library or a module that cannot be had ends the start with 255 and one line")
 @pytest.mark.parametrize("flag", REFUSALS)
 def test_what_cannot_be_had_ends_the_start_in_one_line(told, flag):
     assert told[flag]["status"] == 255

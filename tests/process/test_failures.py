@@ -32,6 +32,7 @@ def fail(request, time_left_s):
     return request
 
 
+@pytest.mark.behaviour("1.1", "an exception of ours is INTERNAL without details, logged, and over with its call")
 @pytest.mark.parametrize("request_", [b"plain", b"unprintable", b"deep", b"memory"])
 def test_an_unforeseen_exception_is_internal_without_details(request_, caplog):
     with serve(fail, worker_threads=1) as transport:
@@ -45,6 +46,7 @@ def test_an_unforeseen_exception_is_internal_without_details(request_, caplog):
     assert record.exc_info[2] is not None
 
 
+@pytest.mark.behaviour("1.1", "an exception of ours is INTERNAL without details, logged, and over with its call")
 def test_a_serving_error_is_told_and_not_logged(caplog):
     with serve(fail) as transport:
         error = transport.begin(b"ours").exception(PATIENCE_S)
@@ -52,6 +54,11 @@ def test_a_serving_error_is_told_and_not_logged(caplog):
     assert caplog.records == []
 
 
+@pytest.mark.behaviour(
+    "1.1",
+    "PredictStreamed, SessionService and every other unknown method are UNIMPLEMENTED without a text, in "
+    "any shape of call",
+)
 @pytest.mark.parametrize("path", ["/test.Service/Nobody", "/no.Service/Call", "/", "//", "/test.Service/", "no slash"])
 def test_an_unknown_method_is_unimplemented_without_a_text(path):
     with serve() as transport:

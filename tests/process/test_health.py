@@ -26,6 +26,11 @@ def watch(channel, service=""):
     return health_pb2_grpc.HealthStub(channel).Watch(request, timeout=PATIENCE_S)
 
 
+@pytest.mark.behaviour(
+    "1.1",
+    "ours: health is on without its flag, knows full service names and each model, and nothing serves "
+    "before it is ready",
+)
 def test_nothing_serves_before_it_is_said_to():
     with serve() as transport:
         assert check(transport.channel) == NOT_SERVING
@@ -33,6 +38,7 @@ def test_nothing_serves_before_it_is_said_to():
         assert check(transport.channel) == SERVING
 
 
+@pytest.mark.behaviour("1.1", "a health name that is not known is NOT_FOUND to Check and SERVICE_UNKNOWN to Watch")
 def test_an_unknown_name_is_not_found():
     with serve() as transport:
         with pytest.raises(grpc.RpcError) as caught:
@@ -40,6 +46,7 @@ def test_an_unknown_name_is_not_found():
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.behaviour("1.1", "a health name that is not known is NOT_FOUND to Check and SERVICE_UNKNOWN to Watch")
 def test_a_watch_follows_each_change():
     with serve() as transport:
         health = transport.server.health
@@ -51,6 +58,7 @@ def test_a_watch_follows_each_change():
         statuses.cancel()
 
 
+@pytest.mark.behaviour("11.5", "ours: streams of health and reflection hold up no drain")
 def test_a_drain_is_for_good():
     with serve() as transport:
         health = transport.server.health
@@ -64,6 +72,30 @@ def test_a_drain_is_for_good():
         statuses.cancel()
 
 
+@pytest.mark.behaviour("11.5", "ours: a server that can no longer serve says NOT_SERVING for good")
+def test_a_failure_is_for_good_told_to_watchers_and_logged_once(caplog):
+    with serve() as transport:
+        health = transport.server.health
+        for name in ("", "m"):
+            health.set_serving(name, serving=True)
+        streams = {name: watch(transport.channel, name) for name in ("", "m")}
+        assert [next(stream).status for stream in streams.values()] == [SERVING] * 2
+        failures = [threading.Thread(target=health.fail, args=("a thread has ended",)) for _ in range(8)]
+        for failure in failures:
+            failure.start()
+        for failure in failures:
+            failure.join(PATIENCE_S)
+        health.set_serving("m", serving=True)
+        assert [next(stream).status for stream in streams.values()] == [NOT_SERVING] * 2
+        assert [check(transport.channel, name) for name in streams] == [NOT_SERVING] * 2
+        assert [r.getMessage() for r in caplog.records if r.name == "servable.transport.health"] == [
+            "NOT_SERVING from now on: a thread has ended"
+        ]
+        for stream in streams.values():
+            stream.cancel()
+
+
+@pytest.mark.behaviour("1.1", "ours: health answers however busy the models are and however many watch")
 def test_health_answers_while_all_threads_are_busy():
     gate = Gate()
     with serve(gate, worker_threads=1) as transport:
@@ -76,6 +108,7 @@ def test_health_answers_while_all_threads_are_busy():
         assert call.result(PATIENCE_S) == b""
 
 
+@pytest.mark.behaviour("1.1", "ours: health answers however busy the models are and however many watch")
 def test_health_answers_while_a_hundred_watch():
     with serve() as transport:
         streams = [watch(transport.channel) for _ in range(100)]
@@ -87,6 +120,7 @@ def test_health_answers_while_a_hundred_watch():
         assert [next(stream).status for stream in [*streams, late]] == [SERVING] * 101
 
 
+@pytest.mark.behaviour("1.1", "streams of health and reflection hold up no call")
 def test_a_hundred_watchers_hold_up_no_call():
     with serve(worker_threads=1) as transport:
         streams = [watch(transport.channel) for _ in range(100)]
@@ -94,6 +128,7 @@ def test_a_hundred_watchers_hold_up_no_call():
         assert transport.call(b"a call") == b"a call"
 
 
+@pytest.mark.behaviour("1.1", "ours: health answers however busy the models are and however many watch")
 def test_a_watcher_that_does_not_read_holds_up_no_other_health_call():
     with serve() as transport:
         client = RawClient(transport.port, window_bytes=0)

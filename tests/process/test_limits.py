@@ -29,12 +29,16 @@ def gate():
     gate.open()
 
 
+@pytest.mark.behaviour("11.2", "large messages pass both ways")
 def test_64_megabytes_pass_both_ways():
     message = bytes(64 * MEGABYTE)
     with serve() as transport, grpc.insecure_channel(transport.address, options=UNLIMITED) as channel:
         assert channel.unary_unary(UNARY)(message, timeout=PATIENCE_S) == message
 
 
+@pytest.mark.behaviour("5", "--grpc_channel_arguments")
+@pytest.mark.behaviour("11.3", "channel arguments reach gRPC, the last of a key wins, unknown ones are accepted")
+@pytest.mark.behaviour("12", "connection: a message beyond the limit is RESOURCE_EXHAUSTED")
 def test_channel_arguments_overrule_the_size_limits():
     limits = [("grpc.max_receive_message_length", 1000)]
     with serve(channel_arguments=limits) as transport:
@@ -42,12 +46,15 @@ def test_channel_arguments_overrule_the_size_limits():
         assert code_of(transport.begin(bytes(1001))) is RESOURCE_EXHAUSTED
 
 
+@pytest.mark.behaviour("5", "--grpc_channel_arguments")
+@pytest.mark.behaviour("11.3", "channel arguments reach gRPC, the last of a key wins, unknown ones are accepted")
 def test_the_last_of_two_channel_arguments_wins():
     limits = [("grpc.max_receive_message_length", 10), ("grpc.max_receive_message_length", 1000)]
     with serve(channel_arguments=limits) as transport:
         assert transport.call(bytes(1000)) == bytes(1000)
 
 
+@pytest.mark.behaviour("11.2", "compressed requests are understood and counted by what they become")
 @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_a_compressed_request_is_understood(algorithm):
     message = bytes(MEGABYTE)
@@ -55,6 +62,7 @@ def test_a_compressed_request_is_understood(algorithm):
         assert transport.call(message, compression=algorithm) == message
 
 
+@pytest.mark.behaviour("11.2", "compressed requests are understood and counted by what they become")
 def test_the_limit_counts_what_a_compressed_request_becomes():
     with serve(channel_arguments=[("grpc.max_receive_message_length", 1000)]) as transport:
         call = transport.begin(bytes(MEGABYTE), compression=grpc.Compression.Gzip)
@@ -62,6 +70,8 @@ def test_the_limit_counts_what_a_compressed_request_becomes():
         assert transport.call(bytes(1000)) == bytes(1000)
 
 
+@pytest.mark.behaviour("5", "--grpc_max_threads")
+@pytest.mark.behaviour("11.2", "grpc_max_threads bounds the calls that run")
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_as_many_calls_run_at_a_time_as_there_are_threads(threads):
     # Each waits for all the others: one thread less and they would wait for ever.
@@ -84,6 +94,7 @@ def test_as_many_calls_run_at_a_time_as_there_are_threads(threads):
     assert most == threads
 
 
+@pytest.mark.behaviour("11.2", "ours: a call that was cancelled or expired while it waited is not run")
 def test_a_call_that_was_cancelled_while_it_waited_is_not_run(gate):
     with serve(gate, worker_threads=1) as transport:
         first = transport.begin(b"first")
@@ -97,6 +108,9 @@ def test_a_call_that_was_cancelled_while_it_waited_is_not_run(gate):
     assert gate.seen == [b"first", b"last"]
 
 
+@pytest.mark.behaviour("1.4", "a deadline that has passed before the run")
+@pytest.mark.behaviour("11.2", "ours: a call that was cancelled or expired while it waited is not run")
+@pytest.mark.behaviour("12", "connection: a deadline in the queue is DEADLINE_EXCEEDED")
 def test_a_call_whose_deadline_passed_while_it_waited_is_not_run(gate):
     with serve(gate, worker_threads=1) as transport:
         first = transport.begin(b"first")

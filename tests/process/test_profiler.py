@@ -52,6 +52,9 @@ def refused_profile(profiled, request):
     return refused(profiled.channel.unary_unary(PROFILER + "Profile"), request)
 
 
+@pytest.mark.behaviour("1.1", "ProfilerService is there unless its flag is false")
+@pytest.mark.behaviour("10.3", "the stock client traces while predictions run")
+@pytest.mark.behaviour("13.1", "29 test_profiler_service_with_valid_trace_request")
 def test_the_stock_client_traces_and_saves_what_it_got(profiled, caller, tmp_path):
     tf.profiler.experimental.client.trace(f"grpc://{profiled.address}", str(tmp_path), 200)
     (trace,) = tmp_path.rglob("*.xplane.pb")
@@ -60,12 +63,14 @@ def test_the_stock_client_traces_and_saves_what_it_got(profiled, caller, tmp_pat
     assert caller.answered > 0
 
 
+@pytest.mark.behaviour("10.3", "ours: the trace goes to the caller, and to no path on the server")
 def test_no_path_of_a_callers_choice_is_written_to(profiled, tmp_path):
     response = profile(profiled, duration_ms=1, repository_root=str(tmp_path), session_id="s", host_name="h")
     assert [tool.name for tool in response.result(PATIENCE_S).tool_data] == ["xplane.pb"]
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.behaviour("10.3", "ours: the trace goes to the caller, and to no path on the server")
 def test_an_xspace_is_sent_if_it_is_asked_for(profiled):
     response = profile(profiled, duration_ms=1, emit_xspace=True).result(PATIENCE_S)
     assert response.HasField("xspace")
@@ -73,6 +78,7 @@ def test_an_xspace_is_sent_if_it_is_asked_for(profiled):
     assert not response.empty_trace
 
 
+@pytest.mark.behaviour("10.3", "one recording at a time, which Terminate ends")
 def test_a_second_recording_is_refused_and_terminate_ends_the_first(profiled):
     first, refusal = profile(profiled, duration_ms=500_000, emit_xspace=True), None
     # Whether the first has begun can be seen by a second only, which may come too early, or even before it.
@@ -87,6 +93,7 @@ def test_a_second_recording_is_refused_and_terminate_ends_the_first(profiled):
     assert not profile(profiled, duration_ms=1).result(PATIENCE_S).empty_trace
 
 
+@pytest.mark.behaviour("10.3", "ours: a recording ends with its caller's deadline and lasts ten minutes at most")
 def test_a_recording_ends_with_the_deadline_of_its_caller(profiled):
     call = profiled.channel.unary_unary(PROFILER + "Profile")
     request = wire.ProfileRequest(duration_ms=500_000).SerializeToString()
@@ -98,11 +105,13 @@ def test_a_recording_ends_with_the_deadline_of_its_caller(profiled):
         refusal = profile(profiled, duration_ms=1).exception(PATIENCE_S)
 
 
+@pytest.mark.behaviour("10.3", "one recording at a time, which Terminate ends")
 def test_terminate_without_a_recording_is_answered(profiled):
     assert profiled.call(PROFILER + "Terminate", b"") == b""
     assert not profile(profiled, duration_ms=1).result(PATIENCE_S).empty_trace
 
 
+@pytest.mark.behaviour("10.3", "ours: a recording ends with its caller's deadline and lasts ten minutes at most")
 @pytest.mark.parametrize("duration_ms", [600_001, 1 << 63, (1 << 64) - 1])
 def test_a_recording_without_end_is_refused(profiled, duration_ms):
     request = wire.ProfileRequest(duration_ms=duration_ms).SerializeToString()
@@ -121,6 +130,8 @@ def test_other_methods_are_unimplemented(profiled, method):
     assert refused(profiled.channel.unary_unary(PROFILER + method), b"") == (UNIMPLEMENTED, "")
 
 
+@pytest.mark.behaviour("1.1", "ProfilerService is there unless its flag is false")
+@pytest.mark.behaviour("5", "--enable_profiler")
 def test_without_its_flag_there_is_no_profiler(servers):
     running = servers("half_plus_two")
     assert refused(running.channel.unary_unary(PROFILER + "Profile"), b"") == (UNIMPLEMENTED, "")

@@ -43,12 +43,15 @@ def ask(channel, version, **question):
     return answer
 
 
+@pytest.mark.behaviour("1.1", "reflection is always on")
+@pytest.mark.behaviour("1.1", "reflection answers under v1alpha and v1, and describes every service and message")
 @pytest.mark.parametrize("version", PATHS)
 def test_every_service_is_listed(channel, version):
     listed = ask(channel, version, list_services="").list_services_response.service
     assert [service.name for service in listed] == sorted(SERVICES)
 
 
+@pytest.mark.behaviour("1.1", "reflection answers under v1alpha and v1, and describes every service and message")
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_method_of_a_service_can_be_resolved_with_its_messages(found, service):
     descriptor = found.FindServiceByName(service)
@@ -59,6 +62,7 @@ def test_every_method_of_a_service_can_be_resolved_with_its_messages(found, serv
         assert method.output_type.full_name
 
 
+@pytest.mark.behaviour("1.1", "reflection answers under v1alpha and v1, and describes every service and message")
 def test_a_call_can_be_made_by_what_reflection_tells(channel, found):
     method = found.FindServiceByName("tensorflow.serving.PredictionService").methods_by_name["Predict"]
     request, response = (GetMessageClass(kind) for kind in (method.input_type, method.output_type))
@@ -74,6 +78,7 @@ def test_a_call_can_be_made_by_what_reflection_tells(channel, found):
     assert list(call(question, timeout=PATIENCE_S).outputs["y"].float_val) == [3.0]
 
 
+@pytest.mark.behaviour("1.1", "reflection answers under v1alpha and v1, and describes every service and message")
 @pytest.mark.parametrize("version", PATHS)
 @pytest.mark.parametrize(
     "question", [{"file_containing_symbol": "no.such.Thing"}, {"file_by_filename": "no/such/file.proto"}]
@@ -83,6 +88,7 @@ def test_what_is_not_there_is_not_found_and_the_stream_goes_on(channel, version,
     assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
+@pytest.mark.behaviour("1.1", "reflection answers under v1alpha and v1, and describes every service and message")
 def test_several_questions_over_one_stream_are_answered_in_order(channel):
     questions = [
         reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
@@ -96,6 +102,7 @@ def test_several_questions_over_one_stream_are_answered_in_order(channel):
     ]
 
 
+@pytest.mark.behaviour("1.1", "streams of health and reflection hold up no call")
 def test_open_streams_hold_up_no_call():
     with serve(worker_threads=1) as transport:
         clients = [RawClient(transport.port) for _ in range(10)]

@@ -27,6 +27,14 @@ def channel(served, request):
         yield channel
 
 
+@pytest.mark.behaviour("5", "--name=value, a bare bool, the last occurrence wins; ours: --name value")
+@pytest.mark.behaviour("5", "--port")
+@pytest.mark.behaviour("5", "--grpc_socket_path")
+@pytest.mark.behaviour("5", "--enable_grpc_healthcheck_service")
+@pytest.mark.behaviour("11.3", "channel arguments reach gRPC, the last of a key wins, unknown ones are accepted")
+@pytest.mark.behaviour("13.1", "10 testGoodModelConfig, as a process")
+@pytest.mark.behaviour("13.1", "14 testGoodGrpcChannelArgs")
+@pytest.mark.behaviour("13.1", "22 testPredictUDS")
 def test_the_stock_stubs_get_their_answers(channel):
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     response = stub.Predict(predict_request("half_plus_two", {"x": [[2.0], [4.0]]}), timeout=TIMEOUT_S)
@@ -34,6 +42,8 @@ def test_the_stock_stubs_get_their_answers(channel):
     assert response.model_spec.version.value == 1
 
 
+@pytest.mark.behaviour("5", "--model_config_file")
+@pytest.mark.behaviour("13.1", "10 testGoodModelConfig, as a process")
 def test_every_model_of_the_config_is_available(channel):
     stub = model_service_pb2_grpc.ModelServiceStub(channel)
     for name in ("half_plus_two", "gate"):
@@ -42,6 +52,7 @@ def test_every_model_of_the_config_is_available(channel):
         assert (version.version, version.state, version.status.error_code) == (1, AVAILABLE, 0)
 
 
+@pytest.mark.behaviour("5", "an unknown argument is printed with the usage on stdout and the server goes on")
 def test_an_unknown_argument_is_told_with_the_usage_and_the_server_goes_on(served):
     told = served.stdout.wait_for("unknown argument: ")
     assert told == "unknown argument: --no_such_flag=1\n"
@@ -49,6 +60,7 @@ def test_an_unknown_argument_is_told_with_the_usage_and_the_server_goes_on(serve
         served.stdout.wait_for(re.escape(line))
 
 
+@pytest.mark.behaviour("5", "--enable_batching")
 def test_a_flag_without_effect_is_told_in_the_log(served):
     assert "WARNING" in served.stderr.wait_for(
         "--prefer_tflite_model has no effect yet: TensorFlow Lite models are not served yet"
@@ -58,6 +70,7 @@ def test_a_flag_without_effect_is_told_in_the_log(served):
 BAD = ("garbage_saved_model", "truncated_variables")
 
 
+@pytest.mark.behaviour("5", "ours: a model that cannot be loaded holds up no start as long as another one serves")
 def test_the_server_starts_without_bad_models_as_long_as_another_one_serves(serve, models, model_config):
     base_paths = {name: models.base_path(name) for name in ("gate", *BAD)}
     process = serve(f"--model_config_file={model_config(base_paths)}").wait_until_serving()
@@ -70,6 +83,9 @@ def test_the_server_starts_without_bad_models_as_long_as_another_one_serves(serv
     assert (version.version, version.state) == (1, LOADING)
 
 
+@pytest.mark.behaviour("5", "a start that fails prints its code and message on stdout and ends with 255")
+@pytest.mark.behaviour("5", "no port is open before the first models are loaded")
+@pytest.mark.behaviour("6.5", "the text of a start that fails names each model with its cause")
 def test_a_start_ends_with_the_causes_if_no_model_can_be_loaded(serve, models, model_config):
     bad = {name: models.base_path(name) for name in BAD}
     process = serve(f"--model_config_file={model_config(bad)}", "--max_num_load_retries=0")

@@ -76,40 +76,52 @@ def refused(address, credentials=None):
     return caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.behaviour("11.1", "TLS on TCP and on the unix socket, and never clear text")
 def test_a_client_that_trusts_the_ca_is_answered(encrypted):
     assert call(encrypted, trusting(OURS)) == b"a call"
 
 
+@pytest.mark.behaviour("11.1", "TLS on TCP and on the unix socket, and never clear text")
+@pytest.mark.behaviour("12", "connection: clear text to a TLS port, another CA, or no certificate is UNAVAILABLE")
 def test_a_client_in_clear_text_is_refused(encrypted):
     assert refused(encrypted)
 
 
+@pytest.mark.behaviour("11.1", "TLS on TCP and on the unix socket, and never clear text")
+@pytest.mark.behaviour("12", "connection: clear text to a TLS port, another CA, or no certificate is UNAVAILABLE")
 def test_a_client_that_trusts_another_ca_refuses(encrypted):
     assert refused(encrypted, trusting(THEIRS))
 
 
+@pytest.mark.behaviour("11.1", "client_verify requires and verifies a certificate; without it none is asked for")
 def test_a_client_certificate_is_not_asked_for_unless_verified(encrypted):
     assert call(encrypted, trusting(OURS, STRANGER)) == b"a call"
 
 
+@pytest.mark.behaviour("11.1", "client_verify requires and verifies a certificate; without it none is asked for")
 def test_a_verified_client_is_answered(verifying):
     assert call(verifying, trusting(OURS, CLIENT)) == b"a call"
 
 
+@pytest.mark.behaviour("11.1", "client_verify requires and verifies a certificate; without it none is asked for")
+@pytest.mark.behaviour("12", "connection: clear text to a TLS port, another CA, or no certificate is UNAVAILABLE")
 @pytest.mark.parametrize("identity", [None, STRANGER], ids=["none", "another CA's"])
 def test_a_client_without_a_certificate_of_the_ca_is_refused(verifying, identity):
     assert refused(verifying, trusting(OURS, identity))
 
 
+@pytest.mark.behaviour("11.1", "client_verify requires and verifies a certificate; without it none is asked for")
 def test_a_verifying_server_refuses_clear_text(verifying):
     assert refused(verifying)
 
 
+@pytest.mark.behaviour("11.1", "client_verify requires and verifies a certificate; without it none is asked for")
 def test_a_ca_without_client_verify_asks_nobody(tmp_path):
     with listening(f"unix:{tmp_path}/s", server_credentials(SERVER, OURS.certificate)) as address:
         assert call(address, trusting(OURS)) == b"a call"
 
 
+@pytest.mark.behaviour("11.1", "TLS on TCP and on the unix socket, and never clear text")
 def test_credentials_that_grpc_cannot_use_open_no_port():
     port = free_port()
     broken = grpc.ssl_server_credentials([(SERVER.key, STRANGER.certificate)])
@@ -123,6 +135,8 @@ def test_credentials_that_grpc_cannot_use_open_no_port():
     assert not is_open(port)
 
 
+@pytest.mark.behaviour("5", "--ssl_config_file")
+@pytest.mark.behaviour("11.1", "TLS on TCP and on the unix socket, and never clear text")
 def test_the_flag_makes_a_server_that_speaks_tls_only_on_every_address(tmp_path):
     config, socket_path = tmp_path / "ssl.config", tmp_path / "s.sock"
     config.write_text(ssl_config(SERVER))

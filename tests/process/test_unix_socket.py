@@ -22,6 +22,8 @@ def call(address):
         return channel.unary_unary(UNARY)(b"a call", timeout=30)
 
 
+@pytest.mark.behaviour("5", "--port")
+@pytest.mark.behaviour("11.4", "unix:<path>, relative or absolute, alone or beside TCP")
 def test_port_0_leaves_the_socket_alone(tmp_path):
     configuration = app.configure(
         ServerOptions(model_base_path="/m", port=0, grpc_socket_path=str(tmp_path / "s.sock"))
@@ -29,6 +31,8 @@ def test_port_0_leaves_the_socket_alone(tmp_path):
     assert configuration.settings.addresses == [f"unix:{tmp_path}/s.sock"]
 
 
+@pytest.mark.behaviour("5", "--grpc_socket_path")
+@pytest.mark.behaviour("11.4", "unix:<path>, relative or absolute, alone or beside TCP")
 def test_a_socket_beside_a_port_are_both_answered(tmp_path):
     configuration = app.configure(
         ServerOptions(model_base_path="/m", port=8500, grpc_socket_path="relative.sock", bind_address="127.0.0.1")
@@ -39,6 +43,8 @@ def test_a_socket_beside_a_port_are_both_answered(tmp_path):
     server.stop()
 
 
+@pytest.mark.behaviour("5", "--grpc_socket_path")
+@pytest.mark.behaviour("11.4", "unix:<path>, relative or absolute, alone or beside TCP")
 def test_a_relative_path_is_one_of_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     server, _ = listen("unix:s.sock")
@@ -54,6 +60,7 @@ def test_the_socket_is_gone_with_the_server(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.behaviour("11.4", "a socket that was left behind is taken over")
 def test_what_a_killed_server_left_is_taken_over(tmp_path):
     path = tmp_path / "s.sock"
     with socket.socket(socket.AF_UNIX) as left:
@@ -65,6 +72,7 @@ def test_what_a_killed_server_left_is_taken_over(tmp_path):
     server.stop()
 
 
+@pytest.mark.behaviour("11.4", "a path that cannot be used is told")
 @pytest.mark.parametrize("name", ["file", "missing/s.sock", "x" * 200])
 def test_a_path_that_cannot_be_used_is_told_and_left_alone(tmp_path, name):
     (tmp_path / "file").write_text("not to be lost")

@@ -26,6 +26,7 @@ def spoil(version_directory):
     path.write_bytes(GARBAGE)
 
 
+@pytest.mark.behaviour("5", "--enable_model_warmup")
 def test_the_command_writes_a_file_that_a_server_warms_up_with(serve, base_path):
     made = launching.run("warmup", str(base_path))
     path = base_path / "1" / WARMUP_FILE
@@ -34,6 +35,7 @@ def test_the_command_writes_a_file_that_a_server_warms_up_with(serve, base_path)
     assert server.stderr.wait_for(f"warmed up with the 6 records of {path}")
 
 
+@pytest.mark.behaviour("7.4", "any error fails the load, and frees what was loaded")
 def test_a_server_does_not_start_with_a_garbage_file(serve, base_path):
     spoil(base_path / "1")
     server = serve(f"--model_base_path={base_path}", "--max_num_load_retries=0")
@@ -41,6 +43,7 @@ def test_a_server_does_not_start_with_a_garbage_file(serve, base_path):
     assert REFUSAL in server.stdout.text()
 
 
+@pytest.mark.behaviour("7.4", "any error fails the load, and frees what was loaded")
 def test_a_version_with_a_garbage_file_never_takes_over(serve, base_path):
     server = serve(f"--model_base_path={base_path}", "--max_num_load_retries=0", "--model_name=m").wait_until_serving()
     shutil.copytree(base_path / "1", base_path.parent / "2")

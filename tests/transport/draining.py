@@ -7,7 +7,6 @@ import grpc
 from tests.process.transport import PATIENCE_S, UNARY, connect
 
 CLIENTS = 8
-REFUSED = (grpc.StatusCode.UNAVAILABLE, "The server is shutting down.")
 
 
 def draining(server, grace_s=PATIENCE_S):

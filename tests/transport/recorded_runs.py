@@ -149,7 +149,7 @@ def check(crowd, model):
     ran = model.ran()
     assert crowd.faults == []
     assert [own_id for own_id in crowd.refused if own_id in ran] == []
-    # Without an intake that closes first, most would be.
+    # Callers who leave, or whose deadlines pass, call on while calls are held; without the pause many more would be.
     assert crowd.counts[DROPPED] <= crowd.counts[REFUSED] / 4
     assert [own_id for own_id in crowd.answered if ran[own_id] != crowd.rows[own_id]] == []
     assert [own_id for own_id, rows in crowd.rows.items() if ran[own_id] > rows] == []

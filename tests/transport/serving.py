@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from servable.methods import inline
+from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core
 from servable.transport.handlers import MethodHandlers
-from servable.transport.lanes import CHANNEL_ARGUMENTS, Lanes
-from servable.transport.refusals import Refusals
+from servable.transport.lanes import CHANNEL_ARGUMENTS, Lanes, LaneSupervision
 from tests.process.transport import PATIENCE_S, UNARY, connect
 
 PUBLIC = "/test.Service/Public"
@@ -24,6 +23,7 @@ class LaneServer:
 
     server: grpc.Server
     lanes: Lanes
+    arrivals: Arrivals
     address: str
     channel: grpc.Channel
 
@@ -43,11 +43,16 @@ class LaneServer:
         """The error of a call."""
         return self.begin(request, **options).exception(PATIENCE_S)
 
+    def paused(self, grace_s=PATIENCE_S):
+        """A context in which calls are held, as in a drain."""
+        return self.arrivals.paused(grace_s, self.lanes.are_busy)
+
     def drain(self, grace_s=PATIENCE_S):
         """In the order of transport.server."""
         ends_at = time.monotonic() + grace_s
-        self.lanes.close(grace_s)
-        self.server.stop(max(ends_at - time.monotonic(), 0)).wait()
+        with self.paused(grace_s):
+            stopped = self.server.stop(max(ends_at - time.monotonic(), 0))
+        stopped.wait()
         assert self.lanes.join(PATIENCE_S)
 
     def stop(self):
@@ -55,6 +60,27 @@ class LaneServer:
         stopped = self.server.stop(0)
         assert stopped.wait(PATIENCE_S)
         assert self.lanes.join(PATIENCE_S)
+
+
+class NoWatchdog:
+    """Watches nobody."""
+
+    is_asleep = False
+
+    def start(self, lanes):
+        pass
+
+    def stop(self):
+        pass
+
+
+def inline(method):
+    """A lane's method that answers on the lane's thread."""
+
+    def answer(request, time_left_s, reply):
+        reply.send(method(request, time_left_s))
+
+    return answer
 
 
 @contextlib.contextmanager
@@ -65,12 +91,20 @@ def serve(method=lambda request, time_left_s, reply: reply.send(request), **sett
 
 
 @contextlib.contextmanager
-def serve_methods(methods, *, count=1, on_idle=None, options=(), address="127.0.0.1:0", credentials=None):
-    """Yields a LaneServer that answers these methods on lanes, by path, and PUBLIC past them."""
+def serve_methods(
+    methods, *, count=1, options=(), address="127.0.0.1:0", credentials=None, watchdog=None, on_death=None
+):
+    """Yields a LaneServer that answers these methods on lanes, by path, and PUBLIC past them.
+
+    Nobody watches the lanes unless said: a method blocks its lane for as long as it takes.
+    """
     with ThreadPoolExecutor(2) as pool:
         handlers = MethodHandlers({PUBLIC: lambda request, time_left_s: request}, {}, pool)
         server = grpc.server(pool, handlers=[handlers], options=[*CHANNEL_ARGUMENTS, *options])
-        lanes = Lanes(Core(server), methods, count, Refusals(), on_idle)
+        told = {} if on_death is None else {"on_death": on_death}
+        supervision = LaneSupervision(watchdog=watchdog or NoWatchdog(), **told)
+        arrivals = Arrivals()
+        lanes = Lanes(Core(server), methods, count, arrivals, supervision)
         bind = server.add_secure_port if credentials else server.add_insecure_port
         port = bind(address, *[credentials] if credentials else [])
         if address.startswith("127"):
@@ -78,7 +112,7 @@ def serve_methods(methods, *, count=1, on_idle=None, options=(), address="127.0.
         server.start()
         lanes.start()
         with connect(address) as channel:
-            running = LaneServer(server, lanes, address, channel)
+            running = LaneServer(server, lanes, arrivals, address, channel)
             try:
                 yield running
             finally:

@@ -44,6 +44,9 @@ def batching_flags(name, folder):
     return {"enable_batching": True, "batching_parameters_file": str(folder / "batching.txt")}
 
 
+@pytest.mark.behaviour(
+    "8.4", "ours: a drain at full load, batched or not, answers each call or refuses it before it ran"
+)
 @pytest.mark.parametrize("lanes", [0, 1, 2])
 @pytest.mark.parametrize("batching", BATCHING)
 def test_each_call_is_answered_or_refused_before_it_ran(model, tmp_path, lanes, batching):
@@ -66,6 +69,9 @@ def process(*flags):
         server.kill()
 
 
+@pytest.mark.behaviour(
+    "8.4", "ours: a drain at full load, batched or not, answers each call or refuses it before it ran"
+)
 @pytest.mark.parametrize(("lanes", "batching"), [(0, "batched"), (1, "batched"), (2, "unbatched")])
 def test_a_process_ends_with_0_and_each_call_is_answered_or_refused_before_it_ran(model, tmp_path, lanes, batching):
     flags = {"model_name": MODEL, "model_base_path": model.base_path(MODEL), "grpc_lanes": lanes}
@@ -80,6 +86,9 @@ def test_a_process_ends_with_0_and_each_call_is_answered_or_refused_before_it_ra
     check(crowd, model)
 
 
+@pytest.mark.behaviour(
+    "8.4", "ours: a drain at full load, batched or not, answers each call or refuses it before it ran"
+)
 @pytest.mark.parametrize("lanes", [0, 1])
 def test_clients_that_do_not_read_cost_nobody_else_a_reply(model, tmp_path, lanes):
     """They hold up the drain until its grace is over; what the others have begun is answered before."""

@@ -8,12 +8,11 @@ import pytest
 
 from servable import wire
 from servable.errors import FailedPrecondition, NotFound, ServingError
-from servable.methods import inline
 from tests.process.certificates import Authority
 from tests.process.raw_http2 import RawClient
 from tests.process.tls import server_credentials
 from tests.process.transport import PATIENCE_S, UNARY, connect
-from tests.transport.serving import PUBLIC, Keeper, serve, serve_methods, serve_publicly
+from tests.transport.serving import PUBLIC, Keeper, inline, serve, serve_methods, serve_publicly
 
 MEGABYTE = 1 << 20
 NO_LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -163,12 +162,20 @@ def test_threads_that_answer_at_once_mix_up_nothing():
             assert (call.result() == request) if error is None else (error.details() == request.decode())
 
 
+@pytest.mark.behaviour(
+    "11.2",
+    "ours: on a lane too a message beyond the limit is RESOURCE_EXHAUSTED, compressed or not, and large messages pass",
+)
 def test_64_megabytes_pass_both_ways():
     message = bytes(64 * MEGABYTE)
     with serve(options=NO_LIMITS) as server, connect(server.address, **dict(NO_LIMITS)) as channel:
         assert channel.unary_unary(UNARY)(message, timeout=PATIENCE_S) == message
 
 
+@pytest.mark.behaviour(
+    "11.2",
+    "ours: on a lane too a message beyond the limit is RESOURCE_EXHAUSTED, compressed or not, and large messages pass",
+)
 @pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_a_request_above_the_limit_is_refused_and_its_neighbours_are_not(compression):
     seen = []
@@ -179,6 +186,10 @@ def test_a_request_above_the_limit_is_refused_and_its_neighbours_are_not(compres
     assert seen == [1000]
 
 
+@pytest.mark.behaviour(
+    "11.2",
+    "ours: on a lane too a message beyond the limit is RESOURCE_EXHAUSTED, compressed or not, and large messages pass",
+)
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_a_compressed_request_is_understood(compression):
     with serve() as server:
@@ -233,6 +244,9 @@ def test_several_servers_in_a_process_do_not_know_each_other():
     assert [keeper.requests for keeper in keepers] == [[b"0"], [b"1"]]
 
 
+@pytest.mark.behaviour(
+    "11.2", "ours: calls that send no message hold no thread on a lane, and a client that does not read holds up nobody"
+)
 def test_calls_that_send_no_message_hold_no_thread():
     with serve() as server:
         client = RawClient(server.port)
@@ -243,6 +257,9 @@ def test_calls_that_send_no_message_hold_no_thread():
         assert server.call(b"after them") == b"after them"
 
 
+@pytest.mark.behaviour(
+    "11.2", "ours: calls that send no message hold no thread on a lane, and a client that does not read holds up nobody"
+)
 def test_a_client_that_does_not_read_its_replies_holds_up_nobody():
     sent = threading.Semaphore(0)
 
@@ -280,7 +297,7 @@ def test_a_method_is_told_whether_others_are_there():
     told, keeper = [], Keeper()
 
     def ask(request, time_left_s, reply):
-        told.append(reply.holds_up_others())
+        told.append(reply.other_calls_waiting())
         keeper(request, time_left_s, reply)
 
     with serve(ask) as server:

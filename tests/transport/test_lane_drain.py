@@ -1,4 +1,4 @@
-"""A drain loses no call on a lane: each is answered, or refused with UNAVAILABLE so that its caller tries elsewhere."""
+"""A drain loses no call on a lane: each is answered, or UNAVAILABLE so that its caller tries elsewhere."""
 
 import collections
 import threading
@@ -7,14 +7,13 @@ import time
 import grpc
 import pytest
 
-from servable.methods import inline
+from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core
 from servable.transport.lanes import Lanes
-from servable.transport.refusals import Refusals
 from tests.process.raw_http2 import RawClient
 from tests.process.transport import PATIENCE_S, UNARY, Gate, connect
-from tests.transport.draining import REFUSED, drain_while_many_call, draining, ended
-from tests.transport.serving import PUBLIC, Keeper, serve, serve_methods
+from tests.transport.draining import drain_while_many_call, draining, ended
+from tests.transport.serving import PUBLIC, Keeper, inline, serve, serve_methods
 
 
 @pytest.fixture
@@ -24,6 +23,7 @@ def gate():
     gate.open()
 
 
+@pytest.mark.behaviour("11.5", "ours: a drain loses no call on a lane")
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("calls_before", [0, 1, 20, 100])
 def test_while_many_clients_call_each_call_is_answered_or_unavailable(count, calls_before):
@@ -39,6 +39,7 @@ def test_while_many_clients_call_each_call_is_answered_or_unavailable(count, cal
     assert run == collections.Counter(answered)
 
 
+@pytest.mark.behaviour("11.5", "ours: a drain loses no call on a lane")
 def test_a_kept_call_ends_with_its_answer():
     keeper = Keeper()
     with serve(keeper) as server:
@@ -52,33 +53,33 @@ def test_a_kept_call_ends_with_its_answer():
         assert ended(drain)
 
 
-def test_calls_behind_one_that_runs_are_refused_when_it_has_ended(gate):
+@pytest.mark.behaviour("11.5", "ours: a drain loses no call on a lane")
+def test_calls_behind_one_that_runs_are_answered_when_it_has_ended(gate):
     with serve(inline(gate)) as server:
         running = server.begin(b"running")
         gate.await_arrival()
         behind = [server.begin(b"%d" % number) for number in range(20)]
         assert server.call(b"later", path=PUBLIC) == b"later"  # Those behind have arrived before it.
         drain = draining(server)
-        # Longer than lanes must be quiet for the intake to be closed.
+        # Longer than lanes must be quiet for the server to stop.
         drain.join(0.5)
         assert drain.is_alive()
         gate.open()
         assert running.result(PATIENCE_S) == b"running"
-        errors = [call.exception(PATIENCE_S) for call in behind]
-        assert {(error.code(), error.details()) for error in errors} == {REFUSED}
+        assert [call.result(PATIENCE_S) for call in behind] == [b"%d" % number for number in range(20)]
         assert ended(drain)
-    assert gate.seen == [b"running"]
+    assert sorted(gate.seen) == sorted([b"running", *(b"%d" % number for number in range(20))])
 
 
 def test_a_method_that_ends_during_a_drain_is_no_silence(gate):
-    # The calls behind it have not been refused yet, and the lane looks idle for a moment.
+    # The calls behind it have not been picked up yet, and the lane looks idle for a moment.
     with serve(inline(gate)) as server:
         call = server.begin()
         gate.await_arrival()
-        server.lanes.refuse()
-        gate.open()
-        assert call.result(PATIENCE_S) == b""
-        assert server.lanes._refusals._noted.wait(PATIENCE_S)
+        with server.paused(0):
+            gate.open()
+            assert call.result(PATIENCE_S) == b""
+            assert server.arrivals._noted.wait(PATIENCE_S)
 
 
 def test_a_call_whose_message_is_still_to_come_is_answered():
@@ -93,6 +94,7 @@ def test_a_call_whose_message_is_still_to_come_is_answered():
         assert ended(drain)
 
 
+@pytest.mark.behaviour("11.5", "ours: a drain loses no call on a lane")
 @pytest.mark.parametrize("grace_s", [None, 0.0, 0.3])
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_call_that_outlasts_the_grace_is_cut(grace_s, kept, gate):
@@ -119,7 +121,8 @@ def test_a_method_that_never_ends_holds_up_a_drain_no_longer_than_the_grace(gate
         call = server.begin(timeout=None)
         gate.await_arrival()
         began_at = time.monotonic()
-        server.lanes.close(0.3)
+        with server.paused(0.3):
+            pass
         assert 0.3 <= time.monotonic() - began_at < PATIENCE_S / 2
         assert not call.done()
         gate.open()
@@ -153,16 +156,21 @@ def test_a_drain_of_idle_lanes_is_quick():
 
 def test_callers_who_try_again_at_once_and_for_ever_do_not_hold_up_a_drain():
     with serve() as server:
-        over = threading.Event()
+        over, calling = threading.Event(), threading.Event()
 
         def insist():
             with connect(server.address) as channel:
                 while not over.is_set():
-                    channel.unary_unary(UNARY).future(b"", timeout=PATIENCE_S).exception(PATIENCE_S)
+                    # It does not wait for a reply that is held.
+                    channel.unary_unary(UNARY).future(b"", timeout=0.005).exception(PATIENCE_S)
+                    calling.set()
 
         insisting = threading.Thread(target=insist, daemon=True)
         insisting.start()
-        server.lanes.close(PATIENCE_S)
+        assert calling.wait(PATIENCE_S)
+        began_at = time.monotonic()
+        server.drain()
+        assert time.monotonic() - began_at < PATIENCE_S / 2
         over.set()
         assert ended(insisting)
 
@@ -180,9 +188,9 @@ def test_the_threads_end_with_the_server():
 
 def test_lanes_that_were_never_started_can_be_joined():
     server = grpc.server(None)
-    lanes = Lanes(Core(server), {UNARY: inline(lambda request, time_left_s: b"")}, 2, Refusals())
+    lanes = Lanes(Core(server), {UNARY: inline(lambda request, time_left_s: b"")}, 2, Arrivals())
     server.stop(None).wait(PATIENCE_S)
-    lanes.close(PATIENCE_S)
+    assert not lanes.are_busy()
     assert lanes.join(0)
 
 
@@ -212,6 +220,6 @@ def await_refusals(server):
     while time.monotonic() < ends_at:
         call = server.begin(b"is it closed", timeout=0.2)
         error = call.exception(PATIENCE_S)
-        if error is not None and (error.code(), error.details()) == REFUSED:
+        if error is not None and error.code() is grpc.StatusCode.UNAVAILABLE:
             return
     raise AssertionError("no call was refused")

@@ -6,10 +6,9 @@ import grpc
 import pytest
 
 from servable.errors import NotFound
-from servable.methods import inline
 from servable.transport import lane
 from tests.process.transport import PATIENCE_S, Gate
-from tests.transport.serving import PUBLIC, Keeper, await_end, serve
+from tests.transport.serving import PUBLIC, Keeper, await_end, inline, serve
 
 
 @pytest.fixture
@@ -78,6 +77,7 @@ def test_answering_a_cancelled_call_is_harmless(answer, heard, caplog):
     assert caplog.records == []
 
 
+@pytest.mark.behaviour("11.2", "ours: on a lane too what was cancelled or is late is not run")
 def test_a_call_that_was_cancelled_while_it_waited_is_not_run(gate):
     with serve(inline(gate)) as server:
         first = server.begin(b"first")
@@ -92,6 +92,7 @@ def test_a_call_that_was_cancelled_while_it_waited_is_not_run(gate):
     assert gate.seen == [b"first", b"last"]
 
 
+@pytest.mark.behaviour("11.2", "ours: on a lane too what was cancelled or is late is not run")
 def test_a_call_whose_deadline_passed_while_it_waited_is_not_run(gate):
     with serve(inline(gate)) as server:
         first = server.begin(b"first")
@@ -127,9 +128,9 @@ def test_a_message_that_comes_after_the_deadline_is_not_run(left_s, runs, batche
     # The core ends such calls by itself, but not in the same moment.
     seen, call = [], Recorder()
     with serve() as server:
-        (idle_lane,) = server.lanes._lanes
-        door = lane._Door(idle_lane, None, None, "/path", lambda request, time_left_s, reply: seen.append(request))
-        lane._CallReply(idle_lane, door, call, time.time() + left_s).run(call)
+        idle_lane = server.lanes._lanes[0]
+        listener = lane._MethodListener(idle_lane, None, None, "/path", lambda request, *_: seen.append(request))
+        lane._CallReply(idle_lane, listener, call, time.time() + left_s).run(call)
     assert seen == runs
     assert call.batches == batches
 
@@ -137,15 +138,16 @@ def test_a_message_that_comes_after_the_deadline_is_not_run(left_s, runs, batche
 def test_a_message_of_a_call_that_is_over_is_not_run():
     seen, call = [], Recorder()
     with serve() as server:
-        (idle_lane,) = server.lanes._lanes
+        idle_lane = server.lanes._lanes[0]
         idle_lane.expected += 1
-        door = lane._Door(idle_lane, None, None, "/path", lambda request, time_left_s, reply: seen.append(request))
-        reply = lane._CallReply(idle_lane, door, call, float("inf"))
+        listener = lane._MethodListener(idle_lane, None, None, "/path", lambda request, *_: seen.append(request))
+        reply = lane._CallReply(idle_lane, listener, call, float("inf"))
         reply.end(call)
         reply.run(call)
     assert seen == call.batches == []
 
 
+@pytest.mark.behaviour("11.2", "ours: thousands of calls may wait for a busy lane")
 def test_more_calls_than_the_core_keeps_by_itself_wait_for_a_busy_lane(gate):
     with serve(inline(gate)) as server:
         first = server.begin(b"first")

@@ -5,10 +5,10 @@ import logging
 import grpc
 import pytest
 
-from servable.methods import inline
 from servable.transport import core, lane_trial, lanes
-from servable.transport.refusals import Refusals
+from servable.transport.arrivals import Arrivals
 from tests.process.transport import UNARY
+from tests.transport.serving import inline
 
 METHODS = {UNARY: inline(lambda request, time_left_s: request)}
 
@@ -22,12 +22,12 @@ def _fresh():
 
 def test_the_installed_grpcio_can_have_lanes(caplog):
     assert lanes.are_possible()
-    assert lanes.open_lanes(grpc.server(None), METHODS, 1, Refusals()) is not None
+    assert lanes.open_lanes(grpc.server(None), METHODS, 1, Arrivals()) is not None
     assert caplog.records == []
 
 
 def test_no_lanes_are_made_if_none_are_wanted():
-    assert lanes.open_lanes(grpc.server(None), METHODS, 0, Refusals()) is None
+    assert lanes.open_lanes(grpc.server(None), METHODS, 0, Arrivals()) is None
 
 
 def ignoring(*arguments):
@@ -52,6 +52,7 @@ def silent(monkeypatch, name):
     monkeypatch.setattr(core, name, ignoring)
 
 
+@pytest.mark.behaviour("11.2", "ours: a grpcio whose core does otherwise has no lanes, and a line in the log says so")
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -74,7 +75,7 @@ def test_a_grpcio_that_does_otherwise_has_no_lanes_and_one_line_says_so(name, ch
     caplog.set_level(logging.WARNING, "servable")
     monkeypatch.setattr(lane_trial, "_PATIENCE_S", 0.5)
     change(monkeypatch, name)
-    assert lanes.open_lanes(grpc.server(None), METHODS, 1, Refusals()) is None
+    assert lanes.open_lanes(grpc.server(None), METHODS, 1, Arrivals()) is None
     assert not lanes.are_possible()  # And it is not tried again.
     (record,) = [record for record in caplog.records if record.name == "servable.transport.lanes"]
     assert f"No lanes: grpcio {grpc.__version__}" in record.getMessage()

@@ -6,6 +6,7 @@ client does not read, and that end in a drain after they have told NOT_SERVING.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 
 from servable.transport.side_calls import OpenStreams, on_threads
+
+_log = logging.getLogger(__name__)
 
 SERVICE_NAME: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 OVERALL = ""
@@ -35,15 +38,27 @@ class Health:
         self._streams = streams
         self._servicer = health.HealthServicer()
         self._pool, self._watch_pool = pool, watch_pool
+        self._failing, self._has_failed = threading.Lock(), False
         self.set_serving(OVERALL, serving=False)
 
     def set_serving(self, name: str, *, serving: bool) -> None:
-        """Set the status of a name; ignored once the server drains."""
+        """Set the status of a name; ignored once the server drains or has failed."""
         statuses = health_pb2.HealthCheckResponse
         self._servicer.set(name, statuses.SERVING if serving else statuses.NOT_SERVING)
 
     def drain(self) -> None:
-        """Tell NOT_SERVING for every name, for good."""
+        """Tell NOT_SERVING for every name, for good; watchers are told."""
+        self._servicer.enter_graceful_shutdown()
+
+    def fail(self, reason: str) -> None:
+        """Tell NOT_SERVING for every name, for good, since the server can no longer serve; the reason goes to the log.
+
+        The first reason is logged, and only it: what comes after may well follow from it. From any thread.
+        """
+        with self._failing:
+            is_first, self._has_failed = not self._has_failed, True
+        if is_first:
+            _log.error("NOT_SERVING from now on: %s", reason)
         self._servicer.enter_graceful_shutdown()
 
     def handler(self) -> Any:

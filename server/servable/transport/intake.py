@@ -1,50 +1,44 @@
-"""The way in for calls, which a drain closes before grpc's server stops.
-
-grpc's own stop drops the calls that have arrived and were not picked up yet. Their callers see CANCELLED, which no
-client tries again elsewhere. So new calls are refused here first, with UNAVAILABLE, until no more of them come.
-"""
+"""The way in for calls of grpcio's server, where a drain can hold them: see `servable.transport.arrivals`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import functools
 from typing import Any
 
 import grpc
 
-from servable.transport.refusals import Refusals
-from servable.transport.side_calls import on_threads
+from servable.transport.arrivals import Arrivals
 
 
 class Intake(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore]
-    """Passes calls on to other handlers until it is closed. Thread-safe."""
+    """Passes calls on to other handlers, and holds them while calls are held. Thread-safe."""
 
-    def __init__(self, handlers: Any, pool: ThreadPoolExecutor, refusals: Refusals) -> None:
-        """Open.
+    def __init__(self, handlers: Any, arrivals: Arrivals) -> None:
+        """Pass calls on.
 
         Args:
             handlers: The generic handler that has a handler for each call.
-            pool: Where calls are refused, as the common threads may all be busy.
-            refusals: Told of each call that is refused.
+            arrivals: Says whether calls are held, and is told of each that is.
         """
-        self._handlers = handlers
-        self._closed = False
-        self._refusals = refusals
-        self._refusal = grpc.stream_stream_rpc_method_handler(on_threads(_refuse, pool))
+        self._handlers, self._arrivals = handlers, arrivals
 
     def service(self, call: Any) -> Any:
-        """The handler of a call."""
-        if not self._closed:
-            return self._handlers.service(call)
-        self._refusals.note()
-        return self._refusal
-
-    def refuse(self) -> None:
-        """Refuse all calls from now on."""
-        self._closed = True
+        """The handler of a call. grpcio has picked the call up, so the core no longer drops it."""
+        handler = self._handlers.service(call)
+        if not self._arrivals.are_held:
+            return handler
+        self._arrivals.note()
+        return _holding(handler, self._arrivals)
 
 
-def _refuse(_requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
-    context.set_code(grpc.StatusCode.UNAVAILABLE)
-    context.set_details("The server is shutting down.")
-    return iter(())
+def _holding(handler: Any, arrivals: Arrivals) -> Any:
+    behavior = handler.unary_unary
+    if behavior is None:
+        return handler  # It only refuses an unknown method.
+
+    @functools.wraps(behavior)  # With the pool that it names.
+    def wait_and_serve(request: bytes, context: Any) -> Any:
+        arrivals.wait()
+        return behavior(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(wait_and_serve)

@@ -1,8 +1,15 @@
-"""One lane: a queue of gRPC's core and the thread that takes each of its calls from the socket to the reply.
+"""One lane: a completion queue of gRPC's core, and the thread that takes its calls from the socket to the reply.
 
 The Python around a call is what it costs, so little is done here: three events for each call (it came, its message, the
 reply is out and the call over), each of which calls the function that its operation was started with. A call that is
 kept for a while has a fourth, which tells its end early if the client cancels it. Must not know what the methods do.
+
+One thread leads the lane: it polls the queue, and all that a lane knows is its own, but for what is said below. A
+method that it calls may take longer than was thought, and then other calls must not wait for that. So the watchdog
+can give the lane to a new thread while the leader is in a method. Which of the two leads is decided by one token. The
+leader puts it into the list of its term before it calls a method and takes it out afterwards; the watchdog takes it
+out to depose the leader; `list.pop` is atomic. Who finds the list empty has lost: the watchdog leaves the leader
+alone, or the former leader answers its call and ends, and touches nothing else of the lane.
 """
 
 from __future__ import annotations
@@ -11,68 +18,197 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Final
 
 from servable.errors import DeadlineExceeded, ServingError, Unimplemented
-from servable.methods import LaneMethod, tell
+from servable.methods import DeferredRun, LaneMethod, reply_with_error
 from servable.transport import core, status
+from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core, Event
-from servable.transport.refusals import Refusals, shutting_down
+from servable.transport.watchdog import LaneWatchdog
 
 _log = logging.getLogger(__name__)
 
-# A call without a deadline has one some 290 years after 1970.
-_NO_DEADLINE_S = 9e9
-# Calls that are kept are watched when the lane is idle, which a lane that is busy may never be.
-_MOST_UNWATCHED = 256
+# gRPC reports no deadline as a time in the far future.
+_NO_DEADLINE_S: Final = 9e9
+# Pending replies are watched when the lane is idle, which a busy lane may never be.
+_MOST_UNWATCHED: Final = 256
 # A method that takes longer has held up the calls behind it.
-_SLOW_S = 1e-3
+_SLOW_S: Final = 1e-3
 # Calls of a method that the core may put in the queue before the lane has looked at the first of them.
-_OUTSTANDING = 4
+_OUTSTANDING: Final = 4
+# Calls that came while a lane was blocked by one may have been cancelled meanwhile.
+_BEHIND_AFTER_OVERRUN_S: Final = 2e-2
+# A lane that always has another call runs what its methods gathered after so long.
+_LONGEST_GATHERING_S: Final = 2e-3
+# So many threads may be away in methods that take too long. The last one that leads runs no model itself.
+_MOST_AWAY: Final = 16
+# Polls that fail one after the other, after which the lane is given up.
+_MOST_FAILURES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSetting:
+    """What all lanes of a server share.
+
+    Attributes:
+        methods: By full path.
+        arrivals: Where calls begin, and where a drain holds them.
+        watchdog: Sees that no method blocks a lane for long.
+        on_death: Called by a lane that ends for good, on its own thread.
+    """
+
+    methods: Mapping[str, LaneMethod]
+    arrivals: Arrivals
+    watchdog: LaneWatchdog
+    on_death: Callable[[Lane], None]
+
+
+class _Term:
+    """The time in which one thread leads the lane.
+
+    Attributes:
+        token: Not empty while the leader is in a method and leads.
+        is_over: Whether another thread leads; known to the leader when its method returns.
+        begins: Told once whether the thread is to lead at all.
+    """
+
+    __slots__ = ("begins", "is_over", "thread", "token")
+
+    def __init__(self, lead: Callable[[_Term], None], name: str) -> None:
+        self.token: list[None] = []
+        self.is_over = False
+        self.begins: SimpleQueue[bool] = SimpleQueue()
+        self.thread = threading.Thread(target=lead, args=(self,), name=name, daemon=True)
 
 
 class Lane:
-    """Serves methods on a thread of its own. Its attributes are the thread's, but for what is said below.
+    """Serves methods on a thread of its own. Its attributes are the leader's, but for what is said below.
 
     Attributes:
-        busy: Whether a method, or `on_idle`, is running; other threads read it.
-        refusing: Whether calls are refused as they come; another thread sets it, once.
-        refusals: Where refused calls are noted.
+        name: What the log and its threads call it.
+        begun: How many methods and deferred runs were begun; the watchdog reads it.
+        arrivals: Where calls begin; a drain holds them there.
         expected: How many more events will decide whether the thread ends: calls asked for, calls not yet ended.
         open_calls: How many calls have come and not ended.
-        has_kept: Whether a call was kept since the lane was last idle, so that `on_idle` is due.
     """
 
-    def __init__(
-        self,
-        server: Core,
-        methods: Mapping[str, LaneMethod],
-        refusals: Refusals,
-        on_idle: Callable[[], None] | None,
-        name: str,
-    ) -> None:
+    def __init__(self, server: Core, shared: LaneSetting, name: str) -> None:
         """Make the queue; only before the server starts, and after the methods have been registered."""
+        self.name = name
         self._queue = server.add_queue()
-        self._on_idle = on_idle
-        self._doors = [_Door(self, server, self._queue, path, method) for path, method in methods.items()]
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self.refusals = refusals
-        self.refusing = self.busy = self.has_kept = False
-        self.expected = self.open_calls = 0
+        self._listeners = [
+            _MethodListener(self, server, self._queue, path, method) for path, method in shared.methods.items()
+        ]
+        self._watchdog, self._on_death = shared.watchdog, shared.on_death
+        self._term = _Term(self._lead, name)
+        self._deposed: set[threading.Thread] = set()
+        self.arrivals = shared.arrivals
+        self.begun = self.expected = self.open_calls = 0
         self._unwatched: list[_CallReply] = []
+        # What methods gathered, and since when; the oldest first.
+        self._deferred: dict[DeferredRun, float] = {}
         self._behind_until_s = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a method or a deferred run is running; other threads read it."""
+        return bool(self._term.token)
 
     def start(self) -> None:
         """Take calls; once the server has started."""
-        for door in self._doors:
+        for listener in self._listeners:
             for _ in range(_OUTSTANDING):
-                door.open()
-        self._thread.start()
+                listener.request_next_call()
+        self._term.thread.start()
+        self._term.begins.put(True)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread, which ends with the last call after the server's shutdown; False if it has not ended."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        """Wait for the threads, which end with the last call after the server's shutdown; False if one has not."""
+        ends_at_s = time.monotonic() + timeout_s
+        while True:
+            term = self._term
+            for thread in (term.thread, *tuple(self._deposed)):
+                if thread.ident is not None:
+                    thread.join(max(ends_at_s - time.monotonic(), 0))
+                if thread.is_alive():
+                    return False
+            if term is self._term:
+                return True
+
+    def take_over(self) -> int | None:
+        """Give the lane to a new thread if its leader is in a method; for the watchdog's thread only.
+
+        Returns:
+            The id of the thread that led it; None if that was not in a method, or if too many are away already.
+
+        Raises:
+            RuntimeError: if no thread can be started. The lane stays as it is.
+        """
+        term, new = self._term, _Term(self._lead, self.name)
+        if len(self._deposed) > _MOST_AWAY:
+            return None
+        new.thread.start()
+        # Before the former leader can see that it is one, and forget itself.
+        self._deposed.add(term.thread)
+        try:
+            term.token.pop()
+        except IndexError:
+            self._deposed.discard(term.thread)
+            new.begins.put(False)
+            return None
+        self._behind_until_s = time.monotonic() + _BEHIND_AFTER_OVERRUN_S
+        self._term = new
+        new.begins.put(True)
+        return term.thread.ident
+
+    def may_run(self) -> bool:
+        """Whether the leader may run models: another thread must be left to lead the lane when that takes long."""
+        return len(self._deposed) < _MOST_AWAY
+
+    def begin_run(self) -> _Term:
+        """The leader calls a method, or does a deferred run; `end_run` it."""
+        term = self._term
+        self.begun += 1
+        term.token.append(None)
+        if self._watchdog.is_asleep:
+            self._watchdog.wake()
+        return term
+
+    def end_run(self, term: _Term) -> bool:
+        """What `begin_run` began is over; whether the thread still leads the lane."""
+        if self.arrivals.are_held:
+            # A worker calls `note()` before it stops being busy.
+            self.arrivals.note()
+        try:
+            term.token.pop()
+        except IndexError:
+            term.is_over = True
+            return False
+        return True
+
+    def after_method(self, reply: _CallReply, called_at_s: float, deferred: DeferredRun | None) -> None:
+        """Look after a call whose method has returned."""
+        now_s = time.monotonic()
+        if now_s - called_at_s > _SLOW_S:
+            # It may take as long to see all that came meanwhile.
+            self._behind_until_s = now_s + (now_s - called_at_s)
+        if reply.is_pending():
+            # Most of these are answered as soon as the lane is idle.
+            self._unwatched.append(reply)
+            if deferred is None or len(self._unwatched) >= _MOST_UNWATCHED:
+                self._watch_pending()
+        if deferred is not None and deferred not in self._deferred:
+            self._deferred[deferred] = now_s
+        if not self._deferred:
+            return
+        if deferred is not None and deferred.is_full():
+            self._run_deferred(deferred, now_s)
+        elif self.open_calls == 1 or now_s > next(iter(self._deferred.values())) + _LONGEST_GATHERING_S:
+            # With no other call there, the queue need not be asked: that would cost a lone call a third of its time.
+            self._run_deferred(next(iter(self._deferred)), now_s)
 
     def is_behind(self) -> bool:
         """Whether the calls that come now may have waited for some time."""
@@ -80,89 +216,87 @@ class Lane:
             self._behind_until_s = 0.0
         return self._behind_until_s > 0
 
-    def called(self, reply: _CallReply, called_at_s: float) -> None:
-        """Take note that a method has been called and has returned."""
-        now_s = time.monotonic()
-        if now_s - called_at_s > _SLOW_S:
-            # It may take as long to see all that came meanwhile.
-            self._behind_until_s = now_s + (now_s - called_at_s)
-        if reply.is_kept():
-            # Most of these are answered as soon as the lane is idle.
-            self._unwatched.append(reply)
-            self.has_kept = self._on_idle is not None
-            if not self.has_kept or len(self._unwatched) >= _MOST_UNWATCHED:
-                self._watch()
-        # With no other call there, the queue need not be asked: that would cost a lone call a third of its time.
-        if self.has_kept and self.open_calls == 1:
-            self._idle()
-        else:
-            self.rest()
-
-    def rest(self) -> None:
-        """Take note that the thread is back at its queue."""
-        if self.refusing:
-            self.refusals.note()
-        self.busy = False
-
-    def _serve(self) -> None:
-        poll = self._queue.poll
-        while self.expected:
-            event = poll(core.NOW if self.has_kept else None)
+    def _lead(self, term: _Term) -> None:
+        """Poll and do what the events say, until no more can come or another thread leads."""
+        if not term.begins.get():
+            return
+        failures = 0
+        while self.expected and not term.is_over:
+            try:
+                event = self._queue.poll(core.NOW if self._deferred else None)
+            except BaseException:
+                failures += 1
+                _log.exception("%s could not poll its completion queue", self.name)
+                if failures >= _MOST_FAILURES:
+                    self._give_up()
+                    break
+                continue
+            failures = 0
             tag = event.tag
             try:
                 if tag is not None:
                     tag(event)
-                else:
-                    self._idle()
-            except Exception:
-                _log.exception("A lane failed in an unforeseen way, and goes on")
+                elif self._deferred:
+                    self._run_deferred(next(iter(self._deferred)), time.monotonic())
+            except BaseException:  # A thread that ended would leave all calls of the lane unanswered.
+                _log.exception("%s failed in an unforeseen way, and goes on", self.name)
             # They hold a request or a reply, and the next one may come tomorrow.
             del event, tag
+        self._deposed.discard(threading.current_thread())
 
-    def _idle(self) -> None:
-        self.has_kept = False
-        self.busy = True
+    def _run_deferred(self, deferred: DeferredRun, now_s: float) -> None:
+        """Run what was gathered, and leave to other threads what else has waited for too long."""
+        del self._deferred[deferred]
+        for other in [other for other, since_s in self._deferred.items() if now_s > since_s + _LONGEST_GATHERING_S]:
+            del self._deferred[other]
+            other.hand_over()
+        term = self.begin_run()
         try:
-            if self._on_idle is not None:
-                self._on_idle()
+            deferred.run()
         finally:
-            self._watch()
-            self.rest()
+            leads = self.end_run(term)
+        if leads and not self._deferred:
+            self._watch_pending()
 
-    def _watch(self) -> None:
+    def _watch_pending(self) -> None:
         unwatched, self._unwatched = self._unwatched, []
         for reply in unwatched:
             reply.watch()
 
+    def _give_up(self) -> None:
+        deferred, self._deferred = self._deferred, {}
+        for each in deferred:
+            each.hand_over()
+        self._on_death(self)
 
-class _Door:
-    """Where the calls of one method come in. Used by the lane's thread only."""
+
+class _MethodListener:
+    """Where the calls of one method come in. Used by the lane's leader only."""
 
     def __init__(self, lane: Lane, server: Core, queue: object, path: str, method: LaneMethod) -> None:
         self._lane, self._server, self._queue = lane, server, queue
         self.path, self.method = path, method
 
-    def open(self) -> None:
+    def request_next_call(self) -> None:
         """Ask for one more call."""
-        if self._server.request_call(self._queue, self.path, self._enter):
+        if self._server.request_call(self._queue, self.path, self._on_call):
             self._lane.expected += 1
 
-    def _enter(self, event: Event) -> None:
+    def _on_call(self, event: Event) -> None:
         lane = self._lane
         if not event.success:  # The server has shut down.
             lane.expected -= 1
             return
         # This call is expected to end where it was expected to come, so the count stays.
-        self.open()
+        self.request_next_call()
         lane.open_calls += 1
         call = event.call
         reply = _CallReply(lane, self, call, core.deadline_s(event))
         if lane.is_behind():
             # Before the message, so that a call that was cancelled while it waited is known to be before it runs.
             reply.watch()
-        if lane.refusing:
-            lane.refusals.note()
-            reply.fail(shutting_down())
+        if lane.arrivals.are_held:
+            lane.arrivals.begin_or_hold(lambda: core.receive_message(call, reply.run))
         else:
             core.receive_message(call, reply.run)
 
@@ -170,20 +304,23 @@ class _Door:
 class _CallReply:
     """The Reply of a call on a lane. Holds the core's call only while it can be answered."""
 
-    __slots__ = ("_call", "_deadline_s", "_door", "_lane", "_unclosed")
+    __slots__ = ("_call", "_deadline_s", "_lane", "_listener", "_unclosed")
 
-    def __init__(self, lane: Lane, door: _Door, call: object, deadline_s: float) -> None:
-        self._lane, self._door = lane, door
+    def __init__(self, lane: Lane, listener: _MethodListener, call: object, deadline_s: float) -> None:
+        self._lane, self._listener = lane, listener
         self._call: object | None = call
         self._deadline_s = deadline_s
-        # Whoever takes it asks for the call's end, be it with the answer or before it. They may be two threads, and to
-        # pop is one step.
+        # Exactly one thread may register for the call's completion, be it with the answer or before it. They may be
+        # two threads, and `list.pop` is atomic.
         self._unclosed = [True]
 
     def is_active(self) -> bool:
         return self._call is not None and time.time() < self._deadline_s
 
-    def holds_up_others(self) -> bool:
+    def may_run_here(self) -> bool:
+        return self._lane.may_run()
+
+    def other_calls_waiting(self) -> bool:
         return self._lane.open_calls > 1
 
     def send(self, message: bytes) -> None:
@@ -207,7 +344,7 @@ class _CallReply:
             raise
         self._call = None
 
-    def is_kept(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether it is not answered yet."""
         return self._call is not None
 
@@ -232,7 +369,7 @@ class _CallReply:
         request = core.message(event)
         if request is None:
             # Most such clients have gone. grpcio's server tells the others the same.
-            self.fail(Unimplemented(f'"{self._door.path}" requires exactly one request message.'))
+            self.fail(Unimplemented(f'"{self._listener.path}" requires exactly one request message.'))
             return
         if self._call is None:
             return
@@ -242,15 +379,24 @@ class _CallReply:
             if time_left_s <= 0:
                 self.fail(DeadlineExceeded("Deadline Exceeded"))
                 return
-        lane = self._lane
-        lane.busy = True
-        called_at_s = time.monotonic()
+        self._call_method(request, time_left_s)
+
+    def _call_method(self, request: bytes, time_left_s: float | None) -> None:
+        lane, deferred = self._lane, None
+        term, called_at_s = lane.begin_run(), time.monotonic()
         try:
-            self._door.method(request, time_left_s, self)
-        except Exception as error:
-            tell(self, error, self._door.path)
+            deferred = self._listener.method(request, time_left_s, self)
+        except BaseException as error:
+            reply_with_error(self, error, self._listener.path)
         finally:
-            lane.called(self, called_at_s)
+            leads = lane.end_run(term)
+        if leads:
+            lane.after_method(self, called_at_s, deferred)
+            return
+        # Another thread leads the lane by now.
+        self.watch()
+        if deferred is not None:
+            deferred.hand_over()
 
     def end(self, _event: Event) -> None:
         """The call is over, answered or cancelled."""

@@ -10,9 +10,9 @@ import grpc
 
 from servable.errors import NotFound
 from servable.methods import Reply
+from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core
 from servable.transport.lanes import Lanes
-from servable.transport.refusals import Refusals
 from servable.transport.status import DETAILS_KEY
 
 # A machine may be very busy while a server starts.
@@ -28,7 +28,7 @@ def run() -> None:
     """
     server = grpc.server(ThreadPoolExecutor(1, "lane trial"), options=[("grpc.so_reuseport", 0)])
     kept = _Kept()
-    lanes = Lanes(Core(server), {_ECHO: _echo, _FAIL: _fail, _HOLD: kept}, 1, Refusals())
+    lanes = Lanes(Core(server), {_ECHO: _echo, _FAIL: _fail, _HOLD: kept}, 1, Arrivals())
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     lanes.start()

@@ -12,15 +12,18 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
 
 from servable.methods import LaneMethod
-from servable.transport.refusals import Refusals
+from servable.transport.arrivals import Arrivals
+from servable.transport.watchdog import LaneWatchdog, Watchdog
 
 if TYPE_CHECKING:
     from servable.transport.core import Core
+    from servable.transport.lane import Lane
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,21 @@ CHANNEL_ARGUMENTS: Sequence[tuple[str, int]] = (
 """What a server with lanes must be made with."""
 
 
+@dataclass(frozen=True)
+class LaneSupervision:
+    """Who looks after lanes.
+
+    Attributes:
+        on_overrun: Called with the id of a lane's thread that is in a method for too long. The lane has another one.
+        on_death: Called with what to log when a lane has ended for good.
+        watchdog: Sees that no method blocks a lane for long; None for the usual one.
+    """
+
+    on_overrun: Callable[[int], None] = lambda _thread_id: None
+    on_death: Callable[[str], None] = _log.critical
+    watchdog: LaneWatchdog | None = None
+
+
 class Lanes:
     """Some lanes for the same methods. Make them before the server starts, start them after it."""
 
@@ -43,8 +61,8 @@ class Lanes:
         server: Core,
         methods: Mapping[str, LaneMethod],
         count: int,
-        refusals: Refusals,
-        on_idle: Callable[[], None] | None = None,
+        arrivals: Arrivals,
+        supervision: LaneSupervision | None = None,
     ) -> None:
         """Take the methods over.
 
@@ -52,40 +70,47 @@ class Lanes:
             server: The core of a server that has not started.
             methods: By full path. The server's own handlers see no call of theirs any more.
             count: How many threads run them.
-            refusals: Where calls are noted that a drain refuses.
-            on_idle: Called on a lane's thread when methods have kept replies and no other call is there, or nothing
-                else waits in its queue. A lane that always has something in its queue never calls it, so a method
-                that gathers must know when it is enough.
+            arrivals: Where calls begin, and where a drain holds them.
+            supervision: Who looks after the lanes.
         """
-        from servable.transport.lane import Lane
+        from servable.transport.lane import Lane, LaneSetting
 
         for path in methods:
             server.register(path)
-        self._refusals = refusals
-        self._lanes = [Lane(server, methods, self._refusals, on_idle, f"lane {n}") for n in range(count)]
+        self._supervision = supervision or LaneSupervision()
+        self._watchdog = self._supervision.watchdog or Watchdog(self._supervision.on_overrun)
+        shared = LaneSetting(methods, arrivals, self._watchdog, self._on_death)
+        # Queues can be added only now, so one more lane stands by for the first that dies.
+        self._lanes = [Lane(server, shared, f"lane {number}") for number in range(count + 1)]
+        self._spares = self._lanes[count:]
 
     def start(self) -> None:
         """Take calls; as soon as the server has started, since calls wait until then."""
         for lane in self._lanes:
-            lane.start()
+            if lane not in self._spares:
+                lane.start()
+        self._watchdog.start(self._lanes)
 
-    def refuse(self) -> None:
-        """Refuse all calls from now on, those too that are in a queue and were not seen yet."""
-        for lane in self._lanes:
-            lane.refusing = True
+    def _on_death(self, lane: Lane) -> None:
+        """A lane can poll no more, and says so on its own thread: its calls go to the one that stands by."""
+        self._supervision.on_death(
+            f"{lane.name} has ended, since gRPC's completion queue cannot be polled; calls go another way, as long as"
+            " there is one. Restart the server."
+        )
+        try:
+            spare = self._spares.pop()
+        except IndexError:
+            return
+        spare.start()
 
     def are_busy(self) -> bool:
-        """Whether a lane runs a method right now, so that the calls behind it have not been refused yet."""
+        """Whether a lane runs a method right now, so that the calls behind it have not been picked up yet."""
         return any(lane.busy for lane in self._lanes)
-
-    def close(self, grace_s: float) -> None:
-        """Refuse all calls from now on, and return when none has come for a moment or the grace is over."""
-        self.refuse()
-        self._refusals.await_quiet(grace_s, self.are_busy)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the threads, which end after the server's shutdown is complete; False if one has not ended."""
         ends_at = time.monotonic() + timeout_s
+        self._watchdog.stop()
         return all(lane.join(max(ends_at - time.monotonic(), 0)) for lane in self._lanes)
 
 
@@ -93,15 +118,15 @@ def open_lanes(
     server: grpc.Server,
     methods: Mapping[str, LaneMethod],
     count: int,
-    refusals: Refusals,
-    on_idle: Callable[[], None] | None = None,
+    arrivals: Arrivals,
+    supervision: LaneSupervision | None = None,
 ) -> Lanes | None:
     """Lanes for a server that has not started; None if none are wanted, or if this grpcio cannot have them."""
     if not count or not are_possible():
         return None
     from servable.transport.core import Core
 
-    return Lanes(Core(server), methods, count, refusals, on_idle)
+    return Lanes(Core(server), methods, count, arrivals, supervision)
 
 
 @functools.cache

@@ -16,9 +16,9 @@ import grpc
 from servable.errors import Unavailable
 from servable.methods import LaneMethod, Method, WaitingMethod
 from servable.transport import health, lanes, reflection
+from servable.transport.arrivals import Arrivals
 from servable.transport.handlers import MethodHandlers
 from servable.transport.intake import Intake
-from servable.transport.refusals import Refusals
 from servable.transport.side_calls import OpenStreams
 
 _log = logging.getLogger(__name__)
@@ -68,11 +68,11 @@ class HotMethods:
 
     Attributes:
         by_path: The methods by full path.
-        on_idle: Called on a lane's thread when it has called methods and nothing else waits for it.
+        on_overrun: Called with the id of a lane's thread that is in a method for too long.
     """
 
     by_path: Mapping[str, LaneMethod]
-    on_idle: Callable[[], None] | None = None
+    on_overrun: Callable[[int], None] = lambda _thread_id: None
 
 
 class GrpcServer:
@@ -104,21 +104,22 @@ class GrpcServer:
         ]
         workers, health_threads, watch_threads, reflection_threads, waiting_threads = self._pools
         self.health = health.Health(self._streams, health_threads, watch_threads)
-        self._refusals = Refusals()
-        self._intake = Intake(MethodHandlers(methods, waiting_methods, waiting_threads), health_threads, self._refusals)
+        self._arrivals = Arrivals()
+        handlers = MethodHandlers(methods, waiting_methods, waiting_threads)
         services = {path.split("/")[1] for path in (*methods, *waiting_methods)} | {health.SERVICE_NAME}
         self._server = grpc.server(
             workers,
             handlers=[
                 self.health.handler(),
                 *reflection.handlers(services, self._streams, reflection_threads),
-                self._intake,
+                Intake(handlers, self._arrivals),
             ],
             options=list({**_DEFAULT_ARGUMENTS, **dict(settings.channel_arguments)}.items()),
         )
         hot = hot_methods or HotMethods({})
         count = settings.lanes if hot.by_path else 0
-        self._lanes = lanes.open_lanes(self._server, hot.by_path, count, self._refusals, hot.on_idle)
+        supervision = lanes.LaneSupervision(hot.on_overrun, self.health.fail)
+        self._lanes = lanes.open_lanes(self._server, hot.by_path, count, self._arrivals, supervision)
 
     def start(self) -> list[int]:
         """Bind and listen.
@@ -135,12 +136,22 @@ class GrpcServer:
             self._lanes.start()
         return ports
 
+    def leave(self) -> None:
+        """Say NOT_SERVING for good, and serve on: balancers and clients that ask for health go elsewhere."""
+        self.health.drain()
+
     def drain(self, grace_s: float) -> None:
-        """Say NOT_SERVING, take no new calls, and return when those in flight have ended or the grace is over."""
+        """Say NOT_SERVING, take no new connections or calls, and return when those in flight have ended.
+
+        Clients are told to leave by GOAWAY. Calls that arrive before are answered.
+
+        Args:
+            grace_s: The longest time that calls in flight are given; what outlasts it is cut.
+        """
         ends_at = time.monotonic() + min(grace_s, threading.TIMEOUT_MAX)
         self.health.drain()
-        self._refuse_calls(grace_s)
-        stopped = self._server.stop(max(ends_at - time.monotonic(), 0))
+        with self._arrivals.paused(grace_s, self._is_busy):
+            stopped = self._server.stop(max(ends_at - time.monotonic(), 0))
         self._streams.end_all()
         stopped.wait()
         self._release()
@@ -150,12 +161,8 @@ class GrpcServer:
         self._server.stop(None).wait()
         self._release()
 
-    def _refuse_calls(self, grace_s: float) -> None:
-        self._intake.refuse()
-        if self._lanes is None:
-            self._refusals.await_quiet(grace_s)
-        else:
-            self._lanes.close(grace_s)
+    def _is_busy(self) -> bool:
+        return self._lanes is not None and self._lanes.are_busy()
 
     def _bind(self, address: str) -> int:
         credentials = self._settings.credentials

