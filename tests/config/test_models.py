@@ -35,6 +35,7 @@ def write(tmp_path):
     return write
 
 
+@pytest.mark.behaviour("6.1", "a ModelServerConfig of models in their order")
 def test_a_file_of_models_is_read_in_its_order(write):
     path = write("""
         model_config_list {
@@ -58,10 +59,12 @@ def test_a_missing_file_is_not_found():
         models.read("/no/such/file")
 
 
+@pytest.mark.behaviour("6.1", "--model_name and --model_base_path are a list of one model of the platform tensorflow")
 def test_flags_make_one_model_of_the_latest_version():
     assert models.from_flags("default", "/m") == (ModelConfig("default", "/m", Latest(1), {}),)
 
 
+@pytest.mark.behaviour("13.14", "252 to 257, rules for absolute and relative paths")
 def test_flags_with_a_relative_path_are_refused_as_in_a_file():
     with pytest.raises(InvalidArgument) as caught:
         models.from_flags("default", "m")
@@ -72,22 +75,30 @@ def test_a_config_without_models_is_no_models(write):
     assert models.read(write("model_config_list {}")) == ()
 
 
+@pytest.mark.behaviour("6.1", "a config that sets neither is taken, and the first reload is then like a start")
+@pytest.mark.behaviour("6.1", "a config that is not set asks for no change")
 def test_a_file_that_sets_no_config_asks_for_no_change(write):
     assert models.read(write("# nothing")) is None
 
 
+@pytest.mark.behaviour("6.1", "a config that sets neither is taken, and the first reload is then like a start")
+@pytest.mark.behaviour("6.1", "a config that is not set asks for no change")
 def test_a_config_that_is_not_set_is_told_in_the_log(caplog):
     with caplog.at_level(logging.INFO):
         assert models.from_message(wire.ModelServerConfig()) is None
     assert caplog.messages == ["Taking no action for empty config."]
 
 
+@pytest.mark.behaviour("6.1", "a custom_model_config at the start; ours: told, not aborted")
 def test_a_custom_config_is_refused(write):
     with pytest.raises(Unimplemented) as caught:
         models.read(write("custom_model_config {}"))
     assert caught.value.message == "ModelServer does not yet support custom model config."
 
 
+@pytest.mark.behaviour("6.2", "a list does not give way to a custom config")
+@pytest.mark.behaviour("6.2", "list to custom transition")
+@pytest.mark.behaviour("13.14", "259 and 260, a list to a custom config and back")
 def test_models_that_are_served_cannot_give_way_to_a_custom_config(write):
     with pytest.raises(FailedPrecondition) as caught:
         models.read(write("custom_model_config {}"), served=["m"])
@@ -96,6 +107,8 @@ def test_models_that_are_served_cannot_give_way_to_a_custom_config(write):
     )
 
 
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
+@pytest.mark.behaviour("6.2", "platform changed on reload")
 def test_a_model_that_is_served_keeps_its_platform():
     changed = wire.ModelConfigList(config=[model("new", model_platform="pytorch"), model("m", model_platform="caffe")])
     with pytest.raises(InvalidArgument) as caught:
@@ -108,6 +121,7 @@ def test_a_model_that_is_served_keeps_its_platform():
 POLICY = wire.FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
 
+@pytest.mark.behaviour("6.1", "the version policies")
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
@@ -124,6 +138,7 @@ def test_a_version_policy(policy, expected):
     assert read(model(model_version_policy=policy))[0].version_policy == expected
 
 
+@pytest.mark.behaviour("6.2", "models may share a base path, and a slash at its end is fine")
 def test_several_models_may_share_a_path_and_labels_a_version():
     first, second = read(model("a", version_labels={"x": 1, "y": 1}), model("b"))
     assert first.base_path == second.base_path
@@ -137,10 +152,13 @@ def test_a_model_cannot_be_changed_and_is_hashable():
     assert {made, made} == {made}
 
 
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
 def test_a_name_listed_twice_is_refused():
     assert refusal(model("a"), model("b"), model("a")) == ("Illegal to list model a multiple times in config list")
 
 
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
+@pytest.mark.behaviour("13.14", "252 to 257, rules for absolute and relative paths")
 @pytest.mark.parametrize("path", ["", "m", "./m", "~/m", "file:/m", ":m", "1a://m", "C://m", "g+s://m"])
 def test_a_path_that_is_neither_absolute_nor_a_uri_is_refused(path):
     assert refusal(model(base_path=path)) == (
@@ -148,11 +166,13 @@ def test_a_path_that_is_neither_absolute_nor_a_uri_is_refused(path):
     )
 
 
+@pytest.mark.behaviour("13.14", "252 to 257, rules for absolute and relative paths")
 @pytest.mark.parametrize("path", ["/", "/m", "//m", "/m/", "gs://bucket/m", "s3://", "hdfs://host:1/m", "a.1://m"])
 def test_an_absolute_path_or_a_uri_is_kept_as_it_is(path):
     assert read(model(base_path=path))[0].base_path == path
 
 
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
 @pytest.mark.parametrize("model_type", [wire.TENSORFLOW, wire.OTHER, 7])
 def test_type_and_platform_together_are_refused(model_type):
     assert refusal(model(model_type=model_type)) == (
@@ -161,6 +181,7 @@ def test_type_and_platform_together_are_refused(model_type):
     )
 
 
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
 @pytest.mark.parametrize("model_type", [wire.OTHER, 7])
 def test_a_type_other_than_tensorflow_is_refused(model_type):
     assert refusal(model(model_platform="", model_type=model_type)) == (
@@ -168,6 +189,7 @@ def test_a_type_other_than_tensorflow_is_refused(model_type):
     )
 
 
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
 def test_neither_type_nor_platform_is_refused():
     assert refusal(model(model_platform="")) == (
         "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
@@ -175,11 +197,13 @@ def test_neither_type_nor_platform_is_refused():
     )
 
 
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
 @pytest.mark.parametrize("platform", ["pytorch", "TensorFlow", " tensorflow"])
 def test_another_platform_is_refused(platform):
     assert refusal(model(model_platform=platform)) == f"Model m requests unsupported platform {platform}"
 
 
+@pytest.mark.behaviour("6.2", "model_type TENSORFLOW still works")
 def test_the_deprecated_type_tensorflow_still_works_and_is_warned_of(caplog):
     assert read(model(model_platform="", model_type=wire.TENSORFLOW))[0].name == "m"
     assert caplog.messages == [
@@ -200,6 +224,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.behaviour("6.2", "the order of the checks")
 @pytest.mark.parametrize("first", range(len(FAULTS)))
 def test_names_are_checked_before_paths_and_paths_before_platforms_over_all_models(first):
     configs = [config for config, _ in reversed(FAULTS[first:])]
@@ -208,6 +233,7 @@ def test_names_are_checked_before_paths_and_paths_before_platforms_over_all_mode
     assert refusal(*configs).startswith(FAULTS[first][1])
 
 
+@pytest.mark.behaviour("6.2", "the order of the checks")
 def test_platforms_are_checked_model_by_model():
     configs = [model("a", model_platform="pytorch"), model("b", model_platform="")]
     assert refusal(*configs) == "Model a requests unsupported platform pytorch"

@@ -58,6 +58,7 @@ def refusal(path):
     return caught.value.message.removeprefix(f"ssl_config_file '{path}': ")
 
 
+@pytest.mark.behaviour("11.1", "key and certificate are PEM text, checked before a port opens")
 def test_a_key_and_its_certificate_are_read(write):
     config = ssl_config.read(write(server_key=KEY, server_cert=CERT))
     assert config == ssl_config.TlsConfig(KEY.encode(), CERT.encode(), None, client_verify=False)

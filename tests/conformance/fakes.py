@@ -8,6 +8,7 @@ import numpy as np
 from servable import signatures, wire
 from servable.inference.outputs import Output
 from servable.routing import Handle, Router, Routes
+from servable.run_costs import RunCosts
 
 
 @dataclasses.dataclass
@@ -43,7 +44,10 @@ class FakeServable:
 
 
 class _FakeRunner:
+    may_not_end = False
+
     def __init__(self, servable, feeds, fetches):
+        self.costs = RunCosts()
         self._servable, self._feeds, self._fetches = servable, feeds, fetches
         self.fetch_dtypes = [servable.outputs[name].dtype for name in fetches if name in servable.outputs]
 

@@ -1,4 +1,4 @@
-"""Classify over a socket, with the stock stubs: sections 2.2 and 2.3 of requirements.toml."""
+"""Classify over a socket, with the stock stubs: sections 2.2 and 2.3 of docs/conformance.md."""
 
 import pytest
 
@@ -49,6 +49,8 @@ def refused(served, name, signature="", given=TWO, **version):
 # Answers.
 
 
+@pytest.mark.behaviour("13.1", "3 testClassify")
+@pytest.mark.behaviour("13.7", "109 and 114 Success")
 def test_a_tf1_classifier_answers_with_score_and_full_model_spec(served):
     expected = classification_pb2.ClassificationResponse()
     expected.result.classifications.add().classes.add(score=3.0)
@@ -58,49 +60,65 @@ def test_a_tf1_classifier_answers_with_score_and_full_model_spec(served):
     assert classify(served, "half_plus_two", "classify_x_to_y", xs(2.0)) == expected
 
 
+@pytest.mark.behaviour("2.2", "a TF2 export, whose method is predict, answers Classify and Regress by default")
+@pytest.mark.behaviour("13.1", "4 testClassifyTf2")
 def test_a_tf2_export_answers_though_its_method_is_predict(served):
     response = classify(served, "half_plus_two_tf2", "classify_x_to_y", xs(2.0))
     assert labels_and_scores(response.result) == [[("", 3.0)]]
 
 
+@pytest.mark.behaviour("13.4", "61 ValidNamedSignature")
 def test_the_default_signature_is_named_in_the_reply(served):
     response = classify(served, "example_heads", "", xs(0.25))
     assert response.model_spec.signature_name == "serving_default"
     assert labels_and_scores(response.result) == [[("low", 0.75), ("high", 0.25)]]
 
 
+@pytest.mark.behaviour("2.3", "Classify: one entry for each example, in order, with a Class for each column")
+@pytest.mark.behaviour("13.4", "55 ExampleList")
 def test_labels_and_scores_come_in_the_order_of_examples_and_columns(served):
     response = classify(served, "odd_heads", "classify_ok", TWO)
     assert labels_and_scores(response.result) == [[("0a", 0.0), ("0b", 0.5)], [("1a", 1.0), ("1b", 1.5)]]
 
 
+@pytest.mark.behaviour("2.3", "Classify: one entry for each example, in order, with a Class for each column")
+@pytest.mark.behaviour("13.4", "61 ValidNamedSignature")
 def test_an_estimators_export_answers(served):
     response = classify(served, "dnn_classifier", "classification", xs(0.5, 0.5))
     assert labels_and_scores(response.result) == [[("0", 0.5), ("1", 0.5)]] * 2
 
 
+@pytest.mark.behaviour("2.2", "of two outputs one that is neither classes nor scores is ignored")
+@pytest.mark.behaviour("2.3", "Classify: missing classes leave labels unset, missing scores leave scores unset")
+@pytest.mark.behaviour("13.4", "58 ClassesOnly")
 @pytest.mark.parametrize("signature", ["classify_ok_classes_only", "classify_ok_classes_and_extra"])
 def test_without_scores_there_are_labels_alone(either, signature):
     response = classify(either, "odd_heads", signature, TWO)
     assert labels_and_scores(response.result) == [[("0a", 0.0), ("0b", 0.0)], [("1a", 0.0), ("1b", 0.0)]]
 
 
+@pytest.mark.behaviour("2.2", "of two outputs one that is neither classes nor scores is ignored")
+@pytest.mark.behaviour("2.3", "Classify: missing classes leave labels unset, missing scores leave scores unset")
+@pytest.mark.behaviour("13.4", "59 ScoresOnly")
 @pytest.mark.parametrize("signature", ["classify_ok_scores_only", "classify_ok_extra_and_scores"])
 def test_without_classes_there_are_scores_alone(either, signature):
     response = classify(either, "odd_heads", signature, TWO)
     assert labels_and_scores(response.result) == [[("", 0.0), ("", 0.5)], [("", 1.0), ("", 1.5)]]
 
 
+@pytest.mark.behaviour("13.4", "60 ZeroScoresArePresent")
 def test_a_score_of_zero_still_makes_a_class(either):
     response = classify(either, "odd_heads", "classify_ok_zero_scores", TWO)
     assert labels_and_scores(response.result) == [[("", 0.0), ("", 0.0)]] * 2
 
 
+@pytest.mark.behaviour("2.3", "Classify: one entry for each example, in order, with a Class for each column")
 def test_no_columns_make_an_entry_without_classes_for_each_example(either):
     response = classify(either, "odd_heads", "classify_ok_zero_columns", TWO)
     assert labels_and_scores(response.result) == [[], []]
 
 
+@pytest.mark.behaviour("2.2", "classes are fetched before scores")
 def test_classes_are_fetched_before_scores_and_nothing_else_is():
     outputs = {"scores:0": fakes.floats([[0.5]]), "classes:0": fakes.strings([[b"a"]])}
     for aliases in ({"scores": "scores:0", "classes": "classes:0"}, {"scores": "scores:0", "other": "other:0"}):
@@ -110,6 +128,7 @@ def test_classes_are_fetched_before_scores_and_nothing_else_is():
         assert run.fetches == (("classes:0", "scores:0") if "classes" in aliases else ("scores:0",))
 
 
+@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
 def test_the_time_that_is_left_reaches_the_run():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"scores": "scores:0"})
     servable = fakes.FakeServable(head, outputs={"scores:0": fakes.floats([[0.5]])})
@@ -117,6 +136,8 @@ def test_the_time_that_is_left_reaches_the_run():
     assert servable.runs[0].timeout_s == 2.5
 
 
+@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
+@pytest.mark.behaviour("13.4", "68 RunsFails")
 def test_a_failed_run_is_told_as_it_was_raised():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"scores": "scores:0"})
     servable = fakes.FakeServable(head, error=errors.Unavailable("the device is gone"))
@@ -127,16 +148,24 @@ def test_a_failed_run_is_told_as_it_was_raised():
 # Which model and signature.
 
 
+@pytest.mark.behaviour("12", "no model_spec")
+@pytest.mark.behaviour("13.7", "107 and 112 InvalidModelSpec")
 def test_a_request_without_a_model_spec_is_refused(served):
     request = classification_pb2.ClassificationRequest(input=TWO)
     assert refused_by(served, "Classify", request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
+@pytest.mark.behaviour("12", "empty model name, and MultiInference without tasks")
+@pytest.mark.behaviour("12", "unknown model, version and label under the calls that take examples and GetModelMetadata")
+@pytest.mark.behaviour("13.7", "107 and 112 InvalidModelSpec")
 @pytest.mark.parametrize(("name", "version", "code", "text"), SPECS_THAT_FIND_NOTHING)
 def test_a_model_spec_that_finds_nothing_is_refused(served, name, version, code, text):
     assert refused(served, name, "classify_ok", **version) == (code, text)
 
 
+@pytest.mark.behaviour("2.3", "signature, then examples, then the run, then outputs")
+@pytest.mark.behaviour("12", "unknown signature under Classify, Regress and MultiInference")
+@pytest.mark.behaviour("13.7", "108 and 113 InvalidSignature")
 @pytest.mark.parametrize(("asked", "told"), [("nope", "nope"), ("", "serving_default")])
 def test_an_unknown_signature_is_named(either, asked, told):
     expected = (INVALID_ARGUMENT, f"No signature was found with the name: {told}")
@@ -145,11 +174,13 @@ def test_an_unknown_signature_is_named(either, asked, told):
     assert refused(either, "odd_heads", asked, plain()) == expected
 
 
+@pytest.mark.behaviour("12", "unknown signature under Classify, Regress and MultiInference")
 def test_the_signatures_that_there_are_are_told_beside_the_text(served):
     told = refusal(served.prediction.Classify, request_for("example_heads", "regresion", TWO))
     assert told.hints == {"known_signatures": "regression, serving_default", "did_you_mean": "regression"}
 
 
+@pytest.mark.behaviour("12", "undecodable request bytes")
 def test_bytes_that_are_no_request_are_internal_without_a_text(served):
     assert refused_bytes(served, "Classify", b"\xff") == (INTERNAL, "")
 
@@ -172,11 +203,15 @@ STRUCTURE_PREFIXES = [
 ]
 
 
+@pytest.mark.behaviour("2.2", "Classify: input count, output count, input name, output names, in this order")
+@pytest.mark.behaviour("12", "Classify on a signature that is no classifier")
 @pytest.mark.parametrize(("signature", "text"), STRUCTURE)
 def test_a_signature_that_is_no_classifier_is_refused(either, signature, text):
     assert refused(either, "odd_heads", signature) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("2.2", "Classify: input count, output count, input name, output names, in this order")
+@pytest.mark.behaviour("12", "Classify on a signature that is no classifier")
 @pytest.mark.parametrize(("signature", "prefix"), STRUCTURE_PREFIXES)
 def test_a_signature_with_other_names_is_refused_and_shown(either, signature, prefix):
     code, details = refused(either, "odd_heads", signature)
@@ -185,6 +220,7 @@ def test_a_signature_with_other_names_is_refused_and_shown(either, signature, pr
     assert "examples:0" in details.removeprefix(prefix)
 
 
+@pytest.mark.behaviour("2.2", "a normal Keras or Predict signature fails Classify and Regress with the texts of inputs")
 @pytest.mark.parametrize("model", ["half_plus_two", "half_plus_two_tf2"])
 def test_a_predict_signature_is_no_classifier(served, model):
     code, details = refused(served, model, "serving_default")
@@ -192,6 +228,8 @@ def test_a_predict_signature_is_no_classifier(served, model):
     assert details.startswith("No classification inputs found in SignatureDef: ")
 
 
+@pytest.mark.behaviour("2.2", "a regressor is no classifier and a classifier no regressor")
+@pytest.mark.behaviour("13.4", "62 InvalidNamedSignature")
 def test_a_regressor_is_no_classifier(served):
     code, details = refused(served, "half_plus_two", "regress_x_to_y")
     assert code == INVALID_ARGUMENT
@@ -200,11 +238,14 @@ def test_a_regressor_is_no_classifier(served):
     )
 
 
+@pytest.mark.behaviour("2.2", "Classify: input count, output count, input name, output names, in this order")
+@pytest.mark.behaviour("13.4", "64 MissingClassificationSignature")
 def test_an_empty_signature_is_no_classifier(servers):
     served = servers("odd_wiring", runs="private")
     assert refused(served, "odd_wiring", "empty") == (INVALID_ARGUMENT, "Expected one input Tensor.")
 
 
+@pytest.mark.behaviour("2.2", "Classify: input count, output count, input name, output names, in this order")
 @pytest.mark.parametrize(
     ("definition", "text"),
     [
@@ -220,12 +261,17 @@ def test_inputs_are_counted_before_outputs_and_names_come_last(definition, text)
     assert caught.value.message.startswith(text)
 
 
+@pytest.mark.behaviour("2.2", "by default the method name of a signature does not matter")
+@pytest.mark.behaviour("13.4", "74 MethodNameCheck")
 @pytest.mark.parametrize("signature", ["classify_method_predict", "classify_method_empty"])
 def test_by_default_the_method_of_a_signature_does_not_matter(served, signature):
     response = classify(served, "odd_heads", signature, TWO)
     assert labels_and_scores(response.result) == [[("", 0.0), ("", 0.5)], [("", 1.0), ("", 1.5)]]
 
 
+@pytest.mark.behaviour("2.2", "with the check Classify insists on the method classify")
+@pytest.mark.behaviour("13.4", "62 InvalidNamedSignature")
+@pytest.mark.behaviour("13.4", "74 MethodNameCheck")
 @pytest.mark.parametrize(
     ("model", "signature", "method"),
     [
@@ -244,6 +290,7 @@ def test_a_checking_server_refuses_another_method(checking, model, signature, me
     )
 
 
+@pytest.mark.behaviour("2.2", "with the check Classify insists on the method classify")
 def test_a_checking_server_answers_a_classifier(checking):
     response = classify(checking, "half_plus_two", "classify_x_to_y", xs(2.0))
     assert labels_and_scores(response.result) == [[("", 3.0)]]
@@ -264,6 +311,9 @@ OUTPUTS = [
 ]
 
 
+@pytest.mark.behaviour("2.3", "Classify: rank, dtype, rows and columns of classes and scores")
+@pytest.mark.behaviour("13.4", "63 MalformedScores")
+@pytest.mark.behaviour("13.4", "69 to 73: batch sizes, types and column counts of classes and scores")
 @pytest.mark.parametrize(("signature", "text"), OUTPUTS)
 def test_outputs_that_are_no_classification_are_refused(either, signature, text):
     assert refused(either, "odd_heads", signature) == (INVALID_ARGUMENT, text)
@@ -272,6 +322,7 @@ def test_outputs_that_are_no_classification_are_refused(either, signature, text)
 GOOD_CLASSES, GOOD_SCORES = fakes.strings([[b"a", b"b"]]), fakes.floats([[0.1, 0.9]])
 
 
+@pytest.mark.behaviour("2.3", "Classify: all checks of classes before all of scores")
 @pytest.mark.parametrize(
     ("classes", "scores", "text"),
     [
@@ -325,12 +376,14 @@ def test_classes_are_checked_before_scores_and_rank_dtype_rows_in_this_order(cla
     assert caught.value.message == text
 
 
+@pytest.mark.behaviour("2.3", "Classify: a label that is no UTF-8 is refused, as a reply with it could not be read")
 def test_a_label_that_is_no_text_is_refused_and_shown():
     outputs = {"classes": fakes.strings([[b"a", b"\xff"]]), "scores": GOOD_SCORES}
     with pytest.raises(errors.FailedPrecondition, match=r"b'\\xff'"):
         classification.read_result(outputs, 1)
 
 
+@pytest.mark.behaviour("2.1", "examples are answered in their order")
 def test_the_company_of_an_example_does_not_change_its_answer(served):
     alone = classify(served, "example_heads", "", plain(example(x=1.0))).result
     among = classify(served, "example_heads", "", xs(0.25, 0.5, 1.0)).result

@@ -30,6 +30,8 @@ def server(tmp_path, models):
         yield server
 
 
+@pytest.mark.behaviour("5", "--model_config_file_poll_wait_seconds")
+@pytest.mark.behaviour("6.6", "the file is read again each period and applied like a reload")
 def test_a_changed_file_is_applied(server, file, models):
     write_config(file, *models)
     server.await_states("another", {1: "AVAILABLE"})
@@ -39,6 +41,8 @@ def test_a_changed_file_is_applied(server, file, models):
     assert server.answer("another") == 1
 
 
+@pytest.mark.behaviour("1.3", "labels come from the model config")
+@pytest.mark.behaviour("6.6", "the file is read again each period and applied like a reload")
 def test_labels_and_policies_of_the_file_are_applied(server, file, tmp_path):
     put(tmp_path / "m", 2)
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
@@ -47,6 +51,7 @@ def test_labels_and_policies_of_the_file_are_applied(server, file, tmp_path):
     eventually(lambda: server.version("m", label="stable"), 2)
 
 
+@pytest.mark.behaviour("6.6", "it is applied even if it has not changed")
 def test_a_file_that_does_not_change_is_applied_again_over_what_came_by_rpc(server, models):
     # The file may come over it again before the new model is there, which is told.
     eventually(lambda: server.begin_reload(*models).code(), grpc.StatusCode.OK)
@@ -83,6 +88,9 @@ WRONG = {
 }
 
 
+@pytest.mark.behaviour(
+    "6.6", "what is wrong with it is only logged, and the old state stays; ours: once, not at each reading"
+)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_what_is_wrong_with_the_file_is_logged_once_and_changes_nothing(server, file, models, caplog, wrong):
     spoil, text = WRONG[wrong]
@@ -95,6 +103,11 @@ def test_what_is_wrong_with_the_file_is_logged_once_and_changes_nothing(server, 
     assert caplog.text.count(text.format(file=file)) == 1
 
 
+@pytest.mark.behaviour("6.2", "a list does not give way to a custom config")
+@pytest.mark.behaviour(
+    "6.6", "what is wrong with it is only logged, and the old state stays; ours: once, not at each reading"
+)
+@pytest.mark.behaviour("13.14", "259 and 260, a list to a custom config and back")
 def test_a_custom_config_where_models_are_served_is_refused_in_the_log(server, file, models, caplog):
     file.write_text('custom_model_config { type_url: "type.googleapis.com/nobody.Knows" }')
     text = (
@@ -105,6 +118,7 @@ def test_a_custom_config_where_models_are_served_is_refused_in_the_log(server, f
     assert server.answer("m") == 1
 
 
+@pytest.mark.behaviour("6.6", "a file that sets no config asks for no change")
 def test_a_file_that_sets_no_config_changes_nothing(server, file, models, caplog):
     caplog.set_level("INFO")
     file.write_text("# nothing now\n")
@@ -112,11 +126,13 @@ def test_a_file_that_sets_no_config_changes_nothing(server, file, models, caplog
     assert server.states("m") == {1: "AVAILABLE"}
 
 
+@pytest.mark.behaviour("6.6", "the file is read again each period and applied like a reload")
 def test_an_empty_list_in_the_file_unloads_everything(server, file):
     write_config(file)
     server.await_states("m", {1: "END"})
 
 
+@pytest.mark.behaviour("6.6", "ours: a model of the file that is slow holds up no later reading")
 def test_a_broken_model_in_the_file_holds_up_no_other_reading(server, file, models, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "slow", 1))
     write_config(file, models[0], model("slow", tmp_path / "slow"))
@@ -128,6 +144,8 @@ def test_a_broken_model_in_the_file_holds_up_no_other_reading(server, file, mode
     server.await_states("slow", {1: "AVAILABLE"})
 
 
+@pytest.mark.behaviour("5", "--model_config_file_poll_wait_seconds")
+@pytest.mark.behaviour("6.6", "0 or less: the file is read once")
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_without_polling_the_file_is_read_once(tmp_path, models, file, seconds):
     with operate(tmp_path, models[0], model_config_file_poll_wait_seconds=seconds) as server:
@@ -139,6 +157,7 @@ def test_without_polling_the_file_is_read_once(tmp_path, models, file, seconds):
         assert not [loop for loop in server.running.server._control._loops if loop._thread.name == "config file"]
 
 
+@pytest.mark.behaviour("6.6", "the file is read again each period and applied like a reload")
 def test_a_server_whose_file_sets_nothing_at_first_serves_once_it_does(tmp_path, models, file):
     with operate(tmp_path, model_config_file_poll_wait_seconds=LOOK_S) as server:
         write_config(file, *models)

@@ -1,4 +1,4 @@
-"""Section 2.1 of requirements.toml: how examples reach the graph, and what is said of those that do not."""
+"""Section 2.1 of docs/conformance.md: how examples reach the graph, and what is said of those that do not."""
 
 import re
 
@@ -63,30 +63,40 @@ def refuse(served, api, given, model="half_plus_two"):
     return refused_by(served, api, request_of(api, model, signature_of(api), given))
 
 
+@pytest.mark.behaviour("2.1", "examples are answered in their order")
 def test_examples_are_answered_in_order(served):
     response = classify(served, "half_plus_two", "classify_x_to_y", xs(4.0, 2.0, 8.0))
     assert labels_and_scores(response.result) == [[("", 4.0)], [("", 3.0)], [("", 6.0)]]
 
 
+@pytest.mark.behaviour("2.1", "an example is fed as one serialized string of a vector to the signature's only input")
 @pytest.mark.parametrize("model", ["half_plus_two", "half_plus_two_tf2"])
 def test_an_example_is_answered(served, api, model):
     assert ask(served, api, xs(2.0), model) == 3.0
 
 
+@pytest.mark.behaviour("2.1", "a feature that only the context has is the example's")
+@pytest.mark.behaviour("13.4", "56 ExampleListWithContext")
+@pytest.mark.behaviour("13.5", "76 BasicExampleListWithContext")
 def test_an_example_without_a_feature_inherits_the_contexts(either, api):
     assert ask(either, api, with_context(example(x=4.0), example())) == 4.0
 
 
+@pytest.mark.behaviour("2.1", "a feature of both is the example's own")
+@pytest.mark.behaviour("13.4", "57 ExampleListWithContext_DuplicateFeatures")
 def test_an_examples_feature_wins_over_the_contexts(either, api):
     assert ask(either, api, with_context(example(x=4.0), example(x=10.0))) == 7.0
 
 
+@pytest.mark.behaviour("2.1", "a feature that only the context has is the example's")
+@pytest.mark.behaviour("2.1", "a feature of both is the example's own")
 def test_every_example_has_the_context_and_only_its_own_features(either):
     given = with_context(example(x=4.0), example(), example(x=10.0), example(other=1.0))
     response = classify(either, "half_plus_two", "classify_x_to_y", given)
     assert labels_and_scores(response.result) == [[("", 4.0)], [("", 7.0)], [("", 4.0)]]
 
 
+@pytest.mark.behaviour("2.1", "an absent context leaves the example as it is")
 def test_without_a_context_an_example_stands_alone(either, api):
     assert ask(either, api, with_context(None, example(x=2.0))) == 3.0
 
@@ -102,6 +112,7 @@ def feed_of(given):
     return run.feeds["examples:0"]
 
 
+@pytest.mark.behaviour("2.1", "an example is fed as one serialized string of a vector to the signature's only input")
 def test_the_graph_is_fed_one_serialized_example_for_each():
     first, second = example(x=1.0), example(y=b"two")
     feed = feed_of(plain(first, second))
@@ -110,6 +121,7 @@ def test_the_graph_is_fed_one_serialized_example_for_each():
     assert feed.tolist() == [first.SerializeToString(), second.SerializeToString()]
 
 
+@pytest.mark.behaviour("2.1", "a context is put before each example, as bytes")
 def test_a_context_is_put_before_each_example_as_it_stands():
     context, first, second = example(x=1.0), example(x=2.0), example()
     assert feed_of(with_context(context, first, second)).tolist() == [
@@ -118,6 +130,10 @@ def test_a_context_is_put_before_each_example_as_it_stands():
     ]
 
 
+@pytest.mark.behaviour("2.1", "an unset kind, an empty list and an empty list with a context are empty input")
+@pytest.mark.behaviour("12", "empty Input")
+@pytest.mark.behaviour("13.4", "65 EmptyInput, 66 EmptyExampleList, 67 EmptyExampleListWithContext")
+@pytest.mark.behaviour("13.5", "80 EmptyInput, 81 EmptyExampleList, 82 EmptyExampleListWithContext")
 @pytest.mark.parametrize(
     "given",
     [
@@ -133,6 +149,7 @@ def test_an_input_without_examples_is_refused(either, api, given):
     assert refuse(either, api, given) == (INVALID_ARGUMENT, "Input is empty.")
 
 
+@pytest.mark.behaviour("2.3", "signature, then examples, then the run, then outputs")
 @pytest.mark.parametrize(
     ("api", "request_"),
     [
@@ -147,6 +164,7 @@ def test_a_signature_is_judged_before_the_examples_are(served, api, request_):
     assert re.match(r"No (classification|regression) inputs found in SignatureDef: ", details)
 
 
+@pytest.mark.behaviour("2.3", "signature, then examples, then the run, then outputs")
 def test_examples_are_looked_at_before_the_graph_runs(served, api):
     # The graph would say that a string is no float.
     signature = "classify_x2_to_y3" if api == "Classify" else "regress_x2_to_y3"
@@ -154,6 +172,8 @@ def test_examples_are_looked_at_before_the_graph_runs(served, api):
     assert refused_by(served, api, request) == (INVALID_ARGUMENT, "Input is empty.")
 
 
+@pytest.mark.behaviour("2.1", "malformed Example bytes in a request are INTERNAL without a text")
+@pytest.mark.behaviour("12", "undecodable Example bytes")
 @pytest.mark.parametrize(
     "given",
     [
@@ -172,12 +192,15 @@ def test_a_malformed_example_is_internal_without_a_text(served, api, given):
     assert refused_bytes(served, api, request) == (INTERNAL, "")
 
 
+@pytest.mark.behaviour("2.1", "malformed Example bytes in a request are INTERNAL without a text")
 def test_the_hand_made_bytes_are_a_request_if_the_example_is_well_formed(served):
     given = delimited(2, delimited(1, delimited(1, example(x=2.0).SerializeToString())))
     request = classification("half_plus_two", "classify_x_to_y").SerializeToString() + given
     assert served.call("/tensorflow.serving.PredictionService/Classify", request)
 
 
+@pytest.mark.behaviour("2.1", "malformed Example bytes that reach the graph are INVALID_ARGUMENT in its words")
+@pytest.mark.behaviour("12", "bad Example bytes inside a string tensor")
 @pytest.mark.parametrize("signature", ["classify_x_to_y", "regress_x_to_y"])
 def test_predict_tells_which_example_the_graph_could_not_parse(served, signature):
     assert refused_predict(served, "half_plus_two", {"inputs": [MALFORMED]}, signature) == (
@@ -186,6 +209,7 @@ def test_predict_tells_which_example_the_graph_could_not_parse(served, signature
     )
 
 
+@pytest.mark.behaviour("2.1", "malformed Example bytes that reach the graph are INVALID_ARGUMENT in its words")
 def test_predict_tells_of_an_example_that_is_no_text(served):
     # A Python client sees U+FFFD for each byte that is not UTF-8, whichever server sent it.
     assert refused_predict(served, "half_plus_two", {"inputs": [b"\xff\xfe"]}, "classify_x_to_y") == (
@@ -194,6 +218,7 @@ def test_predict_tells_of_an_example_that_is_no_text(served):
     )
 
 
+@pytest.mark.behaviour("2.1", "malformed Example bytes that reach the graph are INVALID_ARGUMENT in its words")
 def test_a_malformed_example_to_a_function_names_function_and_node(served):
     code, details = refused_predict(served, "half_plus_two_tf2", {"inputs": [MALFORMED]}, "classify_x_to_y")
     assert code == INVALID_ARGUMENT
@@ -223,11 +248,17 @@ MISFITS = [
 ]
 
 
+@pytest.mark.behaviour(
+    "2.1", "a missing feature, a wrong kind and a wrong length are told in the graph's words with the node"
+)
 @pytest.mark.parametrize(("misfit", "text"), MISFITS)
 def test_an_example_that_does_not_fit_is_told_in_the_graphs_words(served, api, misfit, text):
     assert refuse(served, api, plain(misfit)) == (INVALID_ARGUMENT, text + NODE)
 
 
+@pytest.mark.behaviour(
+    "2.1", "a missing feature, a wrong kind and a wrong length are told in the graph's words with the node"
+)
 @pytest.mark.parametrize(("misfit", "text"), MISFITS)
 def test_a_function_tells_the_same_and_names_itself(served, api, misfit, text):
     code, details = refuse(served, api, plain(misfit), "half_plus_two_tf2")
@@ -236,6 +267,9 @@ def test_a_function_tells_the_same_and_names_itself(served, api, misfit, text):
     assert re.fullmatch(re.escape(text) + suffix, details)
 
 
+@pytest.mark.behaviour(
+    "2.1", "a missing feature, a wrong kind and a wrong length are told in the graph's words with the node"
+)
 def test_the_index_is_the_examples_place_in_the_request(served, api):
     assert refuse(served, api, plain(example(x=1.0), example(x=1))) == (
         INVALID_ARGUMENT,

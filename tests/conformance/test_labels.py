@@ -60,28 +60,45 @@ def refused(server, tmp_path):
 # Whatever the flag.
 
 
+@pytest.mark.behaviour("1.3", "labels come from the model config")
+@pytest.mark.behaviour(
+    "6.3", "labels are swapped with every config, several may share a version, those left out are gone"
+)
+@pytest.mark.behaviour("13.14", "270 ModelSpecMultipleVersionsAvailable")
 def test_a_label_answers_with_its_version_and_several_may_share_one(server, label):
     label(stable=1, canary=2, latest=2)
     assert [server.version("m", label=each) for each in ("stable", "canary", "latest")] == [1, 2, 2]
 
 
+@pytest.mark.behaviour("6.3", "stable and canary have no meaning of their own")
+@pytest.mark.behaviour("13.14", "270 ModelSpecMultipleVersionsAvailable")
 @pytest.mark.parametrize("name", ["stable", "canary", "Stable", ""])
 def test_no_label_means_anything_by_itself(server, name):
     assert server.refused_call("m", label=name) == unrecognized(name)
 
 
+@pytest.mark.behaviour(
+    "6.3", "labels are swapped with every config, several may share a version, those left out are gone"
+)
 def test_an_empty_label_is_one_like_any_other(server, tmp_path):
     server.reload(model("m", tmp_path / "m", BOTH, {"": 1}))
     assert server.version("m", label="") == 1
     assert server.version("m") == 2
 
 
+@pytest.mark.behaviour(
+    "6.3", "labels are swapped with every config, several may share a version, those left out are gone"
+)
 def test_a_label_moves_to_another_version_that_serves(server, label):
     label(stable=1)
     label(stable=2)
     assert server.version("m", label="stable") == 2
 
 
+@pytest.mark.behaviour("4.2", "the list replaces models, policies and labels")
+@pytest.mark.behaviour(
+    "6.3", "labels are swapped with every config, several may share a version, those left out are gone"
+)
 def test_a_label_that_is_left_out_of_the_next_config_is_gone(server, label):
     label(stable=1, canary=2)
     label(canary=2)
@@ -91,18 +108,26 @@ def test_a_label_that_is_left_out_of_the_next_config_is_gone(server, label):
     assert server.refused_call("m", label="canary") == unrecognized("canary")
 
 
+@pytest.mark.behaviour("1.3", "step 3b: an applied config of no models knows labels, and so says step 3")
+@pytest.mark.behaviour(
+    "6.3", "labels are swapped with every config, several may share a version, those left out are gone"
+)
 def test_after_an_empty_list_no_label_is_known(server, label):
     label(stable=1)
     server.reload()
     assert server.refused_call("m", label="stable") == unrecognized("stable")
 
 
+@pytest.mark.behaviour("6.3", "with the flag and without, a label moves to an AVAILABLE version only")
+@pytest.mark.behaviour("13.14", "271 to 273, labels of unavailable versions")
 def test_a_label_that_is_set_may_not_move_to_a_version_that_does_not_serve(server, label, refused):
     label(stable=1)
     assert refused(stable=3) == may_not_be_set(3)
     assert server.version("m", label="stable") == 1
 
 
+@pytest.mark.behaviour("4.2", "a label error is FAILED_PRECONDITION; ours: nothing has changed")
+@pytest.mark.behaviour("6.3", "one bad label rejects the whole config")
 def test_one_label_that_may_not_be_set_refuses_the_whole_config(server, label, refused, tmp_path):
     label(stable=1, canary=2)
     put(tmp_path / "new", 1)
@@ -116,12 +141,16 @@ def test_one_label_that_may_not_be_set_refuses_the_whole_config(server, label, r
     assert server.states("new") == {}
 
 
+@pytest.mark.behaviour(
+    "6.3", "labels are swapped with every config, several may share a version, those left out are gone"
+)
 def test_labels_are_each_model_s_own(server, tmp_path):
     put(tmp_path / "other", 2)
     server.reload(model("m", tmp_path / "m", BOTH, {"stable": 1}), model("other", tmp_path / "other"))
     assert server.refused_call("other", label="stable") == unrecognized("stable")
 
 
+@pytest.mark.behaviour("6.3", "a label whose version is unloaded stays, and is not found")
 def test_a_label_stays_when_its_version_leaves_and_answers_again_when_it_is_back(server, label, tmp_path):
     label(stable=1)
     remove(tmp_path / "m" / "1")
@@ -132,6 +161,7 @@ def test_a_label_stays_when_its_version_leaves_and_answers_again_when_it_is_back
     assert server.answer("m", label="stable") == 10
 
 
+@pytest.mark.behaviour("6.3", "a label whose version is unloaded stays, and is not found")
 def test_a_label_may_name_a_version_that_the_same_config_lets_go(server, label):
     label("specific { versions: 2 }", stable=1)
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
@@ -144,6 +174,8 @@ by_default = pytest.mark.parametrize("free", [False], indirect=True)
 with_the_flag = pytest.mark.parametrize("free", [True], indirect=True)
 
 
+@pytest.mark.behaviour("6.3", "a label needs a version that is AVAILABLE before the models of its config load")
+@pytest.mark.behaviour("13.14", "271 to 273, labels of unavailable versions")
 @by_default
 @pytest.mark.parametrize("version", [3, 0, -1])
 def test_a_label_needs_a_version_that_serves(server, refused, version):
@@ -151,6 +183,7 @@ def test_a_label_needs_a_version_that_serves(server, refused, version):
     assert server.refused_call("m", label="stable") == unrecognized("stable")
 
 
+@pytest.mark.behaviour("6.3", "a label needs a version that is AVAILABLE before the models of its config load")
 @by_default
 def test_a_label_needs_its_version_before_the_models_of_its_config_load(server, label, tmp_path):
     put(tmp_path / "new", 1)
@@ -161,6 +194,7 @@ def test_a_label_needs_its_version_before_the_models_of_its_config_load(server, 
     assert server.version("new", label="stable") == 1
 
 
+@pytest.mark.behaviour("6.3", "a label needs a version that is AVAILABLE before the models of its config load")
 @by_default
 def test_a_label_whose_version_has_left_may_not_be_set_again(server, label, refused):
     label(stable=1)
@@ -169,6 +203,7 @@ def test_a_label_whose_version_has_left_may_not_be_set_again(server, label, refu
     assert refused("specific { versions: 2 }", stable=1) == may_not_be_set(1)
 
 
+@pytest.mark.behaviour("6.3", "a label needs a version that is AVAILABLE before the models of its config load")
 @by_default
 def test_a_label_of_a_version_that_failed_may_not_be_set(server, refused, tmp_path):
     path = put(tmp_path / "m", 3)
@@ -178,6 +213,7 @@ def test_a_label_of_a_version_that_failed_may_not_be_set(server, refused, tmp_pa
     assert refused("all {}", stable=3) == may_not_be_set(3)
 
 
+@pytest.mark.behaviour("6.3", "labels in the config of the start fail it, but with the flag")
 def test_labels_in_the_config_of_the_start_end_the_start(tmp_path):
     put(tmp_path / "m", 1)
     with pytest.raises(FailedPrecondition) as caught, operate(tmp_path, model("m", tmp_path / "m", labels={"a": 1})):
@@ -188,6 +224,9 @@ def test_labels_in_the_config_of_the_start_end_the_start(tmp_path):
 # With --allow_version_labels_for_unavailable_models.
 
 
+@pytest.mark.behaviour("1.3", "labels come from the model config")
+@pytest.mark.behaviour("5", "--allow_version_labels_for_unavailable_models")
+@pytest.mark.behaviour("6.3", "labels in the config of the start fail it, but with the flag")
 def test_with_the_flag_labels_may_stand_in_the_config_of_the_start(tmp_path):
     put(tmp_path / "m", 1)
     config = model("m", tmp_path / "m", labels={"stable": 1, "next": 2})
@@ -196,6 +235,9 @@ def test_with_the_flag_labels_may_stand_in_the_config_of_the_start(tmp_path):
         assert server.refused_call("m", label="next") == not_found(2)
 
 
+@pytest.mark.behaviour("5", "--allow_version_labels_for_unavailable_models")
+@pytest.mark.behaviour("6.3", "with the flag a new label, or one that stays, may name a version that is not AVAILABLE")
+@pytest.mark.behaviour("13.14", "271 to 273, labels of unavailable versions")
 @with_the_flag
 def test_a_new_label_may_name_a_version_that_comes_later(server, label, tmp_path):
     label("all {}", canary=3)
@@ -205,6 +247,7 @@ def test_a_new_label_may_name_a_version_that_comes_later(server, label, tmp_path
     assert server.version("m", label="canary") == 3
 
 
+@pytest.mark.behaviour("6.3", "with the flag a new label, or one that stays, may name a version that is not AVAILABLE")
 @with_the_flag
 def test_a_label_may_stay_at_a_version_that_does_not_serve(server, label):
     label(canary=3)
@@ -213,6 +256,7 @@ def test_a_label_may_stay_at_a_version_that_does_not_serve(server, label):
     assert server.version("m", label="stable") == 1
 
 
+@pytest.mark.behaviour("6.3", "with the flag and without, a label moves to an AVAILABLE version only")
 @with_the_flag
 def test_a_label_of_a_version_that_does_not_serve_moves_to_one_that_does_only(server, label, refused):
     label(canary=3)
@@ -222,6 +266,7 @@ def test_a_label_of_a_version_that_does_not_serve_moves_to_one_that_does_only(se
     assert refused(canary=3) == may_not_be_set(3)
 
 
+@pytest.mark.behaviour("6.3", "with the flag a new label, or one that stays, may name a version that is not AVAILABLE")
 @with_the_flag
 def test_a_label_that_was_gone_for_one_config_is_new(server, label):
     label(canary=1)
@@ -230,6 +275,7 @@ def test_a_label_that_was_gone_for_one_config_is_new(server, label):
     assert server.refused_call("m", label="canary") == not_found(3)
 
 
+@pytest.mark.behaviour("6.3", "with the flag a new label, or one that stays, may name a version that is not AVAILABLE")
 @with_the_flag
 def test_a_label_of_a_new_model_may_come_with_it(server, tmp_path):
     put(tmp_path / "new", 7)

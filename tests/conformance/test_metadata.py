@@ -1,4 +1,4 @@
-"""GetModelMetadata over a socket, with the stock stubs: section 3 of requirements.toml."""
+"""GetModelMetadata over a socket, with the stock stubs: section 3 of docs/conformance.md."""
 
 import pytest
 from google.protobuf import text_format
@@ -61,15 +61,21 @@ def refused(running, request):
 # The reply.
 
 
+@pytest.mark.behaviour("3", "the reply names model and version, and no signature")
+@pytest.mark.behaviour("13.1", "2 testGetModelMetadata")
+@pytest.mark.behaviour("13.8", "119 ReturnsSignaturesForValidModel")
 def test_the_reply_names_model_and_version_and_no_signature(served):
     response = describe(served, "half_plus_two", signature="regress_x_to_y")
     assert response.model_spec == model_spec("half_plus_two", version=1)
 
 
+@pytest.mark.behaviour("3", "the reply names model and version, and no signature")
 def test_a_signature_name_in_the_request_is_not_looked_at(served):
     assert describe(served, "half_plus_two", signature="nope") == describe(served, "half_plus_two")
 
 
+@pytest.mark.behaviour("3", "the signatures are an Any of the original's type under the one key signature_def")
+@pytest.mark.behaviour("13.1", "2 testGetModelMetadata")
 def test_the_reply_carries_signature_def_alone_as_an_any_of_the_original_type(served):
     response = describe(served, "half_plus_two")
     assert list(response.metadata) == ["signature_def"]
@@ -77,22 +83,27 @@ def test_the_reply_carries_signature_def_alone_as_an_any_of_the_original_type(se
     assert type_url == "type.googleapis.com/tensorflow.serving.SignatureDefMap"
 
 
+@pytest.mark.behaviour("3", "every signature as stored")
+@pytest.mark.behaviour("13.8", "119 ReturnsSignaturesForValidModel")
 @pytest.mark.parametrize("name", [name for name in DESCRIBED if name != "half_plus_two_text"])
 def test_the_signatures_are_those_of_saved_model_pb(servers, models, name):
     running = servers(*DESCRIBED, runs="private")
     assert signatures_of(describe(running, name)) == stored_signatures(models, name)
 
 
+@pytest.mark.behaviour("3", "every signature as stored")
 def test_the_signatures_of_a_text_model_are_those_of_its_binary_twin(servers, models):
     running = servers(*DESCRIBED, runs="private")
     assert signatures_of(describe(running, "half_plus_two_text")) == stored_signatures(models, "half_plus_two")
 
 
+@pytest.mark.behaviour("3", "__saved_model_init_op is included")
 def test_the_init_op_is_among_the_signatures(servers):
     running = servers(*DESCRIBED, runs="private")
     assert "__saved_model_init_op" in signatures_of(describe(running, "half_plus_two_tf2"))
 
 
+@pytest.mark.behaviour("3", "defaults are included")
 def test_the_default_values_of_inputs_are_in_the_signatures(servers):
     running = servers(*DESCRIBED, runs="private")
     signatures = signatures_of(describe(running, "default_values"))
@@ -100,6 +111,7 @@ def test_the_default_values_of_inputs_are_in_the_signatures(servers):
     assert list(signatures["all_default"].defaults["x"].float_val) == [5.0]
 
 
+@pytest.mark.behaviour("3", "every signature as stored")
 def test_a_model_without_signatures_answers_with_an_empty_map(servers):
     running = servers(*DESCRIBED, runs="private")
     assert signatures_of(describe(running, "no_signature_at_all")) == {}
@@ -123,6 +135,7 @@ method_name: "tensorflow/serving/predict"
 UNHEARD_OF = b"\xc0\x3e\x01"
 
 
+@pytest.mark.behaviour("3", "every signature as stored")
 def test_encodings_that_no_request_can_use_are_described_as_stored(models, tmp_path):
     stored = saved_model_pb2.SavedModel.FromString((models.version_path("matmul") / "saved_model.pb").read_bytes())
     written = text_format.Parse(ENCODINGS, meta_graph_pb2.SignatureDef())
@@ -139,6 +152,9 @@ def test_encodings_that_no_request_can_use_are_described_as_stored(models, tmp_p
 # What is asked for.
 
 
+@pytest.mark.behaviour("3", "no model spec")
+@pytest.mark.behaviour("12", "no model_spec")
+@pytest.mark.behaviour("13.8", "118 MissingOrEmptyModelSpec")
 def test_a_request_without_a_model_spec_is_refused_first(served):
     request = get_model_metadata_pb2.GetModelMetadataRequest()
     assert refused(served, request) == (INVALID_ARGUMENT, "Missing ModelSpec")
@@ -146,6 +162,9 @@ def test_a_request_without_a_model_spec_is_refused_first(served):
     assert refused(served, request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
+@pytest.mark.behaviour("3", "no metadata field, before the model is looked up")
+@pytest.mark.behaviour("12", "metadata_field empty or another")
+@pytest.mark.behaviour("13.8", "117 EmptyOrInvalidMetadataFieldList")
 @pytest.mark.parametrize("name", ["half_plus_two", "nope", ""])
 def test_a_request_without_a_field_is_refused_before_the_model_is_looked_up(served, name):
     assert refused(served, request_for(name)) == (
@@ -154,6 +173,9 @@ def test_a_request_without_a_field_is_refused_before_the_model_is_looked_up(serv
     )
 
 
+@pytest.mark.behaviour("3", "a field other than signature_def, before the model is looked up")
+@pytest.mark.behaviour("12", "metadata_field empty or another")
+@pytest.mark.behaviour("13.8", "117 EmptyOrInvalidMetadataFieldList")
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -173,17 +195,23 @@ def test_the_first_field_that_is_not_known_is_refused_before_the_model_is_looked
     )
 
 
+@pytest.mark.behaviour("3", "a field other than signature_def, before the model is looked up")
 def test_the_field_that_is_supported_is_told_beside_the_text(served):
     told = refusal(served.prediction.GetModelMetadata, request_for("half_plus_two", "nope"))
     assert told.hints == {"supported": "signature_def"}
 
 
+@pytest.mark.behaviour("3", "a repeated signature_def is harmless")
 def test_a_repeated_field_changes_nothing(served):
     request = request_for("half_plus_two", "signature_def", "signature_def")
     repeated = served.prediction.GetModelMetadata(request, timeout=TIMEOUT_S)
     assert repeated == describe(served, "half_plus_two")
 
 
+@pytest.mark.behaviour("3", "the model lookup is that of the other calls")
+@pytest.mark.behaviour("12", "empty model name, and MultiInference without tasks")
+@pytest.mark.behaviour("12", "unknown model, version and label under the calls that take examples and GetModelMetadata")
+@pytest.mark.behaviour("13.8", "118 MissingOrEmptyModelSpec")
 @pytest.mark.parametrize(
     ("name", "spec", "code", "text"),
     [
@@ -202,10 +230,12 @@ def test_a_model_spec_that_finds_nothing_is_refused(served, name, spec, code, te
     assert refused(served, request_for(name, "signature_def", **spec)) == (code, text)
 
 
+@pytest.mark.behaviour("12", "undecodable request bytes")
 def test_bytes_that_are_no_request_are_internal_without_a_text(served):
     assert refused_bytes(served, "GetModelMetadata", b"\xff") == (INTERNAL, "")
 
 
+@pytest.mark.behaviour("3", "works by version and label")
 @pytest.mark.parametrize(
     ("version", "answers", "stored"),
     [(3, 3, "half_plus_two"), (5, 5, "example_heads"), (None, 5, "example_heads")],
@@ -216,6 +246,7 @@ def test_a_version_is_described_by_its_number_and_the_highest_without(two_versio
     assert signatures_of(response) == stored_signatures(models, stored)
 
 
+@pytest.mark.behaviour("3", "works by version and label")
 def test_a_version_is_described_by_its_label_and_told_by_its_number():
     router = fakes.route(fakes.FakeServable(fakes.define("s", {"x": "x:0"}, {"y": "y:0"})), labels={"stable": 7})
     request = request_for("fake", "signature_def", label="stable")

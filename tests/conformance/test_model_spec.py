@@ -75,6 +75,10 @@ def refused_call(running, api, name, **version):
 
 
 # MultiInference takes the spec of its first task, and an absent one for an empty one.
+@pytest.mark.behaviour("1.3", "step 1: no model_spec")
+@pytest.mark.behaviour("12", "Predict: no model_spec")
+@pytest.mark.behaviour("13.2", "31 MissingOrEmptyModelSpec")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @pytest.mark.parametrize("api", sorted(REQUESTS.keys() - {"MultiInference"}))
 def test_a_request_without_a_model_spec(running, api):
     request = REQUESTS[api]("half_plus_two")
@@ -82,11 +86,13 @@ def test_a_request_without_a_model_spec(running, api):
     assert refused(getattr(running.prediction, api), request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
+@pytest.mark.behaviour("1.3", "step 1: no model_spec")
 def test_a_missing_model_spec_is_told_before_all_else(running):
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["nonsense"])
     assert refused(running.prediction.GetModelMetadata, request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
+@pytest.mark.behaviour("1.3", "step 1b: GetModelMetadata looks at its fields before the name")
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -98,6 +104,10 @@ def test_metadata_fields_are_checked_before_the_name(running, fields, text):
     assert refused(running.prediction.GetModelMetadata, metadata("", fields=fields)) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.3", "step 2: an empty name, before version and label")
+@pytest.mark.behaviour("12", "Predict: empty model name")
+@pytest.mark.behaviour("13.2", "31 MissingOrEmptyModelSpec")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @EVERY_API
 @pytest.mark.parametrize("version", [{}, {"version": 1}, {"label": "canary"}], ids=["latest", "version", "label"])
 def test_an_empty_name(running, api, version):
@@ -105,6 +115,8 @@ def test_an_empty_name(running, api, version):
     assert told == (INVALID_ARGUMENT, "ModelSpec has no name specified.")
 
 
+@pytest.mark.behaviour("1.3", "MultiInference resolves its first task alone")
+@pytest.mark.behaviour("12", "Predict: empty model name")
 @pytest.mark.parametrize(
     "request_of",
     [inference_pb2.MultiInferenceRequest(), multi_inference(inference_pb2.InferenceTask(), given=xs(2.0))],
@@ -115,6 +127,8 @@ def test_multi_inference_without_a_first_model_spec(running, request_of):
     assert told == (INVALID_ARGUMENT, "ModelSpec has no name specified.")
 
 
+@pytest.mark.behaviour("1.3", "step 3: an unknown label, before the model's existence")
+@pytest.mark.behaviour("12", "Predict: unknown label, also on an unknown model")
 @EVERY_API
 @pytest.mark.parametrize("name", ["half_plus_two", "nobody"])
 @pytest.mark.parametrize("label", ["canary", ""])
@@ -123,6 +137,8 @@ def test_an_unknown_label_even_of_an_unknown_model(running, api, name, label):
     assert told == (INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
 
 
+@pytest.mark.behaviour("1.3", "step 4: a version by its number, 0 and below 0 too")
+@pytest.mark.behaviour("12", "Predict: unknown, unloaded version")
 @EVERY_API
 @pytest.mark.parametrize("version", [0, 9, -1, -(1 << 63), (1 << 63) - 1])
 def test_a_version_that_is_not_loaded(running, api, version):
@@ -130,12 +146,16 @@ def test_a_version_that_is_not_loaded(running, api, version):
     assert told == (NOT_FOUND, f"Servable not found for request: Specific(half_plus_two, {version})")
 
 
+@pytest.mark.behaviour("1.3", "step 4: a version by its number, 0 and below 0 too")
 @EVERY_API
 def test_a_version_of_an_unknown_model(running, api):
     told = refused_call(running, api, "nobody", version=1)
     assert told == (NOT_FOUND, "Servable not found for request: Specific(nobody, 1)")
 
 
+@pytest.mark.behaviour("1.3", "step 6: nothing is found, under a label its number is told")
+@pytest.mark.behaviour("12", "Predict: unknown model")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @EVERY_API
 @pytest.mark.parametrize("name", ["nobody", "Half_plus_two", "half_plus_two/1", "half_plus_two "])
 def test_an_unknown_model(running, api, name):
@@ -143,6 +163,7 @@ def test_an_unknown_model(running, api, name):
     assert told == (NOT_FOUND, f"Servable not found for request: Latest({name})")
 
 
+@pytest.mark.behaviour("1.3", "version and label are one oneof")
 def test_the_last_of_version_and_label_that_was_sent_counts(running):
     """They are one oneof: on the wire the later wins."""
     version, label = b"\x12\x02\x08\x09", b"\x22\x06canary"
@@ -155,6 +176,7 @@ def test_the_last_of_version_and_label_that_was_sent_counts(running):
         assert refused(running.channel.unary_unary("/tensorflow.serving.PredictionService/Predict"), request) == told
 
 
+@pytest.mark.behaviour("1.3", "step 5: neither means the highest ready number")
 @pytest.mark.parametrize("runs", RUNS)
 def test_the_highest_number_answers_and_each_version_by_its_own(tmp_path, models, runs):
     two, three = models.version_path("half_plus_two"), models.version_path("half_plus_three")
@@ -165,6 +187,7 @@ def test_the_highest_number_answers_and_each_version_by_its_own(tmp_path, models
             assert values(response.outputs["y"]) == [[y]]
 
 
+@pytest.mark.behaviour("1.3", "step 4: a version by its number, 0 and below 0 too")
 def test_version_0_is_a_version(tmp_path, models):
     with serve_versions(tmp_path, "half", {"0": models.version_path("half_plus_two")}) as running:
         for wanted in ({}, {"version": 0}):
@@ -177,6 +200,8 @@ def answering(y):
     return FakeServable(define("serving_default", {}, {"y": "y:0"}), outputs={"y:0": floats(y)})
 
 
+@pytest.mark.behaviour("1.3", "a version that is unloading is not found, one that is still loaded answers")
+@pytest.mark.behaviour("12", "Predict: unknown, unloaded version")
 def test_a_version_that_is_unloaded_is_not_found_and_the_next_answers():
     versions = [Handle("m", number, answering(number)) for number in (1, 2)]
     router = Router(Routes(versions, {}))
@@ -192,6 +217,11 @@ def test_a_version_that_is_unloaded_is_not_found_and_the_next_answers():
         assert refused_predict(running, "m") == (NOT_FOUND, "Servable not found for request: Latest(m)")
 
 
+@pytest.mark.behaviour("1.3", "step 6: nothing is found, under a label its number is told")
+@pytest.mark.behaviour("1.3", "a known label answers with its version")
+@pytest.mark.behaviour(
+    "1.3", "replies of Predict, Classify, Regress and MultiInference name model, version and signature, never a label"
+)
 def test_a_label_answers_with_the_version_that_it_stands_for():
     versions = [Handle("m", number, answering(number)) for number in (1, 2)]
     labels = {"m": {"stable": 1, "canary": 2, "gone": 7}}
@@ -225,6 +255,7 @@ def serve_config(folder, text):
         running.close()
 
 
+@pytest.mark.behaviour("1.3", "step 3b: a label before any config was applied")
 def test_before_any_config_there_are_no_labels_at_all(tmp_path):
     with serve_config(tmp_path, "# nothing yet\n") as running:
         told = refused_predict(running, "m", label="canary")
@@ -232,6 +263,11 @@ def test_before_any_config_there_are_no_labels_at_all(tmp_path):
     assert told == (UNAVAILABLE, "Model labels does not init yet.canary")
 
 
+@pytest.mark.behaviour("1.3", "a missing signature under Predict, Classify, Regress and MultiInference")
+@pytest.mark.behaviour(
+    "1.4", "only the first mistake is told: model, signature, number of inputs, tensors, filter, run"
+)
+@pytest.mark.behaviour("12", "Predict: unknown signature")
 @pytest.mark.parametrize(
     ("api", "request_of", "told"),
     [
@@ -261,6 +297,8 @@ def test_a_missing_signature_is_told_by_each_api_in_its_own_way(running, api, re
     assert refused(getattr(running.prediction, api), request_of) == told
 
 
+@pytest.mark.behaviour("1.3", "an empty signature name is serving_default")
+@pytest.mark.behaviour("13.2", "37 ModelMissingSignatures")
 @pytest.mark.parametrize("name", ["two_signatures", "no_signatures", "no_signature_at_all"])
 def test_an_empty_signature_name_means_serving_default_even_where_there_is_none(servers, name):
     assert refused_predict(servers(name), name) == (
@@ -269,6 +307,10 @@ def test_an_empty_signature_name_means_serving_default_even_where_there_is_none(
     )
 
 
+@pytest.mark.behaviour("1.3", "an empty signature name is serving_default")
+@pytest.mark.behaviour(
+    "1.3", "replies of Predict, Classify, Regress and MultiInference name model, version and signature, never a label"
+)
 @pytest.mark.parametrize(
     ("sent", "resolved"), [("", "serving_default"), ("serving_default",) * 2, ("regress_x2_to_y3",) * 2]
 )
@@ -279,12 +321,18 @@ def test_a_reply_names_model_version_and_signature(on_both_runs, sent, resolved,
     assert response.model_spec == model_spec("half_plus_two", resolved, version=1)
 
 
+@pytest.mark.behaviour(
+    "1.3", "replies of Predict, Classify, Regress and MultiInference name model, version and signature, never a label"
+)
 @pytest.mark.parametrize(("api", "signature"), [("Classify", "classify_x_to_y"), ("Regress", "regress_x_to_y")])
 def test_a_reply_of_classify_and_regress_names_them_too(on_both_runs, api, signature):
     response = call(on_both_runs, api, "half_plus_two")
     assert response.model_spec == model_spec("half_plus_two", signature, version=1)
 
 
+@pytest.mark.behaviour(
+    "1.3", "replies of Predict, Classify, Regress and MultiInference name model, version and signature, never a label"
+)
 def test_each_result_of_multi_inference_names_them(on_both_runs):
     tasks = [task("half_plus_two", key) for key in ("regress_x_to_y", "regress_x_to_y2")]
     response = on_both_runs.prediction.MultiInference(multi_inference(*tasks, given=xs(2.0)), timeout=TIMEOUT_S)
@@ -294,6 +342,7 @@ def test_each_result_of_multi_inference_names_them(on_both_runs):
     ]
 
 
+@pytest.mark.behaviour("1.3", "MultiInference resolves its first task alone")
 def test_only_the_first_task_of_multi_inference_chooses_the_version(running):
     tasks = [task("half_plus_two", "regress_x_to_y", version=1), task("half_plus_two", "regress_x_to_y2", version=9)]
     labelled = task("half_plus_two", "regress_x2_to_y3", label="canary")
@@ -303,6 +352,7 @@ def test_only_the_first_task_of_multi_inference_chooses_the_version(running):
     assert told == (INVALID_ARGUMENT, "Unrecognized servable version label: canary")
 
 
+@pytest.mark.behaviour("1.3", "replies of GetModelMetadata name no signature")
 @pytest.mark.parametrize("signature", ["", "nonsense"])
 def test_a_reply_of_get_model_metadata_names_no_signature(running, signature):
     response = running.prediction.GetModelMetadata(metadata("half_plus_two", signature), timeout=TIMEOUT_S)

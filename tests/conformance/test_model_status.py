@@ -1,6 +1,6 @@
 """GetModelStatus over a socket, with the stock stubs, and from the monitor's states to the reply.
 
-Section 4.1 of requirements.toml; which states the manager publishes is in tests/lifecycle/test_manager.py.
+Section 4.1 of docs/conformance.md; which states the manager publishes is in tests/lifecycle/test_manager.py.
 """
 
 import pytest
@@ -62,6 +62,8 @@ def states(entries):
 # Over a socket.
 
 
+@pytest.mark.behaviour("4.1", "the status submessage is always set")
+@pytest.mark.behaviour("13.1", "1 testGetModelStatus")
 def test_a_version_that_serves_is_available_with_an_empty_status(served):
     (entry,) = ask(served, "half_plus_two")
     assert states([entry]) == [(1, AVAILABLE)]
@@ -69,10 +71,13 @@ def test_a_version_that_serves_is_available_with_an_empty_status(served):
     assert (entry.status.error_code, entry.status.error_message) == (0, "")
 
 
+@pytest.mark.behaviour("4.1", "all versions ever seen, by descending number")
+@pytest.mark.behaviour("13.9", "124 AllVersionsSuccess")
 def test_all_versions_come_by_descending_number(four_versions):
     assert states(ask(four_versions, "many")) == [(124, END), (123, AVAILABLE), (10, AVAILABLE), (2, AVAILABLE)]
 
 
+@pytest.mark.behaviour("4.1", "a failed load is END with its error")
 def test_a_version_that_failed_to_load_says_why(four_versions):
     entry = ask(four_versions, "many")[0]
     assert entry.status.error_code == 5
@@ -82,29 +87,43 @@ def test_a_version_that_failed_to_load_says_why(four_versions):
     )
 
 
+@pytest.mark.behaviour("4.1", "the status submessage is always set")
 def test_every_version_has_a_status_failed_or_not(four_versions):
     assert all(entry.HasField("status") for entry in ask(four_versions, "many"))
 
 
+@pytest.mark.behaviour("4.1", "a version comes alone, an unknown one is not found")
+@pytest.mark.behaviour("13.9", "125 SingleVersionSuccess")
 @pytest.mark.parametrize(("version", "state"), [(124, END), (123, AVAILABLE), (2, AVAILABLE)])
 def test_a_version_that_is_asked_for_comes_alone(four_versions, version, state):
     assert states(ask(four_versions, "many", version=version)) == [(version, state)]
 
 
+@pytest.mark.behaviour("4.1", "a label is ignored")
 @pytest.mark.parametrize("label", ["stable", "nope", ""])
 def test_a_label_is_not_looked_at(four_versions, label):
     assert len(ask(four_versions, "many", label=label)) == 4
 
 
+@pytest.mark.behaviour("4.1", "a label is ignored")
 def test_a_signature_name_is_not_looked_at(served):
     assert ask(served, "half_plus_two", "nope") == ask(served, "half_plus_two")
 
 
+@pytest.mark.behaviour("4.1", "no model spec")
+@pytest.mark.behaviour("12", "no model_spec")
+@pytest.mark.behaviour("13.9", "121 MissingOrEmptyModelSpecFailure")
 def test_a_request_without_a_model_spec_is_refused(served):
     request = get_model_status_pb2.GetModelStatusRequest()
     assert refused_call(served.model.GetModelStatus, request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
+@pytest.mark.behaviour("4.1", "an empty name is a name of which nothing is known")
+@pytest.mark.behaviour("4.1", "a version comes alone, an unknown one is not found")
+@pytest.mark.behaviour("4.1", "an unknown model is not found")
+@pytest.mark.behaviour("12", "status of an unknown model or version")
+@pytest.mark.behaviour("13.9", "121 MissingOrEmptyModelSpecFailure")
+@pytest.mark.behaviour("13.9", "122 InvalidModelNameFailure, 123 InvalidModelVersionFailure")
 @pytest.mark.parametrize(
     ("name", "spec", "text"),
     [
@@ -123,6 +142,7 @@ def test_what_was_never_seen_is_not_found(served, name, spec, text):
     assert refused(served, name, **spec) == (NOT_FOUND, text)
 
 
+@pytest.mark.behaviour("4.1", "an unknown model is not found")
 def test_what_is_known_is_told_beside_the_text(four_versions):
     told = refusal(four_versions.model.GetModelStatus, request_for("many", version=9))
     assert told.hints == {"known_versions": "124, 123, 10, 2"}
@@ -130,6 +150,7 @@ def test_what_is_known_is_told_beside_the_text(four_versions):
     assert told.hints == {"known_models": "many", "did_you_mean": "many"}
 
 
+@pytest.mark.behaviour("12", "undecodable request bytes")
 def test_bytes_that_are_no_request_are_internal_without_a_text(served):
     method = served.channel.unary_unary(MODEL_SERVICE + "GetModelStatus")
     assert refused_call(method, b"\xff") == (INTERNAL, "")
@@ -147,6 +168,8 @@ def identify(number, name="m"):
     return ServableId(name, number)
 
 
+@pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
+@pytest.mark.behaviour("4.1", "END: unloaded with status OK")
 @pytest.mark.parametrize(
     ("state", "told"),
     [
@@ -166,6 +189,7 @@ def test_each_state_is_told_by_its_number_with_status_ok(state, told):
     assert (entry.status.error_code, entry.status.error_message) == (0, "")
 
 
+@pytest.mark.behaviour("4.1", "the text of an error is told whole")
 def test_the_text_of_a_failure_is_told_whole():
     monitor = StateMonitor()
     text = "long" * 1000
@@ -174,6 +198,7 @@ def test_the_text_of_a_failure_is_told_whole():
     assert (entry.status.error_code, entry.status.error_message) == (15, text)
 
 
+@pytest.mark.behaviour("4.1", "only END tells an error: the state of a failed try is LOADING with status OK")
 @pytest.mark.parametrize("state", [State.START, State.LOADING, State.AVAILABLE, State.UNLOADING])
 def test_an_error_is_told_only_when_a_version_has_ended_with_it(state):
     monitor = StateMonitor()
@@ -182,6 +207,7 @@ def test_an_error_is_told_only_when_a_version_has_ended_with_it(state):
     assert (entry.status.error_code, entry.status.error_message) == (0, "")
 
 
+@pytest.mark.behaviour("4.1", "a state is never forgotten")
 def test_an_ended_version_is_never_forgotten():
     monitor = StateMonitor()
     monitor.publish(identify(1), VersionState(State.AVAILABLE))
@@ -190,6 +216,7 @@ def test_an_ended_version_is_never_forgotten():
     assert states(status_of(monitor)) == [(2, AVAILABLE), (1, END)]
 
 
+@pytest.mark.behaviour("4.1", "a version that comes back overwrites its entry")
 def test_a_version_that_comes_back_takes_the_place_of_what_was_known():
     monitor = StateMonitor()
     monitor.publish(identify(1), VersionState(State.END, errors.NotFound("gone")))
@@ -199,6 +226,8 @@ def test_a_version_that_comes_back_takes_the_place_of_what_was_known():
     assert (entry.status.error_code, entry.status.error_message) == (0, "")
 
 
+@pytest.mark.behaviour("4.1", "all versions ever seen, by descending number")
+@pytest.mark.behaviour("13.14", "servable_state_monitor_test")
 def test_versions_are_sorted_as_numbers_whatever_order_they_came_in():
     monitor = StateMonitor()
     for number in (9, -1, 10, 2**63 - 1, 0):
@@ -207,6 +236,7 @@ def test_versions_are_sorted_as_numbers_whatever_order_they_came_in():
     assert states(status_of(monitor, version=0)) == [(0, START)]
 
 
+@pytest.mark.behaviour("4.1", "all versions ever seen, by descending number")
 def test_models_are_kept_apart():
     monitor = StateMonitor()
     monitor.publish(identify(1, "a"), VersionState(State.AVAILABLE))
@@ -217,6 +247,7 @@ def test_models_are_kept_apart():
     assert (monitor.is_available("a"), monitor.is_available("b"), monitor.is_available("c")) == (True, False, False)
 
 
+@pytest.mark.behaviour("4.1", "what is published can be read at once and what was read does not change")
 def test_what_was_read_of_a_monitor_does_not_change_later():
     monitor = StateMonitor()
     monitor.publish(identify(1), VersionState(State.START))
@@ -225,6 +256,8 @@ def test_what_was_read_of_a_monitor_does_not_change_later():
     assert read == {1: VersionState(State.START)}
 
 
+@pytest.mark.behaviour("4.1", "what is published can be read at once and what was read does not change")
+@pytest.mark.behaviour("13.14", "servable_state_monitor_test")
 def test_a_listener_hears_every_state_when_it_can_already_be_read():
     monitor = StateMonitor()
     monitor.publish(identify(1), VersionState(State.START))

@@ -1,4 +1,4 @@
-"""MultiInference over a socket, with the stock stubs: section 2.4 of requirements.toml."""
+"""MultiInference over a socket, with the stock stubs: section 2.4 of docs/conformance.md."""
 
 import pytest
 
@@ -56,6 +56,9 @@ def regressed(response):
 # Answers.
 
 
+@pytest.mark.behaviour("2.4", "results come in the order of tasks, each with a full model spec")
+@pytest.mark.behaviour("13.1", "7 testMultiInference, 8 testMultiInferenceTf2")
+@pytest.mark.behaviour("13.6", "94, 95, 103 and 104: regressions, and both kinds")
 @pytest.mark.parametrize("model", ["half_plus_two", "half_plus_two_tf2"])
 def test_results_come_in_the_order_of_tasks_each_with_a_full_model_spec(served, model):
     expected = inference_pb2.MultiInferenceResponse()
@@ -74,11 +77,14 @@ def test_results_come_in_the_order_of_tasks_each_with_a_full_model_spec(served, 
     assert infer(served, *tasks, given=xs(2.0)) == expected
 
 
+@pytest.mark.behaviour("2.4", "results come in the order of tasks, each with a full model spec")
+@pytest.mark.behaviour("13.6", "93 and 102 ValidSingleSignatureTest")
 @pytest.mark.parametrize("model", ["half_plus_two", "half_plus_two_tf2"])
 def test_a_single_task_is_answered(served, model):
     assert regressed(infer(served, task(model, "regress_x_to_y"), given=xs(2.0))) == [[3.0]]
 
 
+@pytest.mark.behaviour("2.4", "the same examples are fed to the union of inputs")
 def test_every_task_sees_every_example(served):
     tasks = [task("example_heads", "", CLASSIFY_METHOD), task("example_heads", "regression")]
     response = infer(served, *tasks, given=xs(0.25, 0.5))
@@ -90,11 +96,13 @@ def test_every_task_sees_every_example(served):
     assert values_of(response.results[1].regression_result) == [2.5, 5.0]
 
 
+@pytest.mark.behaviour("2.4", "one run answers all tasks: the union of outputs")
 def test_two_signatures_on_one_tensor_both_answer(served):
     tasks = [task("odd_heads", "regress_ok"), task("odd_heads", "regress_method_empty")]
     assert regressed(infer(served, *tasks, given=TWO)) == [[0.0, 1.0], [0.0, 1.0]]
 
 
+@pytest.mark.behaviour("2.4", "the task's method decides, not the signature's")
 def test_the_method_of_the_task_decides_not_the_signatures(served):
     tasks = [
         task("odd_heads", "classify_method_predict", CLASSIFY_METHOD),
@@ -107,6 +115,7 @@ def test_the_method_of_the_task_decides_not_the_signatures(served):
     ]
 
 
+@pytest.mark.behaviour("2.4", "only the first task's model spec chooses the version")
 @pytest.mark.parametrize(("asked", "version", "values"), [(1, 1, 3.0), (2, 2, 4.0), (None, 2, 4.0)])
 def test_the_first_task_chooses_the_version(two_versions, asked, version, values):
     response = infer(two_versions, task("half", "regress_x_to_y", version=asked), given=xs(2.0))
@@ -114,6 +123,7 @@ def test_the_first_task_chooses_the_version(two_versions, asked, version, values
     assert response.results[0].model_spec.version.value == version
 
 
+@pytest.mark.behaviour("2.4", "only the first task's model spec chooses the version")
 @pytest.mark.parametrize("other", [{"version": 2}, {"version": 99}, {"label": "nope"}, {}])
 def test_the_version_and_label_of_other_tasks_are_ignored(two_versions, other):
     tasks = [
@@ -149,6 +159,7 @@ def infer_from(servable, *keys, methods=(REGRESS_METHOD,) * 4, given=None):
     return inference_pb2.MultiInferenceResponse.FromString(reply)
 
 
+@pytest.mark.behaviour("2.4", "one run answers all tasks: the union of outputs")
 def test_all_tasks_are_answered_by_one_run():
     servable = fakes.FakeServable(*HEADS, outputs=OUTPUTS)
     methods = (REGRESS_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
@@ -162,6 +173,7 @@ def test_all_tasks_are_answered_by_one_run():
     assert values_of(response.results[2].regression_result) == [1.0]
 
 
+@pytest.mark.behaviour("2.4", "the same examples are fed to the union of inputs")
 def test_each_input_tensor_is_fed_the_same_examples():
     servable = fakes.FakeServable(*HEADS, outputs=OUTPUTS)
     infer_from(servable, "one", "apart", "two")
@@ -171,6 +183,7 @@ def test_each_input_tensor_is_fed_the_same_examples():
     assert run.feeds["examples:0"].tolist() == [xs(5.0).example_list.examples[0].SerializeToString()]
 
 
+@pytest.mark.behaviour("2.4", "tasks are checked one after the other, in this order of checks, before anything runs")
 def test_a_bad_task_is_found_before_anything_runs():
     servable = fakes.FakeServable(*HEADS, outputs=OUTPUTS)
     with pytest.raises(errors.Unimplemented):
@@ -178,6 +191,7 @@ def test_a_bad_task_is_found_before_anything_runs():
     assert servable.runs == []
 
 
+@pytest.mark.behaviour("2.4", "a task that fails fails the call")
 def test_one_task_that_fails_fails_all(served):
     tasks = [task("odd_heads", "regress_ok"), task("odd_heads", "regress_double")]
     assert refused(served, *tasks) == (INVALID_ARGUMENT, "Expected output Tensor of DT_FLOAT.  Got: DT_DOUBLE")
@@ -186,6 +200,7 @@ def test_one_task_that_fails_fails_all(served):
     assert refused(served, *tasks) == (INVALID_ARGUMENT, "Expected scores Tensor of DT_FLOAT. Got: DT_DOUBLE")
 
 
+@pytest.mark.behaviour("2.4", "the same examples are fed to the union of inputs")
 def test_a_signature_that_takes_no_strings_fails_the_run(served):
     tasks = [task(HALF, "regress_x_to_y"), task(HALF, "regress_x2_to_y3")]
     code, details = refused(served, *tasks)
@@ -196,6 +211,9 @@ def test_a_signature_that_takes_no_strings_fails_the_run(served):
 # The model that the first task asks for.
 
 
+@pytest.mark.behaviour("2.4", "only the first task's model spec chooses the version")
+@pytest.mark.behaviour("12", "empty model name, and MultiInference without tasks")
+@pytest.mark.behaviour("12", "unknown model, version and label under the calls that take examples and GetModelMetadata")
 @pytest.mark.parametrize(
     ("tasks", "code", "text"),
     [
@@ -226,6 +244,7 @@ def test_a_first_task_that_finds_no_model_is_refused(served, tasks, code, text):
     assert refused(served, *tasks) == (code, text)
 
 
+@pytest.mark.behaviour("12", "undecodable request bytes")
 def test_bytes_that_are_no_request_are_internal_without_a_text(served):
     assert refused_bytes(served, "MultiInference", b"\xff") == (INTERNAL, "")
 
@@ -283,16 +302,28 @@ BAD_TASKS = [
 ]
 
 
+@pytest.mark.behaviour("2.4", "empty model name of a later task")
+@pytest.mark.behaviour("2.4", "another model name than the first task's")
+@pytest.mark.behaviour("2.4", "a signature twice, after defaulting")
+@pytest.mark.behaviour("2.4", "a signature that is not there")
+@pytest.mark.behaviour("2.4", "a method that is neither classify nor regress is UNIMPLEMENTED")
+@pytest.mark.behaviour("2.4", "tasks are checked one after the other, in this order of checks, before anything runs")
+@pytest.mark.behaviour("12", "unknown signature under Classify, Regress and MultiInference")
+@pytest.mark.behaviour("12", "MultiInference with a method that is none")
+@pytest.mark.behaviour("13.6", "89 to 92 and 98 to 101: undefined, inconsistent, duplicate, unsupported")
 @pytest.mark.parametrize(("bad", "code", "text"), BAD_TASKS)
 def test_a_bad_task_is_refused_and_the_examples_are_not_looked_at(served, bad, code, text):
     assert refused(served, GOOD, bad) == (code, text)
     assert refused(served, GOOD, bad, given=None) == (code, text)
 
 
+@pytest.mark.behaviour("12", "empty Input")
+@pytest.mark.behaviour("13.6", "88 and 97 MissingInputTest")
 def test_good_tasks_without_examples_are_refused(served):
     assert refused(served, GOOD, given=None) == (INVALID_ARGUMENT, "Input is empty.")
 
 
+@pytest.mark.behaviour("2.4", "tasks are checked one after the other, in this order of checks, before anything runs")
 def test_tasks_are_checked_one_after_the_other(served):
     unsupported = task(HALF, "serving_default", PREDICT_METHOD)
     unnamed = task("", "regress_x_to_y")
@@ -302,12 +333,14 @@ def test_tasks_are_checked_one_after_the_other(served):
     )
 
 
+@pytest.mark.behaviour("2.4", "a signature twice, after defaulting")
 @pytest.mark.parametrize(("first", "second"), [("", "serving_default"), ("serving_default", ""), ("", "")])
 def test_the_default_signature_is_a_duplicate_by_either_name(served, first, second):
     tasks = [task("example_heads", first, CLASSIFY_METHOD), task("example_heads", second, CLASSIFY_METHOD)]
     assert refused(served, *tasks) == (INVALID_ARGUMENT, "Duplicate evaluation of signature: serving_default")
 
 
+@pytest.mark.behaviour("2.4", "a signature that is not there")
 def test_a_missing_default_signature_is_named(served):
     assert refused(served, task("odd_heads", "")) == (
         INVALID_ARGUMENT,
@@ -318,6 +351,7 @@ def test_a_missing_default_signature_is_named(served):
 # 2.2 for a task.
 
 
+@pytest.mark.behaviour("2.4", "the structure of a task's signature")
 @pytest.mark.parametrize(
     ("signature", "method", "text"),
     [
@@ -354,6 +388,7 @@ def test_a_task_on_a_signature_of_another_structure_is_refused(served, signature
     assert details.startswith(text)
 
 
+@pytest.mark.behaviour("2.4", "the structure of a task's signature")
 @pytest.mark.parametrize(
     ("signature", "method", "text"),
     [
@@ -380,6 +415,7 @@ def test_a_checking_server_refuses_a_task_on_another_method(checking, signature,
     assert refused(checking, task("odd_heads", signature, method)) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("2.4", "the structure of a task's signature")
 def test_a_checking_server_answers_tasks_that_fit(checking):
     tasks = [task(HALF, "regress_x_to_y"), task(HALF, "classify_x_to_y", CLASSIFY_METHOD)]
     assert len(infer(checking, *tasks, given=xs(2.0)).results) == 2

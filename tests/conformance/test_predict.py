@@ -40,6 +40,7 @@ def answers(running, name, inputs=(), key="", **options):
     return {alias: values(output) for alias, output in response.outputs.items()}
 
 
+@pytest.mark.behaviour("13.1", "9 testPredictSavedModel")
 def test_half_plus_two_answers_as_the_original_does(serve):
     response = predict(serve("half_plus_two"), "half_plus_two", {"x": X})
     assert list(response.outputs["y"].float_val) == [3.0, 4.0]
@@ -47,6 +48,8 @@ def test_half_plus_two_answers_as_the_original_does(serve):
     assert response.model_spec.signature_name == "serving_default"
 
 
+@pytest.mark.behaviour("13.2", "38 PredictionSuccess")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 def test_the_whole_response_is_the_original_s(serve):
     response = predict(serve("half_plus_two"), "half_plus_two", {"x": tensor("float", [], float_val=[2.0])})
     expected = """
@@ -56,12 +59,19 @@ def test_the_whole_response_is_the_original_s(serve):
     assert response == text_format.Parse(expected, predict_pb2.PredictResponse())
 
 
+@pytest.mark.behaviour("13.1", "10 testGoodModelConfig")
+@pytest.mark.behaviour("13.2", "35 OutputFiltersDontMatchModelSpecOutputs")
 def test_two_models_on_one_server_answer_each_for_itself(serve):
     running = serve("half_plus_two", "half_plus_three")
     assert answers(running, "half_plus_two", {"x": X}) == {"y": [[3.0], [4.0]]}
     assert answers(running, "half_plus_three", {"x": X}, outputs=["y"]) == {"y": [[4.0], [5.0]]}
 
 
+@pytest.mark.behaviour(
+    "13.1",
+    "25 test_tf_saved_model_save, 26 test_tf_saved_model_save_multiple_signatures, 27 "
+    "test_sequential_keras_saved_model_save",
+)
 @pytest.mark.parametrize(
     ("name", "key", "inputs", "outputs"),
     [
@@ -78,11 +88,14 @@ def test_a_model_of_any_origin_answers(serve, name, key, inputs, outputs):
     assert answers(serve(name), name, inputs, key) == outputs
 
 
+@pytest.mark.behaviour("1.4", "outputs may have any rank, there is no rule for a batch")
 def test_several_inputs_are_told_apart_by_their_aliases(serve):
     inputs = {"values": np.array([1, 2, 3], np.float32), "count": np.int32(2)}
     assert answers(serve("scalar_beside_vector"), "scalar_beside_vector", inputs) == {"head": [1.0, 2.0], "total": 3.0}
 
 
+@pytest.mark.behaviour("13.2", "39 PredictionWithNamedRegressionSignature")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 def test_a_regress_signature_answers_predict_with_its_aliases(serve):
     inputs = {"inputs": [example(x=2.0).SerializeToString(), example(x=4.0).SerializeToString()]}
     response = predict(serve("half_plus_two"), "half_plus_two", inputs, "regress_x_to_y")
@@ -90,6 +103,8 @@ def test_a_regress_signature_answers_predict_with_its_aliases(serve):
     assert response.model_spec.signature_name == "regress_x_to_y"
 
 
+@pytest.mark.behaviour("13.2", "40 PredictionWithNamedClassificationSignature")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 def test_a_classify_signature_answers_predict_with_its_aliases(serve):
     inputs = {"inputs": [example(x=2.0).SerializeToString()]}
     response = predict(serve("half_plus_two"), "half_plus_two", inputs, "classify_x_to_y")
@@ -97,6 +112,9 @@ def test_a_classify_signature_answers_predict_with_its_aliases(serve):
     assert response.model_spec.signature_name == "classify_x_to_y"
 
 
+@pytest.mark.behaviour("1.4", "signatures without inputs")
+@pytest.mark.behaviour("13.2", "41 PredictionWithCustomizedSignatures")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 def test_state_lives_from_call_to_call(serve):
     """Signatures without inputs, and the order of TensorFlow Serving's own test."""
     running = serve("counter")
@@ -107,15 +125,20 @@ def test_state_lives_from_call_to_call(serve):
     assert answers(running, "counter", key="get_counter") == {"output": 4.0}
 
 
+@pytest.mark.behaviour("1.4", "signatures without inputs")
 def test_a_signature_without_inputs_answers_with_a_constant(serve):
     assert answers(serve("odd_wiring"), "odd_wiring", key="nothing_in") == {"y": 7.0}
 
 
+@pytest.mark.behaviour("1.4", "two outputs on one tensor")
 def test_two_outputs_on_one_tensor_both_have_its_values(serve):
     inputs = {"x": np.array([2.0], np.float32)}
     assert answers(serve("odd_wiring"), "odd_wiring", inputs, "twice_fetched") == {"y": [4.0], "z": [4.0]}
 
 
+@pytest.mark.behaviour("1.4", "an empty filter is all outputs, others are not given")
+@pytest.mark.behaviour("1.4", "outputs may have any rank, there is no rule for a batch")
+@pytest.mark.behaviour("13.1", "9 testPredictSavedModel")
 @pytest.mark.parametrize(
     ("wanted", "given"),
     [
@@ -139,6 +162,7 @@ def good_and_bad_branch():
     return {"serving_default": signature({"x": x}, {"good": x * 2.0, "bad": bad})}
 
 
+@pytest.mark.behaviour("1.4", "only what is asked for is run")
 def test_a_branch_that_is_not_asked_for_is_not_run(serve_made):
     inputs = {"x": np.array([2.0], np.float32)}
     with serve_made(good_and_bad_branch) as running:
@@ -148,6 +172,7 @@ def test_a_branch_that_is_not_asked_for_is_not_run(serve_made):
     assert text.startswith("You must feed a value for placeholder tensor 'forgotten' with dtype float")
 
 
+@pytest.mark.behaviour("1.4", "static shapes are never compared")
 @pytest.mark.parametrize("name", ["half_plus_two", "half_plus_two_tf2"])
 @pytest.mark.parametrize(
     ("x", "y"),
@@ -165,6 +190,7 @@ def test_a_shape_is_not_compared_with_the_signature_s(serve, name, x, y):
     assert answers(serve(name), name, {"x": x}) == {"y": y}
 
 
+@pytest.mark.behaviour("1.4", "static shapes are never compared")
 def test_a_batch_may_be_larger_than_a_fixed_shape_says(serve):
     """The signature says [1,3], a model that Keras saw called with one example."""
     inputs = {"inputs": np.ones((2, 3), np.float32)}
@@ -172,11 +198,13 @@ def test_a_batch_may_be_larger_than_a_fixed_shape_says(serve):
     assert np.shape(values(response.outputs["output_0"])) == (2, 2)
 
 
+@pytest.mark.behaviour("1.4", "static shapes are never compared")
 def test_an_empty_batch_is_a_batch(serve):
     response = predict(serve("matmul"), "matmul", {"x": np.zeros((0, 1), np.float32)})
     assert [dim.size for dim in response.outputs["z"].tensor_shape.dim] == [0, 2]
 
 
+@pytest.mark.behaviour("1.4", "missing inputs take the defaults of the signature")
 @pytest.mark.parametrize(
     ("key", "inputs", "y"),
     [
@@ -192,12 +220,14 @@ def test_a_missing_input_takes_the_default_of_the_signature(serve, key, inputs, 
     assert answers(serve("default_values"), "default_values", inputs, key) == {"y": y}
 
 
+@pytest.mark.behaviour("1.4", "requests and replies of more than 4 MiB")
 def test_a_request_may_be_larger_than_4_mib(serve):
     x = np.ones((3 << 20, 1), np.float32)
     response = predict(serve("half_plus_two"), "half_plus_two", {"x": x})
     assert len(response.outputs["y"].float_val) == 3 << 20
 
 
+@pytest.mark.behaviour("1.2", "fields 5 to 7 of PredictRequest are ignored")
 def test_what_only_other_servers_read_in_a_request_is_ignored(serve):
     """Field 5, options of a stream that has ended; 6, a client's id; 7, request options."""
     running = serve("half_plus_two")

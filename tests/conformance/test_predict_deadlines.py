@@ -44,11 +44,13 @@ def count(running, inputs=QUICK):
     return values(predict(running, "slow", inputs).outputs["counted"])
 
 
+@pytest.mark.behaviour("1.4", "a deadline ends the run")
 def test_a_blocked_run_ends_and_the_next_call_is_answered(gate):
     assert give_up(gate, "gate", X, "pass").code is DEADLINE_EXCEEDED
     assert values(predict(gate, "gate", signature="await_arrival").outputs["arrived"]) is True
 
 
+@pytest.mark.behaviour("1.4", "a deadline ends the run")
 def test_a_run_that_blocks_only_now_ends_and_the_next_call_is_answered(gate):
     predict(gate, "gate", signature="open")
     assert values(predict(gate, "gate", X, "pass").outputs["y"]) == [1.0]
@@ -57,11 +59,14 @@ def test_a_run_that_blocks_only_now_ends_and_the_next_call_is_answered(gate):
     assert values(predict(gate, "gate", X, "pass").outputs["y"]) == [1.0]
 
 
+@pytest.mark.behaviour("1.4", "a deadline ends the run")
+@pytest.mark.behaviour("12", "Predict: deadline inside Run")
 def test_an_endless_run_ends_and_the_next_call_is_answered(slow):
     assert give_up(slow, "slow", ENDLESS).code is DEADLINE_EXCEEDED
     assert count(slow) == [3]
 
 
+@pytest.mark.behaviour("1.4", "a deadline ends the run")
 def test_an_endless_run_of_a_model_known_to_be_quick_ends_too(slow):
     for _ in range(5):
         assert count(slow) == [3]
@@ -69,10 +74,12 @@ def test_an_endless_run_of_a_model_known_to_be_quick_ends_too(slow):
     assert count(slow) == [3]
 
 
+@pytest.mark.behaviour("1.4", "no deadline, and one that is far")
 def test_a_call_without_a_deadline_is_answered(slow):
     assert values(slow.prediction.Predict(predict_request("slow", QUICK)).outputs["counted"]) == [3]
 
 
+@pytest.mark.behaviour("1.4", "no deadline, and one that is far")
 @pytest.mark.parametrize("timeout_s", [TIMEOUT_S, 3e6, 1e8])
 def test_a_far_deadline_is_no_limit(slow, timeout_s):
     """RunOptions takes milliseconds up to 2147483647, some 25 days."""
@@ -80,6 +87,8 @@ def test_a_far_deadline_is_no_limit(slow, timeout_s):
     assert values(response.outputs["counted"]) == [3]
 
 
+@pytest.mark.behaviour("1.4", "a deadline's text")
+@pytest.mark.behaviour("12", "Predict: deadline inside Run")
 @pytest.mark.parametrize("quick_runs_before", [0, 3])
 def test_the_server_s_own_words_are_the_original_s(models, runs, quick_runs_before):
     """A caller never reads them: its own deadline passes first."""

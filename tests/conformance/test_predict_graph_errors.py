@@ -5,7 +5,16 @@ import functools
 import numpy as np
 import pytest
 
-from tests.conformance.calls import INVALID_ARGUMENT, OUT_OF_RANGE, RUNS, predict, refused_predict
+from tests.conformance.calls import (
+    INVALID_ARGUMENT,
+    OUT_OF_RANGE,
+    RUNS,
+    predict,
+    predict_request,
+    refused,
+    refused_predict,
+    values,
+)
 from tests.conformance.served import MADE, serve_graph
 from tests.conformance.tensors import KINDS, tensor
 from tests.models.exporting import placeholder, signature, tf
@@ -24,18 +33,24 @@ def serve_made(tmp_path, request):
     return functools.partial(serve_graph, tmp_path, runs=request.param)
 
 
+@pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
+@pytest.mark.behaviour("12", "Predict: wrong dtype")
+@pytest.mark.behaviour("13.2", "34 PredictionInvalidTensor")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @pytest.mark.parametrize("dtype", sorted(KINDS.keys() - {"float"}))
 def test_another_dtype_than_the_graph_s_is_named(serve, dtype):
     told = refused_predict(serve("half_plus_two"), "half_plus_two", {"x": tensor(dtype, [1])})
     assert told == (INVALID_ARGUMENT, f"Expects arg[0] to be float but {dtype} is provided")
 
 
+@pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 @pytest.mark.parametrize("dtype", sorted(KINDS.keys() - {"float"}))
 def test_the_dtype_of_the_graph_is_named(serve, dtype):
     told = refused_predict(serve("dtypes"), "dtypes", {"x": tensor("float", [1])}, f"identity_{dtype}")
     assert told == (INVALID_ARGUMENT, f"Expects arg[0] to be {dtype} but float is provided")
 
 
+@pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 @pytest.mark.parametrize(
     ("inputs", "text"),
     [
@@ -50,6 +65,7 @@ def test_inputs_are_counted_in_the_order_of_their_tensors_names(serve, inputs, t
     assert told == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 def test_inputs_that_take_their_default_are_counted_too(serve):
     """The tensors are serving_default_offset, serving_default_scale and serving_default_x."""
     told = refused_predict(serve("default_values"), "default_values", {"x": WHOLE})
@@ -62,6 +78,7 @@ def swapped_names():
     return {"serving_default": signature({"first": z, "last": a}, {"y": z + tf.cast(a, tf.float32)})}
 
 
+@pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 def test_aliases_do_not_count_but_tensors_do(serve_made):
     with serve_made(swapped_names) as running:
         told = refused_predict(running, MADE, {"first": WHOLE, "last": WHOLE})
@@ -73,6 +90,9 @@ NOT_IN_GRAPH = "Tensor nope:0, specified in either feed_devices or fetch_devices
 NOTHING_TO_DO = "Must specify at least one target to fetch or execute."
 
 
+@pytest.mark.behaviour(
+    "1.4", "two aliases on one feed, an unfed placeholder, a tensor that is not in the graph, nothing to fetch"
+)
 @pytest.mark.parametrize(
     ("key", "inputs", "text"),
     [
@@ -94,6 +114,7 @@ def test_wiring_that_no_check_of_names_finds(serve, key, inputs, text):
     assert told == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 @pytest.mark.parametrize(
     ("key", "inputs", "text"),
     [
@@ -108,6 +129,31 @@ def test_a_fault_of_the_wiring_is_told_before_a_wrong_dtype(serve, key, inputs, 
     assert told == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "one tensor fed twice is refused, as DirectSession does")
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"runs": "public"},
+        {"grpc_lanes": 0},
+        {"enable_batching": True},
+        {"enable_batching": True, "grpc_lanes": 0},
+        {"freeze_variables_up_to_mb": 64},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("timeout_s", [None, 5.0])
+def test_one_tensor_that_is_no_placeholder_is_not_fed_twice_in_any_mode(servers, flags, timeout_s):
+    running = servers("fed_twice", **flags)
+    request = predict_request("fed_twice", {"a": X, "b": X, "x": X}, "fed_twice")
+    for _ in range(2):
+        told = refused(running.prediction.Predict, request, timeout_s=timeout_s)
+        assert told == (INVALID_ARGUMENT, 'Endpoint "sp:1" fed more than once.')
+    reply = predict(running, "fed_twice", {"x": X})
+    assert values(reply.outputs["y"]) == [4.0]
+
+
+@pytest.mark.behaviour("1.4", "the initialiser's signature")
 @pytest.mark.parametrize("name", ["half_plus_two_tf2", "keras_regression"])
 def test_the_initialiser_is_a_signature_without_an_output(serve, name):
     told = refused_predict(serve(name), name, signature="__saved_model_init_op")
@@ -126,6 +172,9 @@ def names_of_every_form():
     return made
 
 
+@pytest.mark.behaviour(
+    "1.4", "names that only a hand writes: no such output, fed and fetched at once, a bare operation"
+)
 @pytest.mark.parametrize(
     ("key", "told"),
     [
@@ -138,6 +187,9 @@ def test_a_tensor_name_that_cannot_be_run(serve_made, key, told):
         assert refused_predict(running, MADE, {"x": X}, key) == told
 
 
+@pytest.mark.behaviour(
+    "1.4", "names that only a hand writes: no such output, fed and fetched at once, a bare operation"
+)
 def test_a_bare_operation_s_name_means_its_first_output(serve_made):
     with serve_made(names_of_every_form) as running:
         assert list(predict(running, MADE, {"x": X}, "bare").outputs["y"].float_val) == [4.0]
@@ -145,6 +197,8 @@ def test_a_bare_operation_s_name_means_its_first_output(serve_made):
     assert told == (INVALID_ARGUMENT, "Expects arg[0] to be float but int32 is provided")
 
 
+@pytest.mark.behaviour("1.4", "errors of kernels carry their node, undecorated")
+@pytest.mark.behaviour("12", "Predict: wrong shape")
 @pytest.mark.parametrize(
     ("x", "text"),
     [
@@ -160,6 +214,7 @@ def test_a_shape_is_refused_by_the_kernel_that_it_does_not_fit(serve, x, text):
     assert refused_predict(serve("matmul"), "matmul", {"x": x}) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "errors of kernels carry their node, undecorated")
 def test_a_kernel_inside_a_function_is_named_with_the_function(serve):
     """Which names stand in the brackets depends on how far TensorFlow took the function apart."""
     code, text = refused_predict(serve("matmul_tf2"), "matmul_tf2", {"x": np.zeros((2, 3), np.float32)})
@@ -169,6 +224,8 @@ def test_a_kernel_inside_a_function_is_named_with_the_function(serve):
     assert "Original stack trace" not in text
 
 
+@pytest.mark.behaviour("1.4", "errors of kernels carry their node, undecorated")
+@pytest.mark.behaviour("12", "Predict: bad Example bytes inside a string tensor")
 def test_bytes_that_are_no_example_are_quoted(serve):
     told = refused_predict(serve("half_plus_two"), "half_plus_two", {"inputs": [b"garbage"]}, "regress_x_to_y")
     assert told == (
@@ -177,6 +234,7 @@ def test_bytes_that_are_no_example_are_quoted(serve):
     )
 
 
+@pytest.mark.behaviour("1.4", "errors of kernels carry their node, undecorated")
 def test_an_error_leaves_the_model_as_it_was(serve):
     running = serve("matmul")
     refused_predict(running, "matmul", {"x": np.zeros((2, 3), np.float32)})

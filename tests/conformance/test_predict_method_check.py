@@ -34,31 +34,41 @@ def unchecked(servers, request):
     return functools.partial(servers, runs=request.param)
 
 
+@pytest.mark.behaviour("1.4", "method_name check")
+@pytest.mark.behaviour("2.2", "with the check Predict insists on one of the three methods")
+@pytest.mark.behaviour("5", "--enable_signature_method_name_check")
+@pytest.mark.behaviour("13.2", "43 MethodNameCheck")
 def test_with_the_flag_another_method_name_is_refused(checked):
     told = refused_predict(checked("custom_method"), "custom_method", PIXELS, "preprocess")
     assert told == (INTERNAL, EXPECTED + "preprocess")
 
 
+@pytest.mark.behaviour("1.4", "method_name check")
 def test_with_the_flag_an_empty_method_name_is_refused(checked):
     told = refused_predict(checked("odd_wiring"), "odd_wiring", signature="empty")
     assert told == (INTERNAL, EXPECTED)
 
 
+@pytest.mark.behaviour("1.4", "method_name check")
 def test_with_the_flag_the_initialiser_is_refused_by_its_method_name(checked):
     told = refused_predict(checked("single_function"), "single_function", signature="__saved_model_init_op")
     assert told == (INTERNAL, EXPECTED)
 
 
+@pytest.mark.behaviour("1.4", "method_name check")
+@pytest.mark.behaviour("13.2", "43 MethodNameCheck")
 def test_without_the_flag_any_method_name_answers(unchecked):
     response = predict(unchecked("custom_method"), "custom_method", PIXELS, "preprocess")
     assert values(response.outputs["scaled"]) == [[1.5]]
 
 
+@pytest.mark.behaviour("1.4", "the initialiser's signature")
 def test_without_the_flag_the_initialiser_fails_in_the_graph(unchecked):
     code, _ = refused_predict(unchecked("single_function"), "single_function", signature="__saved_model_init_op")
     assert code is OUT_OF_RANGE
 
 
+@pytest.mark.behaviour("1.4", "method_name check")
 @pytest.mark.parametrize(
     ("key", "inputs", "alias"),
     [
@@ -73,11 +83,13 @@ def test_with_the_flag_the_three_method_names_of_serving_answer(checked, key, in
     assert values(response.outputs[alias]) == [[3.0]]
 
 
+@pytest.mark.behaviour("1.4", "method_name check")
 def test_a_missing_signature_comes_before_a_method_name(checked):
     told = refused_predict(checked("custom_method"), "custom_method", PIXELS)
     assert told == (FAILED_PRECONDITION, 'Serving signature key "serving_default" not found.')
 
 
+@pytest.mark.behaviour("1.4", "method_name check")
 def test_a_method_name_comes_before_the_inputs(checked, unchecked):
     assert refused_predict(checked("custom_method"), "custom_method", signature="preprocess")[0] is INTERNAL
     assert refused_predict(unchecked("custom_method"), "custom_method", signature="preprocess")[0] is INVALID_ARGUMENT

@@ -34,6 +34,11 @@ def default_values(servers):
     return servers("default_values")
 
 
+@pytest.mark.behaviour("1.4", "another number of inputs than the signature's")
+@pytest.mark.behaviour("12", "Predict: missing or extra input")
+@pytest.mark.behaviour("13.2", "32 EmptyInputList")
+@pytest.mark.behaviour("13.2", "33 InputTensorsDontMatchModelSpecInputs")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @pytest.mark.parametrize(
     ("inputs", "text"),
     [
@@ -58,6 +63,7 @@ def test_a_number_of_inputs_that_is_not_the_signature_s(half_plus_two, inputs, t
     assert refused_predict(half_plus_two, "half_plus_two", inputs) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "another number of inputs than the signature's")
 @pytest.mark.parametrize(
     ("inputs", "text"),
     [
@@ -82,6 +88,7 @@ def test_several_names_are_sorted_and_joined_by_commas(odd_wiring, inputs, text)
     assert refused_predict(odd_wiring, "odd_wiring", inputs, "twice_fed") == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "another number of inputs than the signature's")
 def test_a_signature_without_inputs_takes_none(odd_wiring):
     assert refused_predict(odd_wiring, "odd_wiring", {"x": X}, "nothing_in") == (
         INVALID_ARGUMENT,
@@ -89,6 +96,9 @@ def test_a_signature_without_inputs_takes_none(odd_wiring):
     )
 
 
+@pytest.mark.behaviour("1.4", "an alias that is absent and has no default")
+@pytest.mark.behaviour("1.4", "aliases alone are matched, never tensor names")
+@pytest.mark.behaviour("12", "Predict: misnamed input")
 @pytest.mark.parametrize("sent", ["y", "X", "x:0", ""])
 def test_an_input_of_another_name_even_the_tensor_s_own(half_plus_two, sent):
     assert refused_predict(half_plus_two, "half_plus_two", {sent: X}) == (
@@ -98,6 +108,7 @@ def test_an_input_of_another_name_even_the_tensor_s_own(half_plus_two, sent):
     )
 
 
+@pytest.mark.behaviour("1.4", "an alias that is absent and has no default")
 def test_an_input_that_is_missing_and_has_no_default(default_values):
     assert refused_predict(default_values, "default_values", {"scale": ONE}) == (
         INVALID_ARGUMENT,
@@ -106,6 +117,7 @@ def test_an_input_that_is_missing_and_has_no_default(default_values):
     )
 
 
+@pytest.mark.behaviour("1.4", "a name that is left over where defaults let the number fit")
 @pytest.mark.parametrize(
     ("more", "text"),
     [
@@ -119,6 +131,7 @@ def test_an_input_of_a_wrong_name_where_defaults_let_the_number_fit(default_valu
     assert refused_predict(default_values, "default_values", inputs) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "another number of inputs than the signature's")
 def test_more_inputs_than_the_signature_has_even_with_defaults(default_values):
     inputs = dict.fromkeys(["x", "scale", "offset", "more"], ONE)
     assert refused_predict(default_values, "default_values", inputs) == (
@@ -128,6 +141,7 @@ def test_more_inputs_than_the_signature_has_even_with_defaults(default_values):
     )
 
 
+@pytest.mark.behaviour("1.4", "a tensor that cannot be decoded")
 def test_a_tensor_that_is_none(half_plus_two):
     assert refused_predict(half_plus_two, "half_plus_two", {"x": MALFORMED}) == (
         INVALID_ARGUMENT,
@@ -135,6 +149,7 @@ def test_a_tensor_that_is_none(half_plus_two):
     )
 
 
+@pytest.mark.behaviour("1.4", "a tensor that cannot be decoded")
 def test_a_tensor_that_is_none_for_an_input_with_a_default(default_values):
     inputs = {"x": np.array([1.0], np.float32), "scale": MALFORMED}
     assert refused_predict(default_values, "default_values", inputs) == (
@@ -143,6 +158,10 @@ def test_a_tensor_that_is_none_for_an_input_with_a_default(default_values):
     )
 
 
+@pytest.mark.behaviour("1.4", "unknown and repeated names of the output filter, in its order")
+@pytest.mark.behaviour("12", "Predict: unknown or repeated output_filter")
+@pytest.mark.behaviour("13.2", "35 OutputFiltersDontMatchModelSpecOutputs")
+@pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
@@ -160,6 +179,7 @@ def test_an_output_filter_of_unknown_or_repeated_names(half_plus_two, wanted, te
     assert told == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "unknown and repeated names of the output filter, in its order")
 def test_known_outputs_are_sorted_and_joined_by_commas(odd_wiring):
     assert refused_predict(odd_wiring, "odd_wiring", {"x": ONE}, "twice_fetched", outputs=["a"]) == (
         INVALID_ARGUMENT,
@@ -170,6 +190,10 @@ def test_known_outputs_are_sorted_and_joined_by_commas(odd_wiring):
 MANY_MISTAKES = {"a": MALFORMED, "b": ONE}
 
 
+@pytest.mark.behaviour(
+    "1.4", "only the first mistake is told: model, signature, number of inputs, tensors, filter, run"
+)
+@pytest.mark.behaviour("13.2", "36 InputTensorsHaveWrongType")
 @pytest.mark.parametrize(
     ("mistaken", "told"),
     [
@@ -207,11 +231,17 @@ def test_only_the_first_mistake_is_told(half_plus_two, mistaken, told):
     assert refused_predict(half_plus_two, **call) == told
 
 
+@pytest.mark.behaviour(
+    "1.4", "only the first mistake is told: model, signature, number of inputs, tensors, filter, run"
+)
 def test_a_tensor_that_is_none_comes_before_a_name_that_is_wrong(default_values):
     inputs = {"x": MALFORMED, "wrong": ONE}
     assert refused_predict(default_values, "default_values", inputs) == (INVALID_ARGUMENT, "tensor parsing error: x")
 
 
+@pytest.mark.behaviour(
+    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+)
 @pytest.mark.parametrize(
     ("inputs", "hints"),
     [({"y": X}, {"signature_inputs": "x"}), ({"x": MALFORMED}, {"reason": "shape [-1] has a negative size"})],

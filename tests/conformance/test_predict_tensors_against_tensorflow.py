@@ -77,6 +77,7 @@ def comparable(array):
     return array.shape, array.tobytes()
 
 
+@pytest.mark.behaviour("1.4", "values travel in the field of their dtype")
 @pytest.mark.parametrize("dtype", KINDS)
 def test_a_tensor_is_read_as_tensorflow_reads_it(dtype):
     @SEARCH
@@ -87,6 +88,7 @@ def test_a_tensor_is_read_as_tensorflow_reads_it(dtype):
     check()
 
 
+@pytest.mark.behaviour("1.4", "outputs are in the field of their dtype")
 @pytest.mark.parametrize("dtype", KINDS)
 @pytest.mark.parametrize("as_content", [False, True], ids=["fields", "content"])
 def test_tensorflow_reads_what_is_written(dtype, as_content):

@@ -1,4 +1,4 @@
-"""Regress over a socket, with the stock stubs: sections 2.2 and 2.3 of requirements.toml."""
+"""Regress over a socket, with the stock stubs: sections 2.2 and 2.3 of docs/conformance.md."""
 
 import pytest
 
@@ -48,6 +48,8 @@ def refused(served, name, signature="", given=TWO, **version):
 # Answers.
 
 
+@pytest.mark.behaviour("13.1", "5 testRegress")
+@pytest.mark.behaviour("13.7", "109 and 114 Success")
 def test_a_tf1_regressor_answers_with_value_and_full_model_spec(served):
     expected = regression_pb2.RegressionResponse()
     expected.result.regressions.add(value=3.0)
@@ -57,23 +59,32 @@ def test_a_tf1_regressor_answers_with_value_and_full_model_spec(served):
     assert regress(served, "half_plus_two", "regress_x_to_y", xs(2.0)) == expected
 
 
+@pytest.mark.behaviour("2.2", "a TF2 export, whose method is predict, answers Classify and Regress by default")
+@pytest.mark.behaviour("13.1", "6 testRegressTf2")
 def test_a_tf2_export_answers_though_its_method_is_predict(served):
     assert values_of(regress(served, "half_plus_two_tf2", "regress_x_to_y", xs(2.0)).result) == [3.0]
 
 
+@pytest.mark.behaviour("2.3", "Regress: a vector and one column are values, in the order of the examples")
+@pytest.mark.behaviour("13.5", "77 ValidNamedSignature")
 def test_the_other_signature_of_a_model_gives_its_own_values(either):
     assert values_of(regress(either, "half_plus_two", "regress_x_to_y2", xs(2.0)).result) == [4.0]
 
 
+@pytest.mark.behaviour("2.2", "with the check Regress insists on the method regress")
+@pytest.mark.behaviour("2.3", "Regress: a vector and one column are values, in the order of the examples")
+@pytest.mark.behaviour("13.5", "75 BasicExampleList")
 def test_values_come_in_the_order_of_the_examples(either):
     assert values_of(regress(either, "example_heads", "regression", xs(0.5, 0.25, 2.0)).result) == [5.0, 2.5, 20.0]
 
 
+@pytest.mark.behaviour("2.3", "Regress: a vector and one column are values, in the order of the examples")
 @pytest.mark.parametrize("signature", ["regress_ok", "regress_ok_one_column"])
 def test_a_vector_and_a_single_column_are_values(either, signature):
     assert values_of(regress(either, "odd_heads", signature, TWO).result) == [0.0, 1.0]
 
 
+@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
 def test_the_default_signature_is_named_in_the_reply():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"outputs": "out:0"})
     servable = fakes.FakeServable(head, outputs={"out:0": fakes.floats([1.5])})
@@ -85,6 +96,8 @@ def test_the_default_signature_is_named_in_the_reply():
     assert (run.fetches, run.timeout_s) == (("out:0",), 2.5)
 
 
+@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
+@pytest.mark.behaviour("13.5", "83 RunsFails")
 def test_a_failed_run_is_told_as_it_was_raised():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"outputs": "out:0"})
     servable = fakes.FakeServable(head, error=errors.Unavailable("the device is gone"))
@@ -95,16 +108,24 @@ def test_a_failed_run_is_told_as_it_was_raised():
 # Which model and signature.
 
 
+@pytest.mark.behaviour("12", "no model_spec")
+@pytest.mark.behaviour("13.7", "107 and 112 InvalidModelSpec")
 def test_a_request_without_a_model_spec_is_refused(served):
     request = regression_pb2.RegressionRequest(input=TWO)
     assert refused_by(served, "Regress", request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
+@pytest.mark.behaviour("12", "empty model name, and MultiInference without tasks")
+@pytest.mark.behaviour("12", "unknown model, version and label under the calls that take examples and GetModelMetadata")
+@pytest.mark.behaviour("13.7", "107 and 112 InvalidModelSpec")
 @pytest.mark.parametrize(("name", "version", "code", "text"), SPECS_THAT_FIND_NOTHING)
 def test_a_model_spec_that_finds_nothing_is_refused(served, name, version, code, text):
     assert refused(served, name, "regress_ok", **version) == (code, text)
 
 
+@pytest.mark.behaviour("2.3", "signature, then examples, then the run, then outputs")
+@pytest.mark.behaviour("12", "unknown signature under Classify, Regress and MultiInference")
+@pytest.mark.behaviour("13.7", "108 and 113 InvalidSignature")
 @pytest.mark.parametrize(("asked", "told"), [("nope", "nope"), ("", "serving_default")])
 def test_an_unknown_signature_is_named(either, asked, told):
     expected = (INVALID_ARGUMENT, f"No signature was found with the name: {told}")
@@ -113,6 +134,7 @@ def test_an_unknown_signature_is_named(either, asked, told):
     assert refused(either, "odd_heads", asked, plain()) == expected
 
 
+@pytest.mark.behaviour("12", "undecodable request bytes")
 def test_bytes_that_are_no_request_are_internal_without_a_text(served):
     assert refused_bytes(served, "Regress", b"\xff") == (INTERNAL, "")
 
@@ -132,11 +154,15 @@ STRUCTURE_PREFIXES = [
 ]
 
 
+@pytest.mark.behaviour("2.2", "Regress: input count, output count, input name, output name, in this order")
+@pytest.mark.behaviour("12", "Regress on a signature that is no regressor")
 @pytest.mark.parametrize(("signature", "text"), STRUCTURE)
 def test_a_signature_that_is_no_regressor_is_refused(either, signature, text):
     assert refused(either, "odd_heads", signature) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("2.2", "Regress: input count, output count, input name, output name, in this order")
+@pytest.mark.behaviour("12", "Regress on a signature that is no regressor")
 @pytest.mark.parametrize(("signature", "prefix"), STRUCTURE_PREFIXES)
 def test_a_signature_with_other_names_is_refused_and_shown(either, signature, prefix):
     code, details = refused(either, "odd_heads", signature)
@@ -145,6 +171,7 @@ def test_a_signature_with_other_names_is_refused_and_shown(either, signature, pr
     assert "examples:0" in details.removeprefix(prefix)
 
 
+@pytest.mark.behaviour("2.2", "a normal Keras or Predict signature fails Classify and Regress with the texts of inputs")
 @pytest.mark.parametrize("model", ["half_plus_two", "half_plus_two_tf2"])
 def test_a_predict_signature_is_no_regressor(served, model):
     code, details = refused(served, model, "serving_default")
@@ -152,17 +179,22 @@ def test_a_predict_signature_is_no_regressor(served, model):
     assert details.startswith("No regression inputs found in SignatureDef: ")
 
 
+@pytest.mark.behaviour("2.2", "a regressor is no classifier and a classifier no regressor")
+@pytest.mark.behaviour("13.5", "78 InvalidNamedSignature")
 def test_a_classifier_is_no_regressor(served):
     code, details = refused(served, "half_plus_two", "classify_x_to_y")
     assert code == INVALID_ARGUMENT
     assert details.startswith("No regression outputs found in SignatureDef: ")
 
 
+@pytest.mark.behaviour("2.2", "Regress: input count, output count, input name, output name, in this order")
+@pytest.mark.behaviour("13.5", "86 MissingRegressionSignature")
 def test_an_empty_signature_is_no_regressor(servers):
     served = servers("odd_wiring", runs="private")
     assert refused(served, "odd_wiring", "empty") == (INVALID_ARGUMENT, "Expected one input Tensor.")
 
 
+@pytest.mark.behaviour("2.2", "Regress: input count, output count, input name, output name, in this order")
 @pytest.mark.parametrize(
     ("definition", "text"),
     [
@@ -178,11 +210,17 @@ def test_inputs_are_counted_before_outputs_and_names_come_last(definition, text)
     assert caught.value.message.startswith(text)
 
 
+@pytest.mark.behaviour("2.2", "by default the method name of a signature does not matter")
+@pytest.mark.behaviour("13.5", "87 MethodNameCheck")
 @pytest.mark.parametrize("signature", ["regress_method_predict", "regress_method_empty"])
 def test_by_default_the_method_of_a_signature_does_not_matter(served, signature):
     assert values_of(regress(served, "odd_heads", signature, TWO).result) == [0.0, 1.0]
 
 
+@pytest.mark.behaviour("2.2", "with the check Regress insists on the method regress")
+@pytest.mark.behaviour("5", "--enable_signature_method_name_check")
+@pytest.mark.behaviour("13.5", "78 InvalidNamedSignature")
+@pytest.mark.behaviour("13.5", "87 MethodNameCheck")
 @pytest.mark.parametrize(
     ("model", "signature", "method"),
     [
@@ -204,6 +242,9 @@ def test_a_checking_server_refuses_another_method(checking, model, signature, me
 # 2.3: the output.
 
 
+@pytest.mark.behaviour("2.3", "Regress: shape, rows and dtype, in this order")
+@pytest.mark.behaviour("13.5", "79 MalformedOutputs")
+@pytest.mark.behaviour("13.5", "84 UnexpectedOutputTensorSize, 85 UnexpectedOutputTensorType")
 @pytest.mark.parametrize(
     ("signature", "text"),
     [
@@ -227,6 +268,7 @@ def test_an_output_that_is_no_regression_is_refused(either, signature, text):
     assert refused(either, "odd_heads", signature) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("2.3", "Regress: shape, rows and dtype, in this order")
 @pytest.mark.parametrize(
     ("output", "text"),
     [

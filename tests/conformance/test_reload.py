@@ -68,6 +68,8 @@ def failed_load(name, path):
 # What is refused, and changes nothing.
 
 
+@pytest.mark.behaviour("4.2", "a config that is no model_config_list is refused")
+@pytest.mark.behaviour("12", "reload with a wrong oneof, path, duplicate, platform or label")
 @pytest.mark.parametrize("config", ["", "config {}", f"config {{ {CUSTOM} }}", 'metric_names: "/any"'])
 def test_a_config_that_is_no_list_is_refused(server, config):
     request = text_format.Parse(config, model_management_pb2.ReloadConfigRequest())
@@ -75,6 +77,8 @@ def test_a_config_that_is_no_list_is_refused(server, config):
     assert server.answer("first", label="stable") == 1
 
 
+@pytest.mark.behaviour("4.2", "bytes that are no request are INTERNAL without a text")
+@pytest.mark.behaviour("12", "undecodable request bytes")
 @pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05abc"])
 def test_bytes_that_are_no_request_are_internal_without_a_text(server, garbage):
     assert refused(server.running.channel.unary_unary(METHOD), garbage) == (INTERNAL, "")
@@ -123,6 +127,17 @@ REFUSED = {
 }
 
 
+@pytest.mark.behaviour("4.2", "a duplicate name, a bad base path and a changed platform change nothing")
+@pytest.mark.behaviour(
+    "4.2",
+    "type and platform, neither of both, an unsupported platform; ours: they change nothing, and good "
+    "configs are taken afterwards",
+)
+@pytest.mark.behaviour("4.2", "logging_config is refused; ours: before anything has changed")
+@pytest.mark.behaviour("6.2", "a name twice, bad paths, type and platform, the platform that changes")
+@pytest.mark.behaviour("12", "reload with a wrong oneof, path, duplicate, platform or label")
+@pytest.mark.behaviour("13.14", "252 to 257, rules for absolute and relative paths")
+@pytest.mark.behaviour("13.14", "261 to 267, type, platform and duplicate names")
 @pytest.mark.parametrize(("models", "text"), REFUSED.values(), ids=REFUSED)
 def test_a_config_that_is_not_valid_is_refused_and_changes_nothing(server, first, tmp_path, models, text):
     put(tmp_path / "new", 1)
@@ -136,6 +151,8 @@ def test_a_config_that_is_not_valid_is_refused_and_changes_nothing(server, first
     assert server.answer("new") == 1
 
 
+@pytest.mark.behaviour("4.2", "a label error is FAILED_PRECONDITION; ours: nothing has changed")
+@pytest.mark.behaviour("12", "reload with a wrong oneof, path, duplicate, platform or label")
 def test_a_label_of_a_version_that_does_not_serve_refuses_the_whole_config(server, first, tmp_path):
     put(tmp_path / "new", 1)
     labelled = model("new", tmp_path / "new", labels={"stable": 1})
@@ -153,6 +170,9 @@ def test_a_label_of_a_version_that_does_not_serve_refuses_the_whole_config(serve
 # What is taken.
 
 
+@pytest.mark.behaviour("4.2", "success is OK with status OK")
+@pytest.mark.behaviour("4.2", "a reload waits for each new model")
+@pytest.mark.behaviour("13.14", "268 RequestLoggingOff")
 def test_a_reload_is_ok_with_a_status_of_ok_once_the_new_model_serves(server, first, tmp_path):
     put(tmp_path / "new", 7)
     response = server.reload(first, model("new", tmp_path / "new"))
@@ -163,6 +183,7 @@ def test_a_reload_is_ok_with_a_status_of_ok_once_the_new_model_serves(server, fi
     assert server.is_serving("new")
 
 
+@pytest.mark.behaviour("4.2", "the list replaces models, policies and labels")
 def test_the_same_config_again_changes_nothing(server, first):
     for _ in range(3):
         server.reload(first)
@@ -170,6 +191,10 @@ def test_the_same_config_again_changes_nothing(server, first):
     assert server.answer("first", label="stable") == 1
 
 
+@pytest.mark.behaviour("4.1", "an unload and a removed model are published")
+@pytest.mark.behaviour("4.2", "the list replaces models, policies and labels")
+@pytest.mark.behaviour("13.14", "249 ReloadConfigUnloadsModels")
+@pytest.mark.behaviour("13.14", "287 MultipleServables, 288 ChangeSetOfServables, 289 ChangeVersionPolicy")
 def test_a_model_that_is_not_in_the_list_leaves(server, tmp_path):
     leaving = server.loader.servables[tmp_path / "first" / "1"]
     put(tmp_path / "new", 1)
@@ -184,6 +209,7 @@ def test_a_model_that_is_not_in_the_list_leaves(server, tmp_path):
     assert leaving.closed.is_set()
 
 
+@pytest.mark.behaviour("4.2", "ours: a reload is answered once the models that it removes are refused")
 def test_a_reload_that_removes_a_model_is_answered_only_once_the_model_is_refused(server, first, tmp_path, caplog):
     caplog.set_level(logging.INFO, MANAGER.name)
     put(tmp_path / "guest", 1)
@@ -217,6 +243,8 @@ def held_at(log, text):
         log.removeFilter(hold)
 
 
+@pytest.mark.behaviour("4.1", "a version that comes back overwrites its entry")
+@pytest.mark.behaviour("13.14", "250 ReloadConfigHandlesLoadingAPreviouslyUnloadedModel")
 def test_a_model_that_left_comes_back(server, first, tmp_path):
     server.reload()
     server.await_states("first", {1: "END"})
@@ -227,6 +255,9 @@ def test_a_model_that_left_comes_back(server, first, tmp_path):
     assert server.answer("first", label="stable") == 1
 
 
+@pytest.mark.behaviour("4.1", "an unload and a removed model are published")
+@pytest.mark.behaviour("4.2", "an empty list unloads everything")
+@pytest.mark.behaviour("13.14", "249 ReloadConfigUnloadsModels")
 def test_an_empty_list_unloads_everything(server):
     server.reload()
     server.await_states("first", {1: "END"})
@@ -235,6 +266,9 @@ def test_an_empty_list_unloads_everything(server):
     assert server.is_serving("")
 
 
+@pytest.mark.behaviour("4.2", "the list replaces models, policies and labels")
+@pytest.mark.behaviour("4.2", "changes to models that were configured before are not waited for")
+@pytest.mark.behaviour("13.14", "251 ReloadConfigChangeModelBasePath")
 def test_the_list_replaces_base_paths_and_policies_without_waiting(server, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "moved", 5))
     put(tmp_path / "moved", 4)
@@ -246,11 +280,14 @@ def test_the_list_replaces_base_paths_and_policies_without_waiting(server, tmp_p
     assert [server.answer("first", version=number) for number in (4, 5)] == [4, 5]
 
 
+@pytest.mark.behaviour("6.2", "models may share a base path, and a slash at its end is fine")
 def test_models_may_share_a_base_path_and_a_trailing_slash_is_fine(server, first, tmp_path):
     server.reload(first, model("twin", tmp_path / "first"), model("third", f"{tmp_path}/first/"))
     assert [server.answer(name) for name in ("first", "twin", "third")] == [1, 1, 1]
 
 
+@pytest.mark.behaviour("6.2", "model_type TENSORFLOW still works")
+@pytest.mark.behaviour("13.14", "261 to 267, type, platform and duplicate names")
 def test_the_deprecated_model_type_still_works(server, tmp_path):
     put(tmp_path / "old", 3)
     server.reload(model("old", tmp_path / "old", model_type="TENSORFLOW"))
@@ -260,6 +297,7 @@ def test_the_deprecated_model_type_still_works(server, tmp_path):
 # A new model that does not become available.
 
 
+@pytest.mark.behaviour("4.2", "a new model that fails to load is UNKNOWN, and the others serve")
 def test_a_new_model_that_cannot_be_loaded_is_told_and_the_others_serve(server, first, tmp_path):
     bad = put(tmp_path / "bad", 2)
     (bad / "answer").unlink()
@@ -272,6 +310,7 @@ def test_a_new_model_that_cannot_be_loaded_is_told_and_the_others_serve(server, 
     assert server.answer("first", label="stable") == 1
 
 
+@pytest.mark.behaviour("4.2", "a new model that fails to load is UNKNOWN, and the others serve")
 def test_models_that_cannot_be_loaded_are_told_in_the_order_of_the_config(server, tmp_path):
     paths = {name: put(tmp_path / name, 1) for name in ("z", "a", "m")}
     for path in paths.values():
@@ -280,6 +319,7 @@ def test_models_that_cannot_be_loaded_are_told_in_the_order_of_the_config(server
     assert server.refused_reload(*models) == unavailable(dict(failed_load(*pair) for pair in paths.items()))
 
 
+@pytest.mark.behaviour("4.2", "ours: a missing base path, or one without versions, is told at once, and followed")
 def test_a_new_model_whose_base_path_is_missing_is_told_at_once_and_comes_when_it_can(server, first, tmp_path):
     new = model("new", tmp_path / "new")
     cause = (
@@ -293,6 +333,7 @@ def test_a_new_model_whose_base_path_is_missing_is_told_at_once_and_comes_when_i
     assert server.is_serving("new")
 
 
+@pytest.mark.behaviour("4.2", "ours: a missing base path, or one without versions, is told at once, and followed")
 def test_a_new_model_without_versions_is_told_at_once_and_comes_when_it_can(server, first, tmp_path):
     (tmp_path / "new" / "first").mkdir(parents=True)
     cause = f"NOT_FOUND: no versions found under base path {tmp_path}/new"
@@ -301,6 +342,7 @@ def test_a_new_model_without_versions_is_told_at_once_and_comes_when_it_can(serv
     server.await_states("new", {1: "AVAILABLE"})
 
 
+@pytest.mark.behaviour("4.2", "the highest version that is AVAILABLE or END decides")
 def test_the_highest_version_that_serves_or_has_ended_decides(server, tmp_path):
     bad = put(tmp_path / "new", 2)
     (bad / "answer").unlink()
@@ -310,6 +352,7 @@ def test_the_highest_version_that_serves_or_has_ended_decides(server, tmp_path):
     server.await_states("new", {2: ("END", 5, f"no answer in {bad}"), 1: "AVAILABLE"})
 
 
+@pytest.mark.behaviour("4.2", "the highest version that is AVAILABLE or END decides")
 def test_the_highest_version_decides_even_if_a_lower_one_serves_by_then(tmp_path, first):
     bad = put(tmp_path / "new", 2)
     (bad / "answer").unlink()
@@ -326,6 +369,7 @@ def test_the_highest_version_decides_even_if_a_lower_one_serves_by_then(tmp_path
     assert (error.code(), error.details()) == unavailable(dict([failed_load("new", bad)]))
 
 
+@pytest.mark.behaviour("4.2", "old END states do not count")
 def test_what_became_of_a_model_before_does_not_count(server, first, tmp_path):
     path = put(tmp_path / "new", 1)
     (path / "answer").unlink()
@@ -345,6 +389,7 @@ def test_what_became_of_a_model_before_does_not_count(server, first, tmp_path):
 # Waiting.
 
 
+@pytest.mark.behaviour("4.2", "a reload waits for each new model")
 def test_a_reload_waits_for_each_new_model(server, first, tmp_path):
     gates = [server.loader.hold_load(put(tmp_path / name, 1)) for name in ("a", "b")]
     call = server.begin_reload(first, model("a", tmp_path / "a"), model("b", tmp_path / "b"))
@@ -356,6 +401,7 @@ def test_a_reload_waits_for_each_new_model(server, first, tmp_path):
     assert [server.answer(name) for name in ("a", "b")] == [1, 1]
 
 
+@pytest.mark.behaviour("4.2", "ours: a deadline ends the wait, not the load, and is told with what is missing")
 def test_a_reload_whose_deadline_passes_stays_applied(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "new", 1))
     models = [first, model("new", tmp_path / "new")]
@@ -367,6 +413,7 @@ def test_a_reload_whose_deadline_passes_stays_applied(server, first, tmp_path):
     assert server.answer("new") == 1
 
 
+@pytest.mark.behaviour("4.2", "ours: a deadline ends the wait, not the load, and is told with what is missing")
 def test_what_a_deadline_leaves_to_do_is_told(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "new", 1))
     method = server.running.server._waiting_methods({})[METHOD]
@@ -380,6 +427,7 @@ def test_what_a_deadline_leaves_to_do_is_told(server, first, tmp_path):
     )
 
 
+@pytest.mark.behaviour("4.2", "ours: a reload that waits holds up no other, and no request")
 def test_a_reload_that_waits_holds_up_no_other(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "slow", 1))
     put(tmp_path / "new", 1)
@@ -394,6 +442,8 @@ def test_a_reload_that_waits_holds_up_no_other(server, first, tmp_path):
     waiting.result(TIMEOUT_S)
 
 
+@pytest.mark.behaviour("4.2", "ours: a reload that waits holds up no other, and no request")
+@pytest.mark.behaviour("5", "--num_load_threads")
 def test_with_two_load_threads_a_model_that_hangs_holds_up_no_other(tmp_path, first):
     put(tmp_path / "new", 1)
     hanging = put(tmp_path / "hanging", 1)
@@ -408,6 +458,7 @@ def test_with_two_load_threads_a_model_that_hangs_holds_up_no_other(tmp_path, fi
         waiting.result(TIMEOUT_S)
 
 
+@pytest.mark.behaviour("4.2", "ours: a reload that waits holds up no other, and no request")
 def test_reloads_that_wait_hold_up_no_predict(tmp_path, first):
     slow = [model(f"slow{number}", put(tmp_path / f"slow{number}", 1).parent) for number in range(12)]
     with operate(tmp_path, model("first", tmp_path / "first"), grpc_max_threads=1, num_load_threads=12) as server:
@@ -425,6 +476,7 @@ def test_reloads_that_wait_hold_up_no_predict(tmp_path, first):
         assert [call.result(TIMEOUT_S).status.error_code for call in waiting] == [0] * 12
 
 
+@pytest.mark.behaviour("4.2", "ours: who waits for a model that leaves again waits no longer")
 def test_a_reload_that_leaves_a_model_out_again_ends_who_waits_for_it(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "slow", 1))
     waiting = server.begin_reload(first, model("slow", tmp_path / "slow"))
@@ -440,6 +492,8 @@ def test_a_reload_that_leaves_a_model_out_again_ends_who_waits_for_it(server, fi
 # The first config of a server that was started without one.
 
 
+@pytest.mark.behaviour("6.1", "a config that sets neither is taken, and the first reload is then like a start")
+@pytest.mark.behaviour("13.14", "248 ReloadConfigWaitsTillModelsAvailable")
 def test_the_first_reload_waits_for_all_models_as_a_start_does(empty_server, tmp_path):
     held = empty_server.loader.hold_load(put(tmp_path / "a", 1))
     call = empty_server.begin_reload(model("a", tmp_path / "a"))
@@ -450,6 +504,8 @@ def test_the_first_reload_waits_for_all_models_as_a_start_does(empty_server, tmp
     assert empty_server.answer("a") == 1
 
 
+@pytest.mark.behaviour("6.1", "a config that sets neither is taken, and the first reload is then like a start")
+@pytest.mark.behaviour("13.14", "258 ErroringModel")
 def test_the_first_reload_says_servables(empty_server, tmp_path):
     bad = put(tmp_path / "bad", 1)
     (bad / "answer").unlink()
@@ -460,6 +516,7 @@ def test_the_first_reload_says_servables(empty_server, tmp_path):
     assert empty_server.refused_reload(*models) == unavailable(causes, "model(s)")
 
 
+@pytest.mark.behaviour("4.2", "a config that is no model_config_list is refused")
 def test_until_a_config_is_taken_a_custom_one_is_refused_in_the_same_words(empty_server):
     config = text_format.Parse(CUSTOM, model_server_config_pb2.ModelServerConfig())
     request = model_management_pb2.ReloadConfigRequest(config=config)
@@ -473,6 +530,7 @@ def increases(response):
     return {metric.name: metric.int64_value_increase for metric in response.metric}
 
 
+@pytest.mark.behaviour("4.2", "metric_names are answered with their increase, each once, an unknown one with 0")
 def test_a_metric_is_told_with_its_increase_once_however_often_it_is_asked_for(empty_server, tmp_path):
     put(tmp_path / "a", 1)
     names = [LOAD_ATTEMPTS, "/tensorflow/serving/request_count", LOAD_ATTEMPTS, "nobody's"]
@@ -481,6 +539,7 @@ def test_a_metric_is_told_with_its_increase_once_however_often_it_is_asked_for(e
     assert increases(response) == {LOAD_ATTEMPTS: 1, "/tensorflow/serving/request_count": 0, "nobody's": 0}
 
 
+@pytest.mark.behaviour("4.2", "metric_names are answered with their increase, each once, an unknown one with 0")
 def test_a_metric_counts_from_reload_to_reload(empty_server, tmp_path):
     put(tmp_path / "a", 1)
     empty_server.reload(model("a", tmp_path / "a"))
@@ -490,6 +549,7 @@ def test_a_metric_counts_from_reload_to_reload(empty_server, tmp_path):
     assert increases(empty_server.reload(model("a", tmp_path / "a"), metrics=[LOAD_ATTEMPTS])) == {LOAD_ATTEMPTS: 1}
 
 
+@pytest.mark.behaviour("4.2", "status and metric are only visible on OK")
 def test_a_reload_that_fails_tells_no_metrics(server, tmp_path):
     request = reload_request(model("new", tmp_path / "new"), metrics=[LOAD_ATTEMPTS])
     with pytest.raises(grpc.RpcError) as caught:
@@ -497,6 +557,7 @@ def test_a_reload_that_fails_tells_no_metrics(server, tmp_path):
     assert caught.value.code() is UNKNOWN
 
 
+@pytest.mark.behaviour("4.2", "ours: who waits for a model that leaves again waits no longer")
 def test_a_version_that_is_removed_while_a_reload_waits_for_it_ends_the_wait(server, first, tmp_path):
     path = put(tmp_path / "new", 1)
     held = server.loader.hold_load(path)
@@ -512,6 +573,7 @@ def test_a_version_that_is_removed_while_a_reload_waits_for_it_ends_the_wait(ser
     server.await_states("new", {1: ("END", 5, f"no answer in {path}"), 0: "AVAILABLE"})
 
 
+@pytest.mark.behaviour("4.2", "ours: a caller who goes away keeps no thread")
 def test_callers_who_go_away_hold_no_thread(server, first, tmp_path):
     models = [first]
     # More of them than there are threads for calls that wait.

@@ -45,11 +45,13 @@ def details_of(error):
     return details
 
 
+@pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
 def test_a_message_of_1024_bytes_is_whole(running):
     told = refused_predict(running, "half_plus_two", signature=KEY_OF_1024)
     assert told == (FAILED_PRECONDITION, f'Serving signature key "{KEY_OF_1024}" not found.')
 
 
+@pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
 @pytest.mark.parametrize(
     ("key", "text"),
     [
@@ -62,11 +64,13 @@ def test_a_longer_message_is_cut_after_1024_bytes_and_says_so(running, key, text
     assert len(text) == 1024 + len("...TRUNCATED")
 
 
+@pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
 def test_bytes_are_counted_not_characters(running):
     told = refused_predict(running, "half_plus_two", signature="é" * 500 + "s")
     assert told == (FAILED_PRECONDITION, 'Serving signature key "' + "é" * 500 + "s...TRUNCATED")
 
 
+@pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
 def test_a_character_may_be_cut_in_two(running):
     """The 1024th byte is the first of two. Bytes that are no UTF-8 are to gRPC's Python client one character each."""
     code, text = refused_predict(running, "half_plus_two", signature="é" * 600)
@@ -74,6 +78,7 @@ def test_a_character_may_be_cut_in_two(running):
     assert text.encode("latin-1") == b'Serving signature key "' + b"\xc3\xa9" * 500 + b"\xc3...TRUNCATED"
 
 
+@pytest.mark.behaviour("1.1", "the cut is made for every RPC")
 def test_a_message_of_other_apis_is_cut_too(running):
     error = refusal(running.model.GetModelStatus, status_request("m" * 2000))
     assert error.told == (NOT_FOUND, "Could not find any versions of model " + "m" * 987 + "...TRUNCATED")
@@ -83,36 +88,54 @@ def status_request(name):
     return get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(name))
 
 
+@pytest.mark.behaviour(
+    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+)
 def test_an_unknown_model_comes_with_those_that_are_loaded(running):
     error = predict_refusal(running, "half_plus_too")
     assert error.told == (NOT_FOUND, "Servable not found for request: Latest(half_plus_too)")
     assert error.hints == {"loaded_models": "half_plus_three, half_plus_two", "did_you_mean": "half_plus_two"}
 
 
+@pytest.mark.behaviour(
+    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+)
 def test_a_name_unlike_any_other_has_no_suggestion(running):
     error = predict_refusal(running, "zzz")
     assert error.told == (NOT_FOUND, "Servable not found for request: Latest(zzz)")
     assert error.hints == {"loaded_models": "half_plus_three, half_plus_two"}
 
 
+@pytest.mark.behaviour(
+    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+)
 def test_a_version_of_an_unknown_model_comes_with_models(running):
     error = predict_refusal(running, "half_plus_too", version=1)
     assert error.told == (NOT_FOUND, "Servable not found for request: Specific(half_plus_too, 1)")
     assert error.hints["did_you_mean"] == "half_plus_two"
 
 
+@pytest.mark.behaviour(
+    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+)
 def test_an_unknown_version_comes_with_those_that_are_loaded(running):
     error = predict_refusal(running, "half_plus_two", version=9)
     assert error.told == (NOT_FOUND, "Servable not found for request: Specific(half_plus_two, 9)")
     assert error.hints == {"loaded_versions": "1"}
 
 
+@pytest.mark.behaviour(
+    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+)
 def test_an_unknown_label_comes_with_those_that_are_known(running):
     error = predict_refusal(running, "half_plus_two", label="canary")
     assert error.told == (INVALID_ARGUMENT, "Unrecognized servable version label: canary")
     assert error.hints.keys() == {"known_labels"}
 
 
+@pytest.mark.behaviour(
+    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+)
 def test_an_unknown_signature_comes_with_those_that_are_known(running):
     error = predict_refusal(running, "half_plus_two", {"x": [[2.0]]}, "regress_x_to_z")
     assert error.told == (FAILED_PRECONDITION, 'Serving signature key "regress_x_to_z" not found.')
@@ -124,6 +147,7 @@ def test_an_unknown_signature_comes_with_those_that_are_known(running):
     }
 
 
+@pytest.mark.behaviour("1.1", "ours: no hints, no details")
 @pytest.mark.parametrize("request_of", [{"name": ""}, {"name": "half_plus_two", "outputs": ["y", "y"]}])
 def test_what_needs_no_hint_comes_without_details(running, request_of):
     error = rpc_error(running, predict_request(inputs={"x": [[2.0]]}, **request_of))
@@ -136,6 +160,7 @@ def field(number, payload):
     return bytes([number << 3 | 2, len(payload)]) + payload
 
 
+@pytest.mark.behaviour("1.1", "ours: hints are a google.rpc.Status with an ErrorInfo, as Google's readers take it")
 def test_hints_are_a_google_rpc_status_with_one_error_info(running):
     """Byte for byte, as googleapis numbers its fields: code 5, message, details; then reason, domain, metadata."""
     hint = field(1, b"loaded_versions") + field(2, b"1")
@@ -146,6 +171,7 @@ def test_hints_are_a_google_rpc_status_with_one_error_info(running):
     assert details_of(error) == b"\x08\x05" + field(2, message) + field(3, packed)
 
 
+@pytest.mark.behaviour("1.1", "ours: hints are a google.rpc.Status with an ErrorInfo, as Google's readers take it")
 @pytest.mark.parametrize("key", ["nope", "s" * 5000, "é" * 500 + "s" * 500])
 def test_code_and_message_of_the_status_are_the_call_s(running, key):
     """Google's reader of these details, grpc_status.rpc_status.from_call, raises where they differ."""
@@ -155,6 +181,7 @@ def test_code_and_message_of_the_status_are_the_call_s(running, key):
     assert status.message == error.details()
 
 
+@pytest.mark.behaviour("1.1", "ours: hints are cut so that they fit into headers")
 def test_hints_of_any_length_fit_beside_the_longest_message():
     """Headers of more than 8 KiB would be refused by gRPC itself, and the caller would learn nothing."""
     names = [f"{number:04}" + "模" * 400 for number in range(30)]
@@ -170,6 +197,7 @@ def test_hints_of_any_length_fit_beside_the_longest_message():
     assert unknown_signature.hints["known_signatures"].startswith("ab签签")
 
 
+@pytest.mark.behaviour("1.1", "ours: hints are cut so that they fit into headers")
 def test_a_hint_ends_after_a_whole_character():
     servable = FakeServable(define("ab" + "签" * 500, {}, {}))
     with serve_router(Router(Routes([Handle("model", 1, servable)], {}))) as running:
@@ -177,6 +205,7 @@ def test_a_hint_ends_after_a_whole_character():
     assert hints["known_signatures"] == "ab" + "签" * 170
 
 
+@pytest.mark.behaviour("1.1", "ours: hints are cut so that they fit into headers")
 def test_of_a_thousand_models_the_first_are_named():
     servable = FakeServable()
     routes = Routes([Handle(f"model_{number:04}", 1, servable) for number in range(1000)], {})

@@ -34,6 +34,7 @@ def refused_tensor(running, proto, dtype="float"):
     return refused_predict(running, "dtypes", {"x": proto}, f"identity_{dtype}")
 
 
+@pytest.mark.behaviour("1.4", "values travel in the field of their dtype")
 @EVERY_DTYPE
 def test_values_travel_in_the_field_of_their_dtype(running, dtype):
     kind = KINDS[dtype]
@@ -41,12 +42,14 @@ def test_values_travel_in_the_field_of_their_dtype(running, dtype):
     assert identity_values(running, dtype, proto) == kind.first + kind.second
 
 
+@pytest.mark.behaviour("1.4", "tensor_content wins, and has the exact length")
 @EVERY_DTYPE
 def test_values_travel_as_tensor_content(running, dtype):
     kind = KINDS[dtype]
     assert identity_values(running, dtype, tensor(dtype, [2], kind.content)) == kind.first + kind.second
 
 
+@pytest.mark.behaviour("1.4", "tensor_content wins, and has the exact length")
 @EVERY_DTYPE
 def test_tensor_content_wins_over_values(running, dtype):
     kind = KINDS[dtype]
@@ -54,11 +57,13 @@ def test_tensor_content_wins_over_values(running, dtype):
     assert identity_values(running, dtype, proto) == kind.first + kind.second
 
 
+@pytest.mark.behaviour("1.4", "a string that ends in zero bytes fills as it is")
 def test_a_string_that_ends_in_zero_bytes_fills_as_it_is(running):
     proto = tensor("string", [3], string_val=[b"a\0", b"b\0\0"])
     assert identity_values(running, "string", proto) == [b"a\0", b"b\0\0", b"b\0\0"]
 
 
+@pytest.mark.behaviour("1.4", "the last value fills what is missing")
 @EVERY_DTYPE
 def test_the_last_value_fills_what_is_missing(running, dtype):
     kind = KINDS[dtype]
@@ -66,11 +71,13 @@ def test_the_last_value_fills_what_is_missing(running, dtype):
     assert identity_values(running, dtype, proto) == kind.first + kind.second * 3
 
 
+@pytest.mark.behaviour("1.4", "no values are zeros, empty strings, false")
 @EVERY_DTYPE
 def test_no_values_at_all_mean_zeros(running, dtype):
     assert identity_values(running, dtype, tensor(dtype, [3])) == KINDS[dtype].zero * 3
 
 
+@pytest.mark.behaviour("1.4", "surplus values are dropped")
 @EVERY_DTYPE
 def test_surplus_values_are_dropped(running, dtype):
     kind = KINDS[dtype]
@@ -78,6 +85,7 @@ def test_surplus_values_are_dropped(running, dtype):
     assert identity_values(running, dtype, proto) == kind.first
 
 
+@pytest.mark.behaviour("1.4", "values in another field count as absent")
 @EVERY_DTYPE
 def test_values_in_the_fields_of_other_dtypes_count_as_absent(running, dtype):
     kind = KINDS[dtype]
@@ -85,6 +93,7 @@ def test_values_in_the_fields_of_other_dtypes_count_as_absent(running, dtype):
     assert identity_values(running, dtype, tensor(dtype, [2], **stray)) == kind.zero * 2
 
 
+@pytest.mark.behaviour("1.4", "a size of 0 is an empty tensor")
 @EVERY_DTYPE
 def test_a_size_of_zero_is_an_empty_tensor_whatever_else_is_sent(running, dtype):
     kind = KINDS[dtype]
@@ -93,6 +102,7 @@ def test_a_size_of_zero_is_an_empty_tensor_whatever_else_is_sent(running, dtype)
     assert not entries(reply, kind.field)
 
 
+@pytest.mark.behaviour("1.4", "an unknown rank without dimensions is a scalar")
 @EVERY_DTYPE
 def test_no_dimensions_are_a_scalar(running, dtype):
     kind = KINDS[dtype]
@@ -101,16 +111,20 @@ def test_no_dimensions_are_a_scalar(running, dtype):
     assert entries(reply, kind.field) == kind.second
 
 
+@pytest.mark.behaviour("1.4", "tensor_content wins, and has the exact length")
+@pytest.mark.behaviour("12", "Predict: tensor_content of a wrong length, a dtype or a shape that is none")
 @FIXED_SIZE
 @pytest.mark.parametrize(("count", "sent"), [(2, slice(-1)), (3, slice(None)), (1, slice(None))])
 def test_tensor_content_of_another_length_is_refused(running, dtype, count, sent):
     assert refused_tensor(running, tensor(dtype, [count], KINDS[dtype].content[sent]), dtype) == MALFORMED
 
 
+@pytest.mark.behaviour("1.4", "an unknown rank without dimensions is a scalar")
 def test_a_tensor_without_a_shape_is_a_scalar(running):
     assert identity_values(running, "float", tensor_pb2.TensorProto(dtype=number("float"), float_val=[2.5])) == [2.5]
 
 
+@pytest.mark.behaviour("1.4", "an unknown rank without dimensions is a scalar")
 def test_an_unknown_rank_is_a_scalar(running):
     proto = tensor("float", [], float_val=[2.5])
     proto.tensor_shape.unknown_rank = True
@@ -119,12 +133,15 @@ def test_an_unknown_rank_is_a_scalar(running):
     assert list(reply.float_val) == [2.5]
 
 
+@pytest.mark.behaviour("1.4", "names of dimensions are ignored")
 def test_names_of_dimensions_are_ignored(running):
     proto = tensor("float", [1], float_val=[2.5])
     proto.tensor_shape.dim[0].name = "batch"
     assert not identity(running, "float", proto).tensor_shape.dim[0].name
 
 
+@pytest.mark.behaviour("1.4", "dtype 0, an unknown one, a reference")
+@pytest.mark.behaviour("12", "Predict: tensor_content of a wrong length, a dtype or a shape that is none")
 @pytest.mark.parametrize(
     "refused",
     [0, 34, 99, 101, 107, 120, -1],
@@ -134,12 +151,15 @@ def test_a_dtype_that_is_none_is_refused(running, refused):
     assert refused_tensor(running, tensor(refused, [1])) == MALFORMED
 
 
+@pytest.mark.behaviour("1.4", "unlike the original, resources and variants are refused")
 @pytest.mark.parametrize("handle", [20, 21], ids=["resource", "variant"])
 def test_resources_and_variants_are_refused_unlike_by_the_original(running, handle):
     """They name or hold objects of the server's process, which no caller should reach."""
     assert refused_tensor(running, tensor(handle, [1])) == MALFORMED
 
 
+@pytest.mark.behaviour("1.4", "negative sizes, an overflow, more than 254 dimensions")
+@pytest.mark.behaviour("12", "Predict: tensor_content of a wrong length, a dtype or a shape that is none")
 @pytest.mark.parametrize(
     "shape",
     [
@@ -157,16 +177,33 @@ def test_a_shape_that_is_none_is_refused(running, shape):
     assert refused_tensor(running, tensor("float", shape, float_val=[1.0])) == MALFORMED
 
 
+@pytest.mark.behaviour("1.4", "unlike the original, a tensor has at most 32 dimensions")
 def test_32_dimensions_are_carried(running):
     reply = identity(running, "float", tensor("float", [1] * 32, float_val=[1.5]))
     assert [dim.size for dim in reply.tensor_shape.dim] == [1] * 32
 
 
+@pytest.mark.behaviour("1.4", "unlike the original, a tensor has at most 32 dimensions")
 @pytest.mark.parametrize("shape", [[1] * 33, [1] * 254, [0, 1 << 40, 1 << 40]], ids=["33", "254", "zero_times_huge"])
 def test_a_shape_that_numpy_cannot_hold_is_refused_unlike_by_the_original(running, shape):
     assert refused_tensor(running, tensor("float", shape, float_val=[1.0])) == MALFORMED
 
 
+@pytest.mark.behaviour("1.4", "unlike the original, the sizes of a tensor without elements have a limit")
+@pytest.mark.parametrize("shape", [[0, 1 << 31], [1 << 16, 0, 1 << 15], [1 << 62, 0]])
+@pytest.mark.parametrize("dtype", ["float", "string"])
+def test_sizes_that_kernels_cannot_multiply_are_refused_unlike_by_the_original(running, dtype, shape):
+    assert refused_tensor(running, tensor(dtype, shape), dtype) == MALFORMED
+
+
+@pytest.mark.behaviour("1.4", "unlike the original, the sizes of a tensor without elements have a limit")
+@pytest.mark.parametrize("shape", [[0, (1 << 31) - 1], [1 << 16, 0, (1 << 15) - 1], [0, 0, 0]])
+def test_sizes_below_the_limit_are_carried_without_elements(running, shape):
+    reply = identity(running, "float", tensor("float", shape))
+    assert [dim.size for dim in reply.tensor_shape.dim] == shape
+
+
+@pytest.mark.behaviour("1.4", "values of int_val and half_val wrap around")
 @pytest.mark.parametrize(
     ("dtype", "sent", "means"),
     [
@@ -189,11 +226,13 @@ def test_values_out_of_range_wrap_around(running, dtype, sent, means):
     assert identity_values(running, dtype, tensor(dtype, [2], **{field: sent})) == means
 
 
+@pytest.mark.behaviour("1.4", "tensor_content of a bool holds 0 and 1")
 @pytest.mark.parametrize("content", [b"\x02", b"\xff"])
 def test_tensor_content_of_a_bool_holds_zeros_and_ones_only(running, content):
     assert refused_tensor(running, tensor("bool", [1], content), "bool") == MALFORMED
 
 
+@pytest.mark.behaviour("1.4", "surplus values are dropped")
 @pytest.mark.parametrize(
     ("dtype", "sent", "means"),
     [
@@ -206,6 +245,7 @@ def test_half_a_complex_number_is_dropped(running, dtype, sent, means):
     assert identity_values(running, dtype, tensor(dtype, [2], **{field: sent})) == means
 
 
+@pytest.mark.behaviour("1.4", "tensor_content of strings is lengths, then bytes")
 @pytest.mark.parametrize(
     ("content", "means"),
     [
@@ -221,6 +261,7 @@ def test_strings_travel_as_lengths_and_then_bytes(running, content, means):
     assert identity_values(running, "string", tensor("string", [2], content)) == means
 
 
+@pytest.mark.behaviour("1.4", "tensor_content of strings is lengths, then bytes")
 @pytest.mark.parametrize(
     "content",
     [
@@ -237,11 +278,13 @@ def test_string_content_that_does_not_add_up_is_refused(running, content):
     assert refused_tensor(running, tensor("string", [2], content), "string") == MALFORMED
 
 
+@pytest.mark.behaviour("1.4", "strings need not be UTF-8")
 def test_strings_need_not_be_text(running):
     sent = [b"\xff\xfe\x00", "ü".encode()]
     assert identity_values(running, "string", tensor("string", [2], string_val=sent)) == sent
 
 
+@pytest.mark.behaviour("1.4", "ours: why a tensor is refused is a hint")
 @pytest.mark.parametrize(
     ("proto", "reason"),
     [
@@ -250,8 +293,9 @@ def test_strings_need_not_be_text(running):
         (tensor("resource", [1]), "dtype DT_RESOURCE cannot be sent as a tensor"),
         (tensor(99, [1]), "dtype 99 cannot be sent as a tensor"),
         (tensor("float", [1] * 33), "33 dimensions; at most 32 are supported"),
+        (tensor("float", [0, 1 << 31]), "shape [0, 2147483648] is too large even without elements"),
     ],
-    ids=["length", "shape", "dtype", "number", "dimensions"],
+    ids=["length", "shape", "dtype", "number", "dimensions", "empty"],
 )
 def test_the_reason_travels_as_a_hint(running, proto, reason):
     told = refusal(running.prediction.Predict, predict_request("dtypes", {"x": proto}, "identity_float"))

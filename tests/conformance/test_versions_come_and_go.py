@@ -52,6 +52,14 @@ def follow(base, beacon):
 # A version appears.
 
 
+@pytest.mark.behaviour("4.1", "AVAILABLE: in the serving map")
+@pytest.mark.behaviour("4.1", "END: unloaded with status OK")
+@pytest.mark.behaviour("5", "--file_system_poll_wait_seconds")
+@pytest.mark.behaviour("6.4", "polling: a look at once, then every file_system_poll_wait_seconds")
+@pytest.mark.behaviour(
+    "6.5", "availability preserving: the old version serves until the new one does, and on if that fails"
+)
+@pytest.mark.behaviour("12", "Predict: unknown, unloaded version")
 def test_a_new_version_takes_the_place_of_the_old_one_once_it_serves(serve, base):
     put(base, 1)
     server = serve()
@@ -69,6 +77,9 @@ def test_a_new_version_takes_the_place_of_the_old_one_once_it_serves(serve, base
     assert server.loader.servables[base / "1"].closed.is_set()
 
 
+@pytest.mark.behaviour(
+    "6.5", "availability preserving: the old version serves until the new one does, and on if that fails"
+)
 def test_calls_are_answered_all_the_while_a_version_takes_the_place_of_another(serve, base):
     put(base, 1)
     server = serve()
@@ -77,6 +88,7 @@ def test_calls_are_answered_all_the_while_a_version_takes_the_place_of_another(s
         eventually(lambda: server.version("m"), number)
 
 
+@pytest.mark.behaviour("6.4", "the policies latest, all and specific")
 def test_a_lower_version_that_appears_is_not_loaded(serve, base, beacon):
     put(base, 5)
     server = serve()
@@ -85,11 +97,14 @@ def test_a_lower_version_that_appears_is_not_loaded(serve, base, beacon):
     assert server.states("m") == {5: "AVAILABLE"}
 
 
+@pytest.mark.behaviour("6.4", "a child whose name is an int64 is a version, by absl's rules, file or directory")
+@pytest.mark.behaviour("13.14", "291 ParseTimestampedVersion")
 def test_a_version_number_of_a_timestamp(serve, base):
     put(base, 20170111173521)
     assert serve().version("m") == 20170111173521
 
 
+@pytest.mark.behaviour("6.4", "a child whose name is an int64 is a version, by absl's rules, file or directory")
 def test_zeros_in_front_do_not_count_and_what_is_no_number_is_passed_over(serve, base):
     for name in ("first", "1.5", "0x10", "1e3", ".hidden"):
         put(base, name, answer=0)
@@ -99,6 +114,8 @@ def test_zeros_in_front_do_not_count_and_what_is_no_number_is_passed_over(serve,
     assert server.answer("m", version=123) == 123
 
 
+@pytest.mark.behaviour("6.4", "of two names for one number the last counts, with a warning")
+@pytest.mark.behaviour("13.14", "293 DuplicateVersions")
 @pytest.mark.parametrize("policy", ["", "all {}", "specific { versions: 1 }"])
 def test_of_two_folders_of_one_number_the_last_in_order_counts(serve, base, policy):
     put(base, "1", answer=10)
@@ -109,6 +126,13 @@ def test_of_two_folders_of_one_number_the_last_in_order_counts(serve, base, poli
 # A version fails.
 
 
+@pytest.mark.behaviour("4.1", "a failed load is END with its error")
+@pytest.mark.behaviour(
+    "6.5", "availability preserving: the old version serves until the new one does, and on if that fails"
+)
+@pytest.mark.behaviour(
+    "6.5", "a failed version is not tried again while it stays aspired, but once it went and came back"
+)
 def test_a_version_that_fails_leaves_the_old_one_serving_and_is_not_tried_again_while_it_stays(serve, base, beacon):
     put(base, 1)
     server = serve()
@@ -120,6 +144,9 @@ def test_a_version_that_fails_leaves_the_old_one_serving_and_is_not_tried_again_
     assert (server.version("m"), server.loader.tries.count(bad)) == (1, 1)
 
 
+@pytest.mark.behaviour(
+    "6.5", "a failed version is not tried again while it stays aspired, but once it went and came back"
+)
 def test_a_version_that_failed_is_tried_again_once_it_went_and_came_back(serve, base, beacon):
     put(base, 1)
     server = serve()
@@ -131,6 +158,10 @@ def test_a_version_that_failed_is_tried_again_once_it_went_and_came_back(serve, 
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
+@pytest.mark.behaviour("4.1", "LOADING lasts the whole loop of retries")
+@pytest.mark.behaviour("5", "--load_retry_interval_micros")
+@pytest.mark.behaviour("6.4", "a version is loaded as soon as its folder is there, complete or not")
+@pytest.mark.behaviour("6.5", "loads are tried again, as often and as far apart as the flags say")
 def test_a_half_copied_version_is_tried_again_and_serves_once_it_is_complete(serve, base):
     put(base, 1)
     server = serve(max_num_load_retries=10**6, load_retry_interval_micros=5000)
@@ -143,6 +174,10 @@ def test_a_half_copied_version_is_tried_again_and_serves_once_it_is_complete(ser
     assert server.version("m") == 2
 
 
+@pytest.mark.behaviour("5", "--max_num_load_retries")
+@pytest.mark.behaviour("5", "--load_retry_interval_micros")
+@pytest.mark.behaviour("6.5", "loads are tried again, as often and as far apart as the flags say")
+@pytest.mark.behaviour("13.14", "loader_harness_test: retries and their end")
 def test_a_load_is_tried_as_often_as_the_flag_says(serve, base):
     put(base, 1)
     server = serve(max_num_load_retries=3, load_retry_interval_micros=-1)
@@ -151,6 +186,11 @@ def test_a_load_is_tried_as_often_as_the_flag_says(serve, base):
     assert server.loader.tries.count(bad) == 4
 
 
+@pytest.mark.behaviour("4.1", "LOADING lasts the whole loop of retries")
+@pytest.mark.behaviour("5", "--load_retry_interval_micros")
+@pytest.mark.behaviour(
+    "6.5", "tries end when the version is no longer aspired; a load that then succeeds is unloaded, CANCELLED"
+)
 def test_a_version_that_goes_is_not_tried_any_more(serve, base, beacon):
     put(base, 1)
     server = serve(max_num_load_retries=10**6, load_retry_interval_micros=3600 * 10**6)
@@ -163,6 +203,9 @@ def test_a_version_that_goes_is_not_tried_any_more(serve, base, beacon):
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
+@pytest.mark.behaviour(
+    "6.5", "tries end when the version is no longer aspired; a load that then succeeds is unloaded, CANCELLED"
+)
 def test_a_version_that_goes_while_it_loads_fails_and_holds_up_no_other(serve, base):
     put(base, 1)
     server = serve("all {}")
@@ -176,6 +219,9 @@ def test_a_version_that_goes_while_it_loads_fails_and_holds_up_no_other(serve, b
     server.await_states("m", {3: "AVAILABLE", 2: missing(gone), 1: "AVAILABLE"})
 
 
+@pytest.mark.behaviour(
+    "6.5", "tries end when the version is no longer aspired; a load that then succeeds is unloaded, CANCELLED"
+)
 def test_a_version_that_a_policy_gives_up_while_it_loads_is_cancelled_and_closed(serve, base, follow):
     put(base, 1)
     server = serve()
@@ -189,6 +235,7 @@ def test_a_version_that_a_policy_gives_up_while_it_loads_is_cancelled_and_closed
     assert server.version("m") == 1
 
 
+@pytest.mark.behaviour("6.5", "a file instead of a directory fails in the words of the resource estimate")
 def test_a_file_instead_of_a_folder_fails_in_the_words_of_the_original(serve, base):
     put(base, 1)
     server = serve()
@@ -203,6 +250,10 @@ def test_a_file_instead_of_a_folder_fails_in_the_words_of_the_original(serve, ba
 # A version leaves.
 
 
+@pytest.mark.behaviour("1.3", "a version that is unloading is not found, one that is still loaded answers")
+@pytest.mark.behaviour(
+    "6.5", "availability preserving: the old version serves until the new one does, and on if that fails"
+)
 def test_a_version_that_is_removed_leaves_once_the_one_below_serves(serve, base):
     for number in (1, 2):
         put(base, number)
@@ -217,6 +268,10 @@ def test_a_version_that_is_removed_leaves_once_the_one_below_serves(serve, base)
     assert server.version("m") == 1
 
 
+@pytest.mark.behaviour("4.1", "a version that comes back overwrites its entry")
+@pytest.mark.behaviour("4.1", "an unload and a removed model are published")
+@pytest.mark.behaviour("6.4", "without a numeric child all versions are unloaded")
+@pytest.mark.behaviour("6.5", "ours: health of a model follows its versions")
 def test_with_the_last_version_the_model_leaves_and_with_a_new_one_it_comes_back(serve, base):
     put(base, 1)
     server = serve()
@@ -230,6 +285,7 @@ def test_with_the_last_version_the_model_leaves_and_with_a_new_one_it_comes_back
     assert (server.answer("m"), server.is_serving("m")) == (10, True)
 
 
+@pytest.mark.behaviour("6.5", "ours: health of a model follows its versions")
 def test_who_watches_its_health_hears_of_a_model_that_leaves_and_comes_back_and_of_no_swap(serve, base):
     put(base, 1)
     server = serve()
@@ -245,6 +301,8 @@ def test_who_watches_its_health_hears_of_a_model_that_leaves_and_comes_back_and_
     assert server.version("m") == 3
 
 
+@pytest.mark.behaviour("6.4", "a folder that is renamed is another version")
+@pytest.mark.behaviour("13.14", "292 ServableVersionDirRenamed")
 def test_a_version_whose_folder_is_renamed_leaves_and_comes_under_its_new_number(serve, base):
     put(base, 1)
     server = serve()
@@ -253,6 +311,8 @@ def test_a_version_whose_folder_is_renamed_leaves_and_comes_under_its_new_number
     assert server.answer("m", version=7) == 1
 
 
+@pytest.mark.behaviour("4.1", "all versions ever seen, by descending number")
+@pytest.mark.behaviour("4.1", "a state is never forgotten")
 def test_every_version_of_a_model_that_left_is_remembered(serve, base, beacon):
     for number in (1, 2, 3):
         put(base, number)
@@ -265,6 +325,7 @@ def test_every_version_of_a_model_that_left_is_remembered(serve, base, beacon):
 # The base path.
 
 
+@pytest.mark.behaviour("6.4", "a base path that vanishes unloads nothing; ours: the other models are still looked at")
 def test_a_base_path_that_vanishes_changes_nothing_for_any_model_and_is_followed_again_once_it_is_back(
     serve, base, beacon, caplog
 ):
@@ -280,6 +341,8 @@ def test_a_base_path_that_vanishes_changes_nothing_for_any_model_and_is_followed
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
+@pytest.mark.behaviour("6.4", "a base path that is missing; ours: it holds up no start of others, and alone ends it")
+@pytest.mark.behaviour("13.14", "277 NoVersionsAtStartup, 278 FilesAppearAfterStartup")
 def test_a_base_path_that_is_missing_at_the_start_is_followed_once_it_is_there(serve, base):
     server = serve()
     assert server.states("m") == {}
@@ -290,6 +353,10 @@ def test_a_base_path_that_is_missing_at_the_start_is_followed_once_it_is_there(s
     assert (server.version("m"), server.is_serving("m")) == (1, True)
 
 
+@pytest.mark.behaviour(
+    "6.4", "no numeric child is a warning with advice; ours: it holds up no start of others, and alone ends it"
+)
+@pytest.mark.behaviour("13.14", "277 NoVersionsAtStartup, 278 FilesAppearAfterStartup")
 def test_a_base_path_without_versions_at_the_start_is_followed_once_there_is_one(serve, base):
     base.mkdir()
     server = serve()
@@ -298,6 +365,10 @@ def test_a_base_path_without_versions_at_the_start_is_followed_once_there_is_one
     server.await_states("m", {1: "AVAILABLE"})
 
 
+@pytest.mark.behaviour(
+    "6.4", "ours: a number that moves to another base path is loaded from there, and takes the place of the old one"
+)
+@pytest.mark.behaviour("13.14", "251 ReloadConfigChangeModelBasePath")
 def test_a_number_that_moves_to_another_base_path_is_another_version(serve, base, beacon, tmp_path):
     put(base, 1)
     put(tmp_path / "moved", 1, answer=10)
@@ -314,6 +385,9 @@ def test_a_number_that_moves_to_another_base_path_is_another_version(serve, base
     assert old.closed.wait(TIMEOUT_S)
 
 
+@pytest.mark.behaviour(
+    "6.4", "ours: a number that moves to another base path is loaded from there, and takes the place of the old one"
+)
 def test_a_number_that_moves_to_a_base_path_where_it_fails_goes_on_serving(serve, base, beacon, tmp_path):
     put(base, 1)
     (tmp_path / "moved" / "1").mkdir(parents=True)
@@ -332,6 +406,10 @@ def test_a_number_that_moves_to_a_base_path_where_it_fails_goes_on_serving(serve
 THREE = "AVAILABLE"
 
 
+@pytest.mark.behaviour("6.4", "the policies latest, all and specific")
+@pytest.mark.behaviour("13.14", "270 ModelSpecMultipleVersionsAvailable")
+@pytest.mark.behaviour("13.14", "279 to 281, 285 and 286, several versions and the latest of them")
+@pytest.mark.behaviour("13.14", "287 MultipleServables, 288 ChangeSetOfServables, 289 ChangeVersionPolicy")
 def test_a_policy_that_changes_is_followed_at_once(serve, base, follow):
     for number in (1, 2, 3):
         put(base, number)
@@ -353,6 +431,8 @@ def test_a_policy_that_changes_is_followed_at_once(serve, base, follow):
         assert [server.version("m", version=number) for number in served] == served
 
 
+@pytest.mark.behaviour("6.4", "specific without a version serves nothing, with a warning")
+@pytest.mark.behaviour("13.14", "282 to 284, specific versions")
 def test_a_specific_policy_that_names_no_version_unloads_the_model(serve, base, follow, caplog):
     put(base, 1)
     server = serve()
@@ -362,6 +442,8 @@ def test_a_specific_policy_that_names_no_version_unloads_the_model(serve, base, 
     assert "The version policy of servable m names no specific version, so nothing is served." in caplog.text
 
 
+@pytest.mark.behaviour("6.4", "a specific version is found under a name with zeros")
+@pytest.mark.behaviour("13.14", "282 to 284, specific versions")
 def test_specific_versions_are_found_under_names_with_zeros_and_come_when_they_are_there(serve, base):
     put(base, "0001")
     server = serve("specific { versions: 1 versions: 5 }")
@@ -371,6 +453,8 @@ def test_specific_versions_are_found_under_names_with_zeros_and_come_when_they_a
     server.await_states("m", {5: "AVAILABLE", 1: "AVAILABLE"})
 
 
+@pytest.mark.behaviour("6.4", "the policies latest, all and specific")
+@pytest.mark.behaviour("13.14", "279 to 281, 285 and 286, several versions and the latest of them")
 def test_the_latest_two_move_on_with_each_new_version(serve, base):
     for number in (1, 2):
         put(base, number)
@@ -383,6 +467,10 @@ def test_the_latest_two_move_on_with_each_new_version(serve, base):
 # States, and calls in flight.
 
 
+@pytest.mark.behaviour("4.1", "START: aspired, not yet picked")
+@pytest.mark.behaviour("4.1", "LOADING: the load runs")
+@pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
+@pytest.mark.behaviour("5", "--num_load_threads")
 def test_a_version_goes_through_every_state(serve, base):
     put(base, 1)
     server = serve("latest { num_versions: 2 }")
@@ -407,6 +495,11 @@ def test_a_version_goes_through_every_state(serve, base):
     assert call.result(TIMEOUT_S).model_spec.version.value == 2
 
 
+@pytest.mark.behaviour("1.3", "a version that is unloading is not found, one that is still loaded answers")
+@pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
+@pytest.mark.behaviour("6.3", "a label whose version is unloaded stays, and is not found")
+@pytest.mark.behaviour("6.5", "an unload: UNLOADING, out of the map, calls in flight end, then the memory")
+@pytest.mark.behaviour("12", "Predict: unknown, unloaded version")
 def test_a_call_in_flight_ends_with_the_answer_of_the_version_that_leaves(serve, base):
     put(base, 1)
     server = serve()
@@ -435,6 +528,7 @@ def _labelled(base):
     return [model("m", base, labels={"stable": 2})]
 
 
+@pytest.mark.behaviour("6.5", "ours: a call in flight holds up its own version only")
 def test_a_call_in_flight_holds_up_no_other_version_and_no_other_model(serve, base, beacon):
     for number in (1, 2):
         put(base, number)
@@ -457,6 +551,8 @@ def test_a_call_in_flight_holds_up_no_other_version_and_no_other_model(serve, ba
     assert call.result(TIMEOUT_S).model_spec.version.value == 3
 
 
+@pytest.mark.behaviour("6.5", "a version that comes back while it is loaded is unloaded first")
+@pytest.mark.behaviour("13.14", "aspired_versions_manager_test: what was aspired, given up, failed and aspired again")
 def test_a_version_that_comes_back_while_a_call_holds_it_is_loaded_anew_after_its_end(serve, base, beacon):
     put(base, 1)
     put(base, 2)
@@ -480,6 +576,7 @@ def test_a_version_that_comes_back_while_a_call_holds_it_is_loaded_anew_after_it
     assert first.closed.is_set()
 
 
+@pytest.mark.behaviour("6.5", "an unload: UNLOADING, out of the map, calls in flight end, then the memory")
 def test_a_call_that_fails_or_is_cancelled_lets_its_version_go(serve, base):
     put(base, 1)
     server = serve()
@@ -499,6 +596,9 @@ def test_a_call_that_fails_or_is_cancelled_lets_its_version_go(serve, base):
 # How often base paths are looked at.
 
 
+@pytest.mark.behaviour("5", "--file_system_poll_wait_seconds")
+@pytest.mark.behaviour("6.4", "0 is one look; ours: and one at each reload that changes a model; below 0 the same")
+@pytest.mark.behaviour("13.14", "295 PollFilesystemOnlyOnce")
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_without_polling_base_paths_are_looked_at_at_the_start_and_at_reloads_that_change_them(
     serve, base, tmp_path, beacon, seconds

@@ -42,6 +42,9 @@ def put(models, tmp_path):
     return put
 
 
+@pytest.mark.behaviour("4.1", "LOADING lasts the whole loop of retries")
+@pytest.mark.behaviour("6.4", "a version is loaded as soon as its folder is there, complete or not")
+@pytest.mark.behaviour("6.5", "loads are tried again, as often and as far apart as the flags say")
 def test_a_half_copied_version_leaves_the_old_one_serving_until_it_is_complete(serve, put, models):
     new = put("half_plus_two", 1).parent / "2"
     server = serve(max_num_load_retries=10**6, load_retry_interval_micros=10_000)
@@ -59,6 +62,8 @@ def test_a_half_copied_version_leaves_the_old_one_serving_until_it_is_complete(s
     assert values(predict(server.running, "m", X).outputs["y"]) == [[4.0]]
 
 
+@pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
+@pytest.mark.behaviour("6.5", "an unload: UNLOADING, out of the map, calls in flight end, then the memory")
 def test_a_run_in_flight_ends_with_the_answer_of_the_version_that_leaves(serve, put):
     put("slow", 1)
     server = serve()
@@ -74,6 +79,7 @@ def test_a_run_in_flight_ends_with_the_answer_of_the_version_that_leaves(serve, 
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
+@pytest.mark.behaviour("6.5", "an unload: UNLOADING, out of the map, calls in flight end, then the memory")
 def test_a_run_that_would_never_end_lets_its_version_go_at_its_deadline(serve, put):
     put("gate", 1)
     server = serve()
@@ -88,6 +94,7 @@ def test_a_run_that_would_never_end_lets_its_version_go_at_its_deadline(serve, p
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
+@pytest.mark.behaviour("6.5", "an unload: UNLOADING, out of the map, calls in flight end, then the memory")
 def test_a_model_that_comes_back_has_its_variables_anew(serve, put, tmp_path):
     put("counter", 1)
     server = serve()

@@ -33,6 +33,7 @@ def polled(tmp_path):
     return Polled(tmp_path / "models.config")
 
 
+@pytest.mark.behaviour("6.6", "the file is read again and applied even if unchanged")
 def test_the_file_is_read_at_once_and_then_when_the_interval_is_over(polled):
     polled.path.write_text(ONE)
     assert polled.file.turn(100) == 110
@@ -54,6 +55,7 @@ def test_what_the_file_says_now_is_applied(polled):
     assert len(polled.applied) == 3
 
 
+@pytest.mark.behaviour("6.1", "a config that is not set asks for no change")
 def test_a_file_that_sets_no_config_changes_nothing_and_is_no_error(polled, caplog):
     polled.path.write_text(ONE)
     polled.file.turn(0)
@@ -63,6 +65,13 @@ def test_a_file_that_sets_no_config_changes_nothing_and_is_no_error(polled, capl
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@pytest.mark.behaviour(
+    "6.6", "what is wrong with it is only logged, and the old state stays; ours: once, not at each reading"
+)
+@pytest.mark.behaviour("6.6", "what is wrong with the file is only logged; ours: once")
+@pytest.mark.behaviour(
+    "issue 4: bad input", "a polled config file that is bad is told once, not at each poll, and changes nothing"
+)
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -111,6 +120,9 @@ def test_nobody_listens_for_models_that_nobody_waits_for(polled):
     assert polled.monitor._listeners == []
 
 
+@pytest.mark.behaviour(
+    "issue 4: bad input", "a polled config file that is bad is told once, not at each poll, and changes nothing"
+)
 def test_what_parsing_says_of_a_text_is_said_once(polled, caplog, capsys):
     caplog.set_level("INFO")
     texts = ("rubbish", "# no config", ONE.replace('model_platform: "tensorflow"', "model_type: TENSORFLOW"))

@@ -90,6 +90,7 @@ def test_before_the_first_config_there_are_no_labels_to_know(served):
     assert served.labels() == {}
 
 
+@pytest.mark.behaviour("6.3", "the labels are replaced as a whole")
 def test_labels_are_those_of_the_last_config_alone(served):
     served.serve(1, 2)
     served.apply(model(stable=1, canary=2, also=2))
@@ -102,6 +103,8 @@ def test_labels_are_those_of_the_last_config_alone(served):
     assert served.labels() == {}
 
 
+@pytest.mark.behaviour("6.3", "a label needs a version that is AVAILABLE")
+@pytest.mark.behaviour("13.14", "271-273 labels of versions that are not available")
 @pytest.mark.parametrize("state", [None, State.START, State.LOADING, State.UNLOADING, State.END])
 def test_a_label_needs_a_version_that_serves(served, state):
     if state is not None:
@@ -112,6 +115,7 @@ def test_a_label_needs_a_version_that_serves(served, state):
     assert served.labels() == {"m": {"stable": 1}}
 
 
+@pytest.mark.behaviour("6.3", "a label needs a version that is AVAILABLE")
 def test_a_label_of_the_first_config_is_refused_since_nothing_serves_yet(served):
     assert served.refused(model(stable=1)) == unavailable(1)
     assert served.labels() is None
@@ -122,6 +126,7 @@ def test_a_version_of_another_model_does_not_count(served):
     assert served.refused(model(stable=1)) == unavailable(1)
 
 
+@pytest.mark.behaviour("6.3", "one bad label refuses the whole config; ours: the stored config stays too")
 def test_one_bad_label_refuses_the_whole_config(served):
     served.serve(1)
     served.serve(1, name="n")
@@ -137,6 +142,7 @@ def test_a_label_that_is_refused_is_named_beside_the_text(served):
     assert caught.value.hints == {"label": "canary"}
 
 
+@pytest.mark.behaviour("6.3", "a label of a version that left stands")
 def test_a_label_of_a_version_that_left_stands_but_cannot_be_set_again(served):
     served.serve(1, 2)
     served.apply(model(stable=1))
@@ -147,6 +153,7 @@ def test_a_label_of_a_version_that_left_stands_but_cannot_be_set_again(served):
     assert served.labels() == {"m": {"stable": 2}}
 
 
+@pytest.mark.behaviour("6.3", "--allow_version_labels_for_unavailable_models")
 @pytest.mark.parametrize("state", [None, State.START, State.LOADING, State.UNLOADING, State.END])
 def test_with_the_flag_a_new_label_may_name_a_version_that_does_not_serve(free, state):
     if state is not None:
@@ -155,12 +162,15 @@ def test_with_the_flag_a_new_label_may_name_a_version_that_does_not_serve(free, 
     assert free.labels() == {"m": {"stable": 1}}
 
 
+@pytest.mark.behaviour("6.3", "--allow_version_labels_for_unavailable_models")
 def test_with_the_flag_a_label_may_keep_a_version_that_does_not_serve(free):
     free.apply(model(stable=1))
     free.apply(model(stable=1, canary=7))
     assert free.labels() == {"m": {"stable": 1, "canary": 7}}
 
 
+@pytest.mark.behaviour("6.3", "--allow_version_labels_for_unavailable_models")
+@pytest.mark.behaviour("13.14", "271-273 labels of versions that are not available")
 def test_with_the_flag_a_label_still_moves_only_to_a_version_that_serves(free):
     free.serve(1, 2)
     free.apply(model(stable=1))
@@ -282,6 +292,7 @@ def test_a_reload_waits_on_another_thread_until_the_model_is_there(served):
     assert ended.wait(BOUND_S)
 
 
+@pytest.mark.behaviour("4.2", "a new model that fails is UNKNOWN with its error")
 def test_a_model_that_cannot_load_is_told_with_its_error(served):
     change = reload(served, "m")
     served.fail(7)
@@ -290,6 +301,7 @@ def test_a_model_that_cannot_load_is_told_with_its_error(served):
     )
 
 
+@pytest.mark.behaviour("4.2", "a new model that fails is UNKNOWN with its error")
 def test_in_the_first_config_models_are_called_servables(served):
     change = reload(served, "m", first=True)
     served.fail(7)
@@ -298,6 +310,7 @@ def test_in_the_first_config_models_are_called_servables(served):
     )
 
 
+@pytest.mark.behaviour("4.2", "a new model that fails is UNKNOWN with its error")
 def test_all_that_failed_are_told_in_the_order_of_the_config_and_no_other(served):
     change = reload(served, "b", "good", "a")
     served.fail(1, "a", text="first")
@@ -309,6 +322,7 @@ def test_all_that_failed_are_told_in_the_order_of_the_config_and_no_other(served
     )
 
 
+@pytest.mark.behaviour("4.2", "the highest version that serves or has ended decides")
 def test_the_highest_version_that_ended_decides_though_a_lower_one_serves(served):
     change = reload(served, "m")
     served.fail(2)
@@ -316,6 +330,7 @@ def test_the_highest_version_that_ended_decides_though_a_lower_one_serves(served
     assert refusal(change).endswith("{{{name: m version: 2} due to error: DATA_LOSS: cut}, }")
 
 
+@pytest.mark.behaviour("4.2", "ours: a missing base path, or none that lists a version, ends the wait with its error")
 def test_a_model_whose_base_path_fails_is_not_waited_for(served):
     change = reload(served, "a", "b", problems={"b": NotFound("gone")})
     served.serve(1, name="a")
@@ -330,6 +345,7 @@ def test_a_model_whose_base_path_fails_ends_no_wait_for_the_others(served):
     )
 
 
+@pytest.mark.behaviour("4.2", "ours: the caller's deadline ends the wait, and the config stays applied")
 def test_when_the_time_is_over_it_is_told_what_is_missing_and_why(served):
     change = reload(served, "loading", "there", "retried")
     served.publish(1, State.START, State.LOADING, name="loading")
@@ -343,6 +359,7 @@ def test_when_the_time_is_over_it_is_told_what_is_missing_and_why(served):
     assert list(served.models.names) == ["loading", "there", "retried"]
 
 
+@pytest.mark.behaviour("4.2", "ours: the caller's deadline ends the wait, and the config stays applied")
 @pytest.mark.parametrize("timeout_s", [0, -5, 0.01])
 def test_the_time_also_ends_a_look_that_hangs(served, timeout_s):
     served.apply()
@@ -354,6 +371,7 @@ def test_the_time_also_ends_a_look_that_hangs(served, timeout_s):
     )
 
 
+@pytest.mark.behaviour("4.2", "ours: a reload that waits holds up no other")
 def test_a_reload_that_waits_holds_up_no_other(served):
     waiting = reload(served, "stuck")
     wait_until_settled(served.models.apply([]), 0)
@@ -424,6 +442,7 @@ def test_a_server_of_no_models_starts(served):
     assert list(wait_until_any_serves(reload(served, first=True))) == []
 
 
+@pytest.mark.behaviour("4.2", "ours: who waits for a model that another reload removes waits no longer")
 def test_who_waits_for_a_model_that_another_config_removes_waits_no_longer(served):
     # Its old version is still on its way out, so that a new one has not even begun.
     waiting = reload(served, "m", "n")

@@ -50,11 +50,13 @@ NO_NUMBERS = [
 ]
 
 
+@pytest.mark.behaviour("6.4", "a child whose name is an int64 is a version, by absl's rules, file or directory")
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_name_that_is_an_int64_is_a_version(name):
     assert parse_version(name) == NUMBERS[name]
 
 
+@pytest.mark.behaviour("6.4", "a child whose name is an int64 is a version, by absl's rules, file or directory")
 @pytest.mark.parametrize("name", NO_NUMBERS)
 def test_any_other_name_is_none(name):
     assert parse_version(name) is None
@@ -69,6 +71,7 @@ def numbers(base_path):
     return [version.number for version in list_versions("m", str(base_path)).versions]
 
 
+@pytest.mark.behaviour("6.4", "a child whose name is an int64 is a version, by absl's rules, file or directory")
 def test_versions_come_by_number_with_the_path_of_their_own_name(tmp_path):
     make(tmp_path, "10", "00000009", "-1", "not a version", "1.tmp")
     assert list_versions("m", str(tmp_path)).versions == [
@@ -78,6 +81,7 @@ def test_versions_come_by_number_with_the_path_of_their_own_name(tmp_path):
     ]
 
 
+@pytest.mark.behaviour("6.4", "a child whose name is an int64 is a version, by absl's rules, file or directory")
 def test_a_file_is_a_version_too(tmp_path):
     (tmp_path / "3").write_text("no directory")
     assert numbers(tmp_path) == [3]
@@ -94,6 +98,7 @@ def test_a_name_that_is_no_text_is_no_version(tmp_path):
     assert numbers(tmp_path) == [1]
 
 
+@pytest.mark.behaviour("6.4", "of two names for one number the last counts, with a warning")
 def test_of_two_names_for_one_number_the_last_in_order_counts_with_a_warning(tmp_path):
     make(tmp_path, "1", "001", "01", "2")
     listing = list_versions("m", str(tmp_path))
@@ -109,6 +114,9 @@ def test_a_slash_at_the_end_makes_no_difference(tmp_path):
     assert list_versions("m", f"{tmp_path}/") == Listing([Version(1, tmp_path / "1")], [])
 
 
+@pytest.mark.behaviour(
+    "6.4", "no numeric child is a warning with advice; ours: it holds up no start of others, and alone ends it"
+)
 def test_no_version_is_a_warning_with_advice(tmp_path):
     make(tmp_path, "first")
     advice = (
@@ -118,6 +126,7 @@ def test_no_version_is_a_warning_with_advice(tmp_path):
     assert list_versions("m", str(tmp_path)) == Listing([], [advice])
 
 
+@pytest.mark.behaviour("6.4", "a base path that is missing; ours: it holds up no start of others, and alone ends it")
 def test_a_base_path_that_is_not_there_is_not_found(tmp_path):
     path = f"{tmp_path}/missing"
     with pytest.raises(NotFound) as caught:
@@ -127,6 +136,7 @@ def test_a_base_path_that_is_not_there_is_not_found(tmp_path):
     )
 
 
+@pytest.mark.behaviour("6.4", "a base path that is missing; ours: it holds up no start of others, and alone ends it")
 def test_a_base_path_that_is_a_file_is_told(tmp_path):
     path = tmp_path / "file"
     path.write_text("no directory")
@@ -150,6 +160,8 @@ except ServingError as error:
 """
 
 
+@pytest.mark.behaviour("6.4", "a base path that may not be read")
+@pytest.mark.behaviour("issue 4: bad input", "a version or a base path without permission, or with a NUL byte, is told")
 def test_a_base_path_that_may_not_be_read_is_permission_denied(tmp_path):
     # Root may read everything, so somebody else must ask.
     path = tmp_path / "closed"
@@ -172,6 +184,7 @@ def test_a_uri_is_unimplemented_and_told_what_to_do(uri):
     )
 
 
+@pytest.mark.behaviour("issue 4: bad input", "a version or a base path without permission, or with a NUL byte, is told")
 @pytest.mark.parametrize(
     ("base_path", "named", "cause"),
     [

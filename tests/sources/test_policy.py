@@ -21,6 +21,7 @@ def chosen(policy, *numbers):
     return [version.number for version in select(versions(*numbers), policy)]
 
 
+@pytest.mark.behaviour("6.4", "the policies latest, all and specific")
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
@@ -47,12 +48,15 @@ def test_of_nothing_nothing_is_chosen(policy):
     assert chosen(policy) == []
 
 
+@pytest.mark.behaviour("6.4", "a specific version is found under a name with zeros")
 def test_a_specific_version_is_found_under_a_name_with_zeros(tmp_path):
     (tmp_path / "00000123").mkdir()
     found = list_versions("m", str(tmp_path)).versions
     assert select(found, Specific((123,))) == [Version(123, tmp_path / "00000123")]
 
 
+@pytest.mark.behaviour("6.4", "the policies latest, all and specific")
+@pytest.mark.behaviour("13.14", "279 to 281, 285 and 286, several versions and the latest of them")
 @given(st.lists(NUMBERS, unique=True), st.integers(1, 1 << 32))
 def test_the_latest_are_the_highest_and_no_more_than_asked_for(numbers, count):
     latest = chosen(Latest(count), *numbers)
@@ -61,6 +65,7 @@ def test_the_latest_are_the_highest_and_no_more_than_asked_for(numbers, count):
     assert all(other < min(latest) for other in set(numbers) - set(latest))
 
 
+@pytest.mark.behaviour("6.4", "the policies latest, all and specific")
 @given(st.lists(NUMBERS, unique=True), st.lists(NUMBERS))
 def test_specific_versions_are_those_that_are_asked_for_and_there(numbers, asked):
     assert chosen(Specific(tuple(asked)), *numbers) == sorted(set(numbers) & set(asked))
@@ -71,6 +76,7 @@ def test_all_are_all(numbers):
     assert chosen(All(), *numbers) == sorted(numbers)
 
 
+@pytest.mark.behaviour("6.4", "specific versions that are missing, or none, are warned of")
 @pytest.mark.parametrize(
     ("policy", "there", "faults"),
     [

@@ -65,6 +65,8 @@ def test_each_version_is_aspired_with_its_path():
     assert aspired == {"a": {7: Path("/a/7"), 8: Path("/a/8")}}
 
 
+@pytest.mark.behaviour("13.14", "287 MultipleServables, 288 ChangeSetOfServables, 289 ChangeVersionPolicy")
+@pytest.mark.behaviour("13.14", "277-289 of file_system_storage_path_source_test")
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [(Latest(1), [9]), (Latest(2), [5, 9]), (All(), [1, 5, 9]), (Specific((5, 6)), [5]), (Specific(()), [])],
@@ -83,6 +85,7 @@ def test_a_model_that_did_not_change_is_not_looked_at_when_others_do():
     assert watched.looks() == ["b"]
 
 
+@pytest.mark.behaviour("13.14", "277-289 of file_system_storage_path_source_test")
 @pytest.mark.parametrize(
     ("changed", "expected"), [(model("a", base_path="/b"), [9]), (model("a", policy=All()), [1, 2])]
 )
@@ -94,6 +97,8 @@ def test_a_model_that_changed_is_looked_at_at_once(changed, expected):
     assert watched.aspired() == [("a", expected)]
 
 
+@pytest.mark.behaviour("13.14", "287 MultipleServables, 288 ChangeSetOfServables, 289 ChangeVersionPolicy")
+@pytest.mark.behaviour("13.14", "277-289 of file_system_storage_path_source_test")
 def test_of_a_model_that_left_nothing_is_aspired_any_more():
     watched = Watched(a={1}, b={1})
     watched.source.watch([A, B])
@@ -125,6 +130,7 @@ def test_a_model_that_comes_back_is_looked_at_again():
 # When it looks.
 
 
+@pytest.mark.behaviour("6.4", "polling: a look at once, then every file_system_poll_wait_seconds")
 def test_all_models_are_looked_at_when_the_interval_is_over_and_not_before():
     watched = Watched(poll_interval_s=2, a={1}, b={1})
     # The first look is that of watch.
@@ -140,6 +146,8 @@ def test_all_models_are_looked_at_when_the_interval_is_over_and_not_before():
     assert watched.looks() == ["a", "b"]
 
 
+@pytest.mark.behaviour("6.4", "0 is one look; ours: and one at each reload that changes a model; below 0 the same")
+@pytest.mark.behaviour("6.4", "0 or less: no polling; ours: a config that changes is looked at all the same")
 @pytest.mark.parametrize("poll_interval_s", [0, -1])
 def test_without_an_interval_only_changes_of_the_config_are_looked_at(poll_interval_s):
     watched = Watched(poll_interval_s, a={1})
@@ -164,6 +172,8 @@ def test_what_comes_and_goes_is_seen_at_the_next_look():
 # What goes wrong.
 
 
+@pytest.mark.behaviour("6.4", "a base path that vanishes unloads nothing; ours: the other models are still looked at")
+@pytest.mark.behaviour("6.4", "a base path that fails changes nothing; ours: other models are looked at all the same")
 def test_a_base_path_that_fails_is_told_and_leaves_all_models_as_they_are():
     watched = Watched(a={1}, b={1})
     watched.source.watch([A, B])
@@ -220,6 +230,7 @@ def test_of_a_base_path_in_order_nothing_is_said(said):
     assert said() == []
 
 
+@pytest.mark.behaviour("6.4", "a base path that fails changes nothing; ours: other models are looked at all the same")
 def test_a_base_path_that_fails_is_told_once_until_it_is_in_order_again(said):
     error = NotFound("Could not find base path /a for servable a with error NOT_FOUND: /a; gone")
     text = f"FileSystemStoragePathSource encountered a filesystem access error: {error.message}"
