@@ -1,26 +1,27 @@
-"""Executables that stand in for Python, pip and the server, and a repository that has just what gets installed."""
+"""Executables that stand in for Python, pip and the server."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60
 
-# Answers the probe as a Python 3.12 and writes down what else it is asked to do. What pip does is in a file beside
-# the repository, so that a test can change it between two runs.
-FAKE_PYTHON = """#!/bin/sh
-root='{root}'
+# A Python that is supported, makes environments of itself, and writes down what else it is asked to do. What pip
+# does is in a file beside the scripts, so that a test can change it between two runs.
+FAKE_PYTHON = f"""#!/bin/sh
 case "$*" in
-    "-c "*) echo {answer}; exit 0 ;;
+    *realpath*) echo "$0"; exit ;;
+    "-c import ensurepip") [ ! -e no-ensurepip ]; exit ;;
+    "-c "*) exec '{sys.executable}' "$@" ;;
 esac
-echo "$*" >> "$root/calls"
+echo "$*" >> calls
 case "$*" in
-    "-m venv "*) for venv; do :; done; mkdir -p "$venv/bin"; cp "$0" "$venv/bin/python" ;;
-    *) [ -e "$root/pip" ] && . "$root/pip" ;;
+    "-m venv "*) mkdir -p .venv/bin .venv/lib/python3.12/site-packages; cp "$0" .venv/bin/python ;;
+    *) [ ! -e pip ] || . ./pip ;;
 esac
-exit 0
 """
 
 
@@ -30,23 +31,6 @@ def write_executable(path, text):
     path.write_text(text)
     path.chmod(0o755)
     return path
-
-
-def write_fake_python(path, root, answer="3 12 1 1 1"):
-    """Writes a Python that answers the probe with `answer` and notes its calls in `root`/calls."""
-    return write_executable(path, FAKE_PYTHON.format(root=root, answer=answer))
-
-
-def write_repository(root):
-    """Writes the files that decide what gets installed."""
-    for name in ("build", "serve", "test", "check"):
-        path = root / f"requirements/{name}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{name}==1.0\n")
-    (root / "client").mkdir()
-    (root / "pyproject.toml").write_text('version = "1.0"\n')
-    (root / "client/pyproject.toml").write_text('version = "1.0"\n')
-    return root
 
 
 def run(command, **options):

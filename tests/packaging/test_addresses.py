@@ -10,6 +10,7 @@ from tests.packaging.fakes import ROOT
 NAMES = ("py-pi.", "python-hosted", "docker-.io", "g-cr.io", "qu-ay.io", "anaconda-.org")
 REGISTRY = re.compile("|".join(rf"{re.escape(name.replace('-', ''))}\b" for name in NAMES), re.IGNORECASE)
 GENERATED = {"__pycache__", "dist"}
+TRACKED = {".ci", ".github"}
 
 
 def list_files():
@@ -18,7 +19,7 @@ def list_files():
     while folders:
         for path in folders.pop().iterdir():
             if path.is_dir():
-                if path.name == ".ci" or not (path.name.startswith(".") or path.name in GENERATED):
+                if path.name in TRACKED or not (path.name.startswith(".") or path.name in GENERATED):
                     folders.append(path)
             elif path.suffix != ".pyc":
                 yield path

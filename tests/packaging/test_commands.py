@@ -40,7 +40,7 @@ def serve(copy_script):
     script, started = copy_script("serve", servable=FAKE_SERVER), []
 
     def serve(*arguments):
-        started.append(subprocess.Popen([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True))
+        started.append(subprocess.Popen([script, *arguments], stdout=subprocess.PIPE, text=True))
         return started[-1]
 
     yield serve
@@ -87,32 +87,38 @@ def test_a_signal_to_serve_reaches_the_server_and_its_status_comes_back(serve, p
 
 def test_nothing_outlives_a_server_that_never_answered(copy_script, port):
     script = copy_script("serve", servable="#!/bin/sh\nexit 3\n")
-    # The end of the output says that nobody holds it open any more.
-    done = run([sys.executable, script, f"--port={port}"])
-    assert (done.returncode, done.stdout) == (3, "")
+    with subprocess.Popen([script, f"--port={port}"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.wait(TIMEOUT_S) == 3
+        # The end of the output says that nobody holds it open any more.
+        assert process.communicate(timeout=TIMEOUT_S)[0] == ""
 
 
 def test_serve_says_nothing_for_another_server_on_its_port(copy_script):
     script = copy_script("serve", servable=ECHO)
     with socket.create_server(("127.0.0.1", 0)) as other:
-        done = run([sys.executable, script, f"--port={other.getsockname()[1]}"])
+        done = run([script, f"--port={other.getsockname()[1]}"])
     assert "predict.py" not in done.stdout
 
 
 def test_test_runs_pytest_in_two_processes_from_the_root(copy_script, tmp_path):
     script = copy_script("test", python='#!/bin/sh\npwd\necho "$@"\nexit 5\n')
-    done = run([sys.executable, script, "-x", "tests/codec"], cwd="/")
+    done = run([script, "-x", "tests/codec"], cwd="/")
     assert done.stdout == f"{tmp_path}\n-m pytest -n 2 -x tests/codec\n"
     assert done.returncode == 5
-    assert (tmp_path / "prepared").read_text() == "test"
+    assert (tmp_path / "prepared").read_text() == "test\n"
 
 
-def test_test_without_arguments_runs_both_suites(copy_script, tmp_path):
-    script = copy_script("test", python='#!/bin/sh\npwd\necho "$@"\ncase "$*" in *client*) exit 3 ;; esac\n')
-    done = run([sys.executable, script])
-    client = "-m pytest -n 2 -c client/pyproject.toml client/tests"
-    assert done.stdout == f"{tmp_path}\n-m pytest -n 2\n{tmp_path}\n{client}\n"
-    assert done.returncode == 3
+@pytest.mark.parametrize(
+    ("main", "client", "status"), [(0, 0, 0), (0, 3, 3), (5, 0, 5), (5, 3, 5)], ids=["none", "client", "main", "both"]
+)
+def test_test_without_arguments_runs_both_suites_and_ends_as_the_first_that_failed(
+    copy_script, tmp_path, main, client, status
+):
+    body = f'#!/bin/sh\npwd\necho "$@"\ncase "$*" in *client*) exit {client} ;; esac\nexit {main}\n'
+    done = run([copy_script("test", python=body)])
+    client_suite = "-m pytest -n 2 -c client/pyproject.toml client/tests"
+    assert done.stdout == f"{tmp_path}\n-m pytest -n 2\n{tmp_path}\n{client_suite}\n"
+    assert done.returncode == status
 
 
 @pytest.fixture
@@ -121,28 +127,39 @@ def check(copy_script, tmp_path):
 
     def check(*arguments, failing=""):
         body = '#!/bin/sh\necho "{0} $*" >> "{1}/calls"\necho "said by {0}"\n[ {0} != "{2}" ]\n'
-        names = ("ruff", "mypy", "lint_imports", "python")
+        names = ("ruff", "mypy", "lint_imports", "mkdocs", "pre_commit", "python")
         tools = {name: body.format(name, tmp_path, failing) for name in names}
-        return run([sys.executable, copy_script("check", **tools), *arguments])
+        return run([copy_script("check", **tools), *arguments])
 
     return check
 
 
-def test_check_tells_each_check_and_its_time(check, tmp_path):
+def test_check_prepares_its_environment_and_runs_each_check(check, tmp_path):
     done = check()
-    assert done.returncode == 0
-    assert [line.split("  ")[0].strip() for line in done.stdout.splitlines()] == ["ok"] * 7
-    assert all(line.endswith(" s)") for line in done.stdout.splitlines())
-    assert (tmp_path / "prepared").read_text() == "check"
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "prepared").read_text() == "check\n"
+    calls = (tmp_path / "calls").read_text()
+    for command in (
+        "ruff format --check",
+        "ruff check",
+        "mypy ",
+        "lint_imports",
+        "mkdocs build --strict",
+        "pre_commit validate-config",
+        "python scripts/compile_protos --check",
+    ):
+        assert command in calls
+    assert "mypy --strict --config-file= tests/packaging/consumer.py" in calls
 
 
-def test_check_runs_everything_though_one_fails_and_shows_what_that_one_said(check, tmp_path):
+def test_check_runs_everything_though_one_fails_and_names_those_that_failed(check, tmp_path):
     done = check(failing="mypy")
     assert done.returncode == 1
     assert "said by mypy" in done.stdout
-    assert "said by ruff" not in done.stdout
-    assert done.stdout.splitlines()[-1] == "Failed: mypy, server; mypy, client; mypy, scripts."
-    assert "python scripts/compile_protos --check" in (tmp_path / "calls").read_text()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert "python scripts/compile_protos --check" in calls
+    failed = done.stdout.split("Failed:\n")[1].splitlines()
+    assert [line.strip() for line in failed] == [call.strip() for call in calls if call.startswith("mypy")]
 
 
 def test_check_repairs_only_when_asked(check, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -85,3 +86,15 @@ def test_the_versions_of_both_projects_agree_with_their_packages():
     for project, package in ((PROJECT, "server/servable"), (CLIENT, "client/servable_client")):
         assert f'__version__ = "{project["project"]["version"]}"' in (ROOT / package / "__init__.py").read_text()
     assert PROJECT["project"]["requires-python"] == CLIENT["project"]["requires-python"] == ">=3.10,<3.14"
+
+
+def test_the_workflow_runs_ci_on_every_supported_python():
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    (pythons,) = re.findall(r"^ +python: \[(.*)\]$", workflow, re.MULTILINE)
+    assert re.findall(r"[\d.]+", pythons) == ["3.10", "3.11", "3.12", "3.13"]
+    assert "- run: .ci/run\n" in workflow
+
+
+def test_the_matrix_begins_and_ends_with_the_supported_pythons():
+    sessions = re.findall(r'python="([\d.]+)"', (ROOT / "noxfile.py").read_text())
+    assert {*sessions} == {"3.10", "3.13"}
