@@ -17,6 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import timed_exports
+
 FEATURES = 10
 _SEED = 5
 
@@ -32,7 +34,8 @@ def ensure(names: Collection[str]) -> Path:
     Raises:
         RuntimeError: if TensorFlow could not write them.
     """
-    recipe = Path(__file__).read_bytes() + metadata.version("tensorflow").encode()
+    sources = b"".join(Path(source).read_bytes() for source in (__file__, timed_exports.__file__))
+    recipe = sources + metadata.version("tensorflow").encode()
     folder = cache_folder() / f"models-{hashlib.sha256(recipe).hexdigest()[:12]}"
     missing = [name for name in dict.fromkeys(names) if not (folder / name).is_dir()]
     if missing:
@@ -126,6 +129,7 @@ _MODELS: dict[str, Callable[[Any, str], None]] = {
     "classify": _classify,
     "strings": _strings,
     "sum": _sum,
+    **timed_exports.RECIPES,
 }
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("servable", "tensorflow", "grpcio", "protobuf", "numpy")
 
 
-def describe() -> dict[str, Any]:
+def describe(checkout: Path = ROOT) -> dict[str, Any]:
     """CPU, cores, load average, versions, commit and time."""
     return {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
-        "commit": _commit(),
+        "commit": commit(checkout),
         "cpu": _first_value("/proc/cpuinfo", "model name") or platform.machine(),
         "cores": os.cpu_count(),
         "memory_gb": round(int((_first_value("/proc/meminfo", "MemTotal") or "0").split()[0]) * 1024 / 1e9),
@@ -39,11 +39,12 @@ def as_line(machine: dict[str, Any]) -> str:
     )
 
 
-def _commit() -> str:
-    commit = _say("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD") or "unknown"
+def commit(checkout: Path) -> str:
+    """The commit of a checkout, and whether its server is changed."""
+    name = _say("git", "-C", str(checkout), "rev-parse", "--short", "HEAD") or "unknown"
     # Without the optional lock nothing is written, so that it may run beside someone's commit.
-    changed = _say("git", "--no-optional-locks", "-C", str(ROOT), "status", "--porcelain", "--", "server")
-    return f"{commit} with changes" if changed else commit
+    changed = _say("git", "--no-optional-locks", "-C", str(checkout), "status", "--porcelain", "--", "server")
+    return f"{name} with changes" if changed else name
 
 
 def _say(*command: str) -> str:

@@ -11,55 +11,44 @@ from models import FIXED_RATE
 from results import Cell, Results, median
 from servers import BATCHING, DEFAULT, NAIVE, REFERENCE
 
-BEGIN, END = "<!-- comparison:begin -->", "<!-- comparison:end -->"
 _NAMES_OF_LOADS = {FIXED_RATE: "fixed rate"}
 # The columns of the small table: title, server, and whether at 1x1 or at what comes closest to 8x8.
 _SMALL_COLUMNS = (
-    ("1x1: {reference}", REFERENCE, False),
-    ("servable", DEFAULT, False),
-    ("naive", NAIVE, False),
-    ("8x8: {reference}", REFERENCE, True),
-    ("servable", DEFAULT, True),
-    ("`--enable_batching`", BATCHING, True),
-    ("naive", NAIVE, True),
+    ("one call at a time", DEFAULT, False),
+    ("64 at a time", DEFAULT, True),
+    ("64, `--enable_batching`", BATCHING, True),
 )
 
 
-def insert(path: Path, text: str) -> None:
-    """Replace what stands between the marks of a file.
+def insert(path: Path, text: str, name: str = "comparison") -> None:
+    """Replace what stands between the marks `<!-- name:begin -->` and `<!-- name:end -->` of a file.
 
     Raises:
         ValueError: if the marks are not there, each once and in this order.
     """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError(f"{path} needs the lines {BEGIN} and {END}, once")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    opening, closing = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, begin, rest = path.read_text().partition(opening)
+    _, end, after = rest.partition(closing)
+    if not begin or not end or opening in after or closing in after:
+        raise ValueError(f"{path} needs the lines {opening} and {closing}, once")
+    path.write_text(f"{before}{opening}\n{text}\n{closing}{after}")
 
 
 def small(results: Results, plots: str) -> str:
-    """Requests/s and CPU a request of the models, at 1x1 and 8x8."""
-    columns = [
-        (title.format(reference="C++"), server, busy)
-        for title, server, busy in _SMALL_COLUMNS
-        if server in results.servers
-    ]
+    """Shares of the reference's requests/s at 1x1 and 8x8, with their spread over the rounds."""
+    columns = [column for column in _SMALL_COLUMNS if column[1] in results.servers]
     rows = [
         [_small_title(results, name), *(_small_cell(results, name, server, busy) for _, server, busy in columns)]
         for name in results.models
+        if results.find(name, REFERENCE, "1x1")
     ]
-    explained = (
-        "Requests/s as a share of the C++ reference's (its own, and those of what it cannot answer, as they are) "
-        "and CPU of the server for a request. 1x1: one call at a time; 8x8: eight connections with eight calls each."
-    )
     return "\n".join(
         [
-            *_table(["", *(title for title, _, _ in columns)], rows),
+            *table(["", *(title for title, _, _ in columns)], rows),
             "",
-            f"{explained} {machine.as_line(results.machine)}.",
-            "",
-            f"![requests a second]({plots}throughput.png)",
+            f"Median of {results.settings['rounds']} rounds and, in brackets, the lowest and the highest, "
+            f"on one machine; 64 at a time: eight connections with eight calls each.{_naive_shares(results)} "
+            f"[Plot]({plots}throughput.png). {machine.as_line(results.machine)}.",
             *_faults(results),
         ]
     )
@@ -80,7 +69,7 @@ def whole(results: Results, plots: str) -> str:
         lines += ["", "Requests/s, in brackets; before it the median of the rounds' ratios to the reference:", ""]
         lines += _by_server(results, closed, lambda cell: _rate_and_ratio(results, cell))
         lines += ["", "CPU of the server for a request, us:", ""]
-        lines += _by_server(results, closed, lambda cell: _digits(median(cell.cpu_us)))
+        lines += _by_server(results, closed, lambda cell: digits(median(cell.cpu_us)))
         lines += [
             "",
             "p50 / p99 of a call in the closed loop, ms (of fewer than 100 calls, the slowest for the p99):",
@@ -92,7 +81,7 @@ def whole(results: Results, plots: str) -> str:
         lines += ["", "p50 / p99 at a fixed rate, from when a call was due, ms; sent and timed by grpcio:", ""]
         lines += _by_server(results, fixed, _latencies)
         lines += ["", "CPU of the server for a request at that rate, us:", ""]
-        lines += _by_server(results, fixed, lambda cell: _digits(median(cell.cpu_us)))
+        lines += _by_server(results, fixed, lambda cell: digits(median(cell.cpu_us)))
     if results.peak_mb:
         lines += ["", "Most resident memory, MB:", "", *_memory(results)]
     lines += side_figures.tell(results.side)
@@ -115,7 +104,7 @@ def _by_server(results: Results, loads: Iterable[tuple[str, str]], show: Callabl
         rate = f"{described['rate']:g}/s" if load == FIXED_RATE else load
         cells = (results.find(model, server, load) for server in results.servers)
         rows.append([described["title"], rate, *("" if cell is None else _unless_failed(cell, show) for cell in cells)])
-    return _table(["", "load", *results.servers.values()], rows, left=2)
+    return table(["", "load", *results.servers.values()], rows, left=2)
 
 
 def _memory(results: Results) -> list[str]:
@@ -126,7 +115,7 @@ def _memory(results: Results) -> list[str]:
         ]
         for model, peaks in results.peak_mb.items()
     ]
-    return _table(["", *results.servers.values()], rows)
+    return table(["", *results.servers.values()], rows)
 
 
 def _unless_failed(cell: Cell, show: Callable[[Cell], str]) -> str:
@@ -135,31 +124,46 @@ def _unless_failed(cell: Cell, show: Callable[[Cell], str]) -> str:
 
 def _rate_and_ratio(results: Results, cell: Cell) -> str:
     ratio = results.ratio(cell, REFERENCE)
-    rate = _digits(median(cell.requests_s))
+    rate = digits(median(cell.requests_s))
     return f"({rate})" if ratio is None else f"{ratio:.2f} ({rate})"
 
 
 def _latencies(cell: Cell) -> str:
-    return f"{_digits(cell.p50_ms)} / {_digits(cell.p99_ms)}"
+    return f"{digits(cell.p50_ms)} / {digits(cell.p99_ms)}"
 
 
 def _small_title(results: Results, name: str) -> str:
     described = results.models[name]
-    stands_in = "" if described["common"] == "8x8" else f", {described['common']} for 8x8"
+    connections, streams = map(int, described["common"].split("x"))
+    stands_in = "" if described["common"] == "8x8" else f", {connections * streams} for 64"
     return f"{described['title']}{stands_in}"
 
 
 def _small_cell(results: Results, name: str, server: str, busy: bool) -> str:
-    cell = results.find(name, server, results.models[name]["common"] if busy else "1x1")
+    cell = results.find(name, server, _small_load(results, name, busy))
     if cell is None:
         return ""
 
     def show(cell: Cell) -> str:
-        ratio = None if server == REFERENCE else results.ratio(cell, REFERENCE)
-        rate = f"{_digits(median(cell.requests_s))}/s" if ratio is None else f"{ratio:.2f}"
-        return f"{rate}, {_digits(median(cell.cpu_us))} us"
+        ratios = results.ratios(cell, REFERENCE)
+        return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else ""
 
     return _unless_failed(cell, show)
+
+
+def _small_load(results: Results, name: str, busy: bool) -> str:
+    return str(results.models[name]["common"]) if busy else "1x1"
+
+
+def _naive_shares(results: Results) -> str:
+    """One sentence on the naive server at the same loads; empty without it."""
+    cells = (
+        results.find(name, NAIVE, _small_load(results, name, busy)) for name in results.models for busy in (False, True)
+    )
+    shares = [share for cell in cells if cell and (share := results.ratio(cell, REFERENCE)) is not None]
+    if not shares:
+        return ""
+    return f" The Python server that most people write has {min(shares):.2f} to {max(shares):.2f}."
 
 
 def _faults(results: Results) -> list[str]:
@@ -173,12 +177,13 @@ def _faults(results: Results) -> list[str]:
     ]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+    """Lines of a Markdown table, with so many columns of text before those of numbers."""
     rule = ["---"] * left + ["---:"] * (len(head) - left)
     return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
     """Three digits, or all of those before the point."""
     if value >= 100:
         return f"{value:.0f}"

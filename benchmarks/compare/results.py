@@ -113,11 +113,15 @@ class Results:
         measured = {cell.load for cell in self.cells if cell.model == model}
         return (load for load in self.models[model]["loads"] if load in measured)
 
-    def ratio(self, cell: Cell, base: str) -> float | None:
-        """Answers a second in terms of another server's: the median over rounds, each with its own; None without it."""
+    def ratios(self, cell: Cell, base: str) -> list[float]:
+        """Answers a second in terms of another server's, by round; empty without it."""
         other = self.find(cell.model, base, cell.load)
         pairs = zip(cell.requests_s, other.requests_s, strict=True) if other else ()
-        ratios = [ours / theirs for ours, theirs in pairs if theirs]
+        return [ours / theirs for ours, theirs in pairs if theirs]
+
+    def ratio(self, cell: Cell, base: str) -> float | None:
+        """Their median; None without the other server."""
+        ratios = self.ratios(cell, base)
         return statistics.median(ratios) if ratios else None
 
 

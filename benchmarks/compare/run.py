@@ -16,7 +16,6 @@ The status is 1 if any call failed or two servers answered differently.
 from __future__ import annotations
 
 import argparse
-import functools
 import shutil
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import machine
 import report
 import servers
 import side_figures
+from command_line import add_names
 from models import MODELS
 from results import Results, titles
 from rounds import Comparison
@@ -58,19 +58,10 @@ def main() -> int:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The flags; lists are checked against what there is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    lists = {
-        "models": (tuple(MODELS), tuple(MODELS)),
-        "servers": (servers.NAMES, servers.DEFAULT_NAMES),
-        "loads": (tuple(dict.fromkeys(load for model in MODELS.values() for load in model.loads)),) * 2,
-        "side": (side_figures.NAMES, side_figures.NAMES),
-    }
-    for flag, (known, default) in lists.items():
-        parser.add_argument(
-            f"--{flag}",
-            type=functools.partial(_choose, flag, known),
-            default=default,
-            help=f"of {', '.join(known)}; with commas, or none (default: {', '.join(default)})",
-        )
+    add_names(parser, "models", tuple(MODELS))
+    add_names(parser, "servers", servers.NAMES, servers.DEFAULT_NAMES)
+    add_names(parser, "loads", tuple(dict.fromkeys(load for model in MODELS.values() for load in model.loads)))
+    add_names(parser, "side", side_figures.NAMES)
     parser.add_argument("--rounds", type=int, default=3, help="how often each server is visited (%(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=0.7, help="length of a visit; heavy models take longer (%(default)s)"
@@ -90,14 +81,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not options.earlier and shutil.which("h2load") is None:
         parser.error("h2load is not on the PATH; Debian has it in nghttp2-client")
     return options
-
-
-def _choose(flag: str, known: Sequence[str], text: str) -> tuple[str, ...]:
-    chosen = () if text == "none" else tuple(text.split(","))
-    unknown = [name for name in chosen if name not in known]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{flag} has no {', '.join(unknown)}; there are {', '.join(known)}")
-    return chosen
 
 
 def measure(options: argparse.Namespace) -> Results:

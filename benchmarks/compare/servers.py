@@ -50,9 +50,12 @@ def _servable(*flags: str) -> Command:
     )
 
 
-def serve_command(port: int, *flags: str) -> list[str]:
-    """`servable serve` on 127.0.0.1."""
-    return [sys.executable, "-m", "servable", "serve", f"--port={port}", "--bind_address=127.0.0.1", *flags]
+def serve_command(port: int, *flags: str, checkout: Path | None = None) -> list[str]:
+    """`servable serve` on 127.0.0.1, of a checkout or, without one, as this Python finds it."""
+    # env(1) becomes the server, so that the process is the server's own.
+    prefix = ["env", f"PYTHONPATH={checkout / 'server'}"] if checkout else []
+    listening = [f"--port={port}", "--bind_address=127.0.0.1", *([] if checkout else ["--drain_delay_s=0"])]
+    return [*prefix, sys.executable, "-m", "servable", "serve", *listening, *flags]
 
 
 def _naive(_model: Model, base_path: Path, port: int) -> list[str]:

@@ -35,7 +35,15 @@ class ServerProcess:
 
     def __enter__(self) -> ServerProcess:  # noqa: PYI034  (Self is of Python 3.11)
         port = ports.find_free()
-        command = [sys.executable, "-m", "servable", "serve", f"--port={port}", "--bind_address=127.0.0.1"]
+        command = [
+            sys.executable,
+            "-m",
+            "servable",
+            "serve",
+            f"--port={port}",
+            "--bind_address=127.0.0.1",
+            "--drain_delay_s=0",
+        ]
         self.address = f"127.0.0.1:{port}"
         begun_s = time.monotonic()
         with self.log.open("wb") as log:

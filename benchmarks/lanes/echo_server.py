@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from servable.methods import Reply, inline
+from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core
 from servable.transport.handlers import MethodHandlers
 from servable.transport.lanes import CHANNEL_ARGUMENTS, Lanes
-from servable.transport.refusals import Refusals
 
 PATH = "/echo.Echo/Echo"
 
@@ -54,10 +54,10 @@ def serve(way: str, threads: int) -> int:
     server = grpc.server(pool, handlers=handlers, options=CHANNEL_ARGUMENTS)
     lanes = None
     if way == "inline":
-        lanes = Lanes(Core(server), {PATH: inline(echo)}, threads, Refusals())
+        lanes = Lanes(Core(server), {PATH: inline(echo)}, threads, Arrivals())
     elif way == "kept":
         gatherer = Gatherer()
-        lanes = Lanes(Core(server), {PATH: gatherer}, threads, Refusals(), gatherer.run)
+        lanes = Lanes(Core(server), {PATH: gatherer}, threads, Arrivals(), gatherer.run)
     port: int = server.add_insecure_port("127.0.0.1:0")
     server.start()
     if lanes is not None:
