@@ -38,6 +38,8 @@ def test_a_load_that_fails_is_counted_too_and_its_error_goes_on(error):
     assert metrics.read([LOADS]) == {LOADS: 1}
 
 
+@pytest.mark.behaviour("4.2", "metric_names are answered with their increase, each once, an unknown one with 0")
+@pytest.mark.behaviour("4.2", "metrics: the first cell of a counter, 0 for what is not known, duplicates collapse")
 def test_of_several_cells_the_first_by_its_labels_is_read():
     metrics = Metrics()
     for _ in range(3):
@@ -51,6 +53,7 @@ def test_of_several_cells_the_first_by_its_labels_is_read():
     assert metrics.read([LOADS]) == {LOADS: 1}
 
 
+@pytest.mark.behaviour("4.2", "metrics: the first cell of a counter, 0 for what is not known, duplicates collapse")
 @pytest.mark.parametrize("name", ["", "nope", "/tensorflow/serving/nope", LOADS + "_total", "\0", "größe"])
 def test_what_is_not_known_is_zero(name):
     metrics = Metrics()

@@ -18,6 +18,7 @@ def stored(*tag_sets):
     return message
 
 
+@pytest.mark.behaviour("7.1", "the meta graph is chosen by its exact set of tags")
 @pytest.mark.parametrize(
     ("tags", "index"),
     [(["serve"], 0), (["serve", "gpu"], 1), (["gpu", "serve"], 1), (["serve", "serve"], 0), ([], 2)],
@@ -32,6 +33,7 @@ def test_the_first_of_two_equal_sets_is_chosen():
     assert saved_model.select_meta_graph(message, ["serve"]) is message.meta_graphs[0]
 
 
+@pytest.mark.behaviour("6.5", "no meta graph of the tags; ours: the tag sets that are there")
 @pytest.mark.parametrize(("tags", "shown"), [(["bad"], "{ bad }"), (["b", "a"], "{ a b }"), (["gpu"], "{ gpu }")])
 def test_tags_that_no_meta_graph_has_are_not_found(tags, shown):
     with pytest.raises(NotFound) as caught:
@@ -59,6 +61,7 @@ def test_a_model_without_an_init_op_has_none():
     assert saved_model.init_op_name(wire.MetaGraphDef()) is None
 
 
+@pytest.mark.behaviour("7.1", "the init op is the signature's, else the main op's, else the legacy one's")
 def test_the_init_op_of_tensorflow_2_is_a_signature():
     meta_graph = wire.MetaGraphDef()
     meta_graph.signature_def[INIT].outputs[INIT].name = "NoOp"
@@ -66,16 +69,19 @@ def test_the_init_op_of_tensorflow_2_is_a_signature():
     assert saved_model.init_op_name(collection(meta_graph, "saved_model_main_op", "main")) == "NoOp"
 
 
+@pytest.mark.behaviour("7.1", "the init op is the signature's, else the main op's, else the legacy one's")
 @pytest.mark.parametrize("key", ["saved_model_main_op", "legacy_init_op"])
 def test_the_init_op_of_tensorflow_1_is_a_collection(key):
     assert saved_model.init_op_name(collection(wire.MetaGraphDef(), key, "group_deps")) == "group_deps"
 
 
+@pytest.mark.behaviour("7.1", "the init op is the signature's, else the main op's, else the legacy one's")
 def test_the_main_op_goes_before_the_legacy_one():
     meta_graph = collection(wire.MetaGraphDef(), "legacy_init_op", "legacy")
     assert saved_model.init_op_name(collection(meta_graph, "saved_model_main_op", "main")) == "main"
 
 
+@pytest.mark.behaviour("7.1", "the init op is the signature's, else the main op's, else the legacy one's")
 @pytest.mark.parametrize("key", ["saved_model_main_op", "legacy_init_op"])
 @pytest.mark.parametrize("names", [(), ("one", "two")])
 def test_there_is_one_init_op_or_none(key, names):
@@ -99,6 +105,7 @@ def test_a_model_without_assets_feeds_none():
     assert saved_model.asset_feeds(wire.MetaGraphDef(), DIRECTORY) == {}
 
 
+@pytest.mark.behaviour("7.1", "the paths of asset files are fed to restore and init op")
 @pytest.mark.parametrize("write", [lambda *assets: wire.MetaGraphDef(asset_file_def=assets), packed])
 def test_the_paths_of_assets_are_those_below_the_directory(write):
     meta_graph = write(asset("Const:0", "foo.txt"), asset("Const_1:0", "vocab/words.txt"))

@@ -31,6 +31,7 @@ def test_the_binary_file_is_read(tmp_path):
     assert saved_model.read(write(tmp_path, stored(["serve"]))) == stored(["serve"])
 
 
+@pytest.mark.behaviour("7.1", "saved_model.pb or saved_model.pbtxt")
 def test_the_text_file_is_read_where_there_is_no_binary_one(tmp_path):
     text = 'saved_model_schema_version: 1 meta_graphs { meta_info_def { tags: "serve" } }'
     (tmp_path / "saved_model.pbtxt").write_text(text)
@@ -44,6 +45,7 @@ def test_fields_that_our_messages_lack_are_kept(tmp_path):
     assert saved_model.read(tmp_path).SerializeToString().endswith(unknown)
 
 
+@pytest.mark.behaviour("6.5", "a saved_model.pb that is cut, garbage or empty")
 @pytest.mark.parametrize("content", [b"\xff" * 64, b"\x12\x05\x0a", b"not a protobuf message"])
 def test_bytes_that_are_no_saved_model_are_data_loss(tmp_path, content):
     path = tmp_path / "saved_model.pb"
@@ -75,6 +77,7 @@ def test_a_text_that_does_not_parse_is_invalid(tmp_path, content):
     assert message.endswith(". Store the model as saved_model.pb if it is valid.")
 
 
+@pytest.mark.behaviour("6.5", "no saved_model.pb")
 def test_a_directory_without_either_is_not_found(tmp_path):
     for directory in (tmp_path, tmp_path / "missing"):
         assert refusal(directory) == (
@@ -90,6 +93,7 @@ def test_a_file_is_no_directory(tmp_path):
     assert refusal(path) == (FailedPrecondition, f"{path}; Not a directory")
 
 
+@pytest.mark.behaviour("6.5", "a directory with export.meta")
 def test_a_session_bundle_is_told_what_it_is(tmp_path):
     (tmp_path / "export.meta").touch()
     assert refusal(tmp_path) == (

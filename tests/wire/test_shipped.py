@@ -70,6 +70,8 @@ def assert_same(name, ours, theirs, trimmed=frozenset()):
     }
 
 
+@pytest.mark.behaviour("1.2", "messages, fields, numbers and types are those of the shipped API")
+@pytest.mark.behaviour("1.3", "replies of GetModelStatus have no model_spec")
 @pytest.mark.parametrize("name", sorted(OUR_MESSAGES.keys() - MESSAGES.keys() - MAY_LACK))
 def test_a_message_has_the_fields_of_the_shipped_one(name):
     theirs = facts.fields(pools.SHIPPED.FindMessageTypeByName(name))
@@ -78,16 +80,19 @@ def test_a_message_has_the_fields_of_the_shipped_one(name):
     assert_same(name, facts.fields(OUR_MESSAGES[name]), theirs, trimmed)
 
 
+@pytest.mark.behaviour("1.2", "messages, fields, numbers and types are those of the shipped API")
 @pytest.mark.parametrize("name", sorted(OUR_ENUMS.keys() - ENUMS.keys() - MAY_LACK))
 def test_an_enum_has_the_values_of_the_shipped_one(name):
     assert_same(name, facts.values(OUR_ENUMS[name]), facts.values(pools.SHIPPED.FindEnumTypeByName(name)))
 
 
+@pytest.mark.behaviour("1.2", "messages, fields, numbers and types are those of the shipped API")
 @pytest.mark.parametrize("name", sorted(OUR_SERVICES.keys() - SERVICES.keys()))
 def test_a_service_has_the_methods_of_the_shipped_one(name):
     assert facts.methods(OUR_SERVICES[name]) == facts.methods(pools.SHIPPED.FindServiceByName(name))
 
 
+@pytest.mark.behaviour("1.2", "messages, fields, numbers and types are those of the shipped API")
 def test_nothing_of_the_serving_api_is_missing():
     assert {message.full_name for message in facts.walk(pools.SERVING_FILES)} <= OUR_MESSAGES.keys()
     assert {enum.full_name for enum in facts.enums(pools.SERVING_FILES)} <= OUR_ENUMS.keys()
