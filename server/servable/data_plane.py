@@ -77,7 +77,7 @@ def _make_scheduler(options: ServerOptions, batching: BatchingConfig | None) -> 
 def _worth_handing_over_s() -> float:
     # Under load it takes several times what it takes a process that does nothing else: both threads, and those of gRPC,
     # wait for the interpreter in turn.
-    return 4 * measure_hand_over() if schedulable_cpus() > 1 else math.inf
+    return 3 * measure_hand_over() if schedulable_cpus() > 1 else math.inf
 
 
 def _path(name: str) -> str:
