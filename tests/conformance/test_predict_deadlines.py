@@ -46,7 +46,9 @@ def count(running, inputs=QUICK):
 
 @pytest.mark.behaviour("1.4", "a deadline ends the run")
 def test_a_blocked_run_ends_and_the_next_call_is_answered(gate):
-    assert give_up(gate, "gate", X, "pass").code is DEADLINE_EXCEEDED
+    # A slow machine may take all of the first call's time to prepare its run.
+    for _ in range(2):
+        assert give_up(gate, "gate", X, "pass").code is DEADLINE_EXCEEDED
     assert values(predict(gate, "gate", signature="await_arrival").outputs["arrived"]) is True
 
 

@@ -24,7 +24,10 @@ STEPS = 1000
 IN_FLIGHT = 4
 MOST_ROWS = 3
 READS, LEAVES, HURRIES = "reads", "leaves", "hurries"
-FINE = ANSWERED, REFUSED, DROPPED, LEFT, LATE = "answered", "refused", "dropped", "left", "late"
+FINE = ANSWERED, REFUSED, DROPPED, LEFT, LATE, CUT = "answered", "refused", "dropped", "left", "late", "cut"
+# A client that cancels a call, or whose deadline passes, writes to its connection. If the server has just closed that,
+# the system tells the client so at once, and with that loses the replies that the client had not read yet.
+CUT_DETAILS = ("Broken pipe", "Connection reset", "Socket closed", "Stream removed")
 # grpc's core tells CANCELLED to calls that arrive while it says goodbye to their connection. Nobody here hears of them.
 UNRUN = {grpc.StatusCode.UNAVAILABLE: REFUSED, grpc.StatusCode.CANCELLED: DROPPED}
 
@@ -138,6 +141,8 @@ class Crowd:
         except grpc.FutureCancelledError:
             return LEFT
         except grpc.RpcError as error:
+            if kind in {LEAVES, HURRIES} and any(text in error.details() for text in CUT_DETAILS):
+                return CUT
             if error.code() in UNRUN:
                 return UNRUN[error.code()]
             return LATE if kind == HURRIES and error.code() in LATE_CODES else f"{own_id}: {error!r}"
