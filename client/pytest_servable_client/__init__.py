@@ -1,8 +1,8 @@
 """The pytest plug-in of servable-client: one fixture.
 
-pytest imports this in every run of whoever has the client installed. It is a package of its own, and imports nothing
-else until the fixture is used, so that those who do not use it pay nothing: to import any part of `servable_client`
-is to import grpc.
+Where the client is installed, pytest imports this in every run. It is a package of its own, and imports nothing else
+until the fixture is used, so that a run without the fixture pays nothing: importing any part of `servable_client`
+imports grpc.
 """
 
 from __future__ import annotations

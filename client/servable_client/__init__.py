@@ -5,7 +5,7 @@
     with Client("localhost:8500", model="half_plus_two") as client:
         print(client.predict([1.0, 2.0, 5.0]).value)
 
-`Client` and `AsyncClient` are the same, sync and for asyncio. `errors` draws the tree of what they raise,
+`Client` and `AsyncClient` are the same, sync and for asyncio. `errors` has the errors that they raise,
 `tensors`, `examples` and `tfrecord` make and read messages, `wire` has the messages themselves.
 """
 

@@ -1,15 +1,16 @@
-"""What the sync and the asyncio client share: settings, checked once, and the core."""
+"""What the sync and the asyncio client share: settings, checked once, the deadline of a call, and the core."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from servable_client import _core
 from servable_client._core import Choice, Core
-from servable_client._deadline import Deadline
 from servable_client._network import Metadata, Network, Tls, merge_metadata
-from servable_client.errors import ClientClosed, DeadlineExceeded
+from servable_client.errors import ClientClosed, DeadlineExceeded, InputError
 
 TIMEOUT_S = 30.0
 """The default deadline of a call, which is also what TensorFlow Serving gives its REST calls."""
@@ -57,7 +58,7 @@ class ClientBase:
                 pauses, all before the deadline). Nothing else is retried.
             compression: `"gzip"` or `"deflate"` for requests; replies are as the server sends them.
             tls: True for TLS with public certificates, or a `Tls` that says which.
-            token: A bearer token, or a function that is asked for it at each call. Needs tls.
+            token: A bearer token, or a function that is called for it at each call. Needs tls.
             call_credentials: Any `grpc.CallCredentials`. Need tls.
             metadata: Headers of all calls; a call's own come after them.
             interceptors: gRPC client interceptors, of grpc.aio for the AsyncClient. They see messages as bytes.
@@ -100,3 +101,21 @@ class ClientBase:
 
     def _closed_error(self) -> ClientClosed:
         return ClientClosed(f"{self!r} is closed")
+
+
+class Deadline:
+    """A point in time, counted from now."""
+
+    def __init__(self, timeout_s: float) -> None:
+        if not isinstance(timeout_s, (int, float)) or math.isnan(timeout_s):
+            raise InputError(f"timeout_s: expected seconds (math.inf for no deadline), got {timeout_s!r}")
+        self._at_s = time.monotonic() + timeout_s
+
+    def left_s(self) -> float:
+        """The seconds that are left; none or fewer when it is over, infinite if there is no deadline."""
+        return self._at_s - time.monotonic()
+
+    def timeout_s(self, at_most_s: float | None = None) -> float | None:
+        """The seconds that a call may take, as gRPC takes them: None without a deadline."""
+        left_s = self.left_s() if at_most_s is None else min(self.left_s(), at_most_s)
+        return None if math.isinf(left_s) else left_s

@@ -13,7 +13,7 @@ from servable_client import _dtypes
 from servable_client._dtypes import STRING, Dtype
 from servable_client.errors import InputError
 
-# A value may become one of a family to the right of its own; nothing becomes a string or stops being one.
+# Only widening is allowed: bool to int to float to complex; nothing becomes a string or stops being one.
 _WIDTH = {"bool": 0, "int": 1, "float": 2, "complex": 3}
 _FLOAT32 = _dtypes.BY_NAME["float32"]
 

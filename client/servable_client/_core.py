@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from servable_client import _binding, _reading, _requests, wire
+from servable_client import _reading, _requests, wire
 from servable_client._requests import Target, model_spec
 from servable_client.errors import (
     DeadlineExceeded,
@@ -77,7 +77,7 @@ class Task(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a call, or the client by default, says about whom to ask. None says nothing."""
+    """What a call, or the client by default, says about the model to call. None says nothing."""
 
     model: str | None = None
     version: int | None = None
@@ -85,7 +85,7 @@ class Choice(NamedTuple):
     signature: str | None = None
 
 
-class _Known(NamedTuple):
+class _CachedSignatures(NamedTuple):
     """The signatures of a served version. Without signatures if the server has no GetModelMetadata."""
 
     version: int | None
@@ -93,52 +93,54 @@ class _Known(NamedTuple):
 
 
 class Core:
-    """The flows of all methods. Thread-safe: what it remembers is replaced whole."""
+    """The flows of all methods. Thread-safe: an entry of its cache is replaced whole."""
 
     def __init__(self, defaults: Choice, *, infer: bool, name: str) -> None:
         self._defaults = defaults
         self._name = name
         self._infer = infer
-        self._known: dict[Target, _Known] = {}
+        self._cache: dict[Target, _CachedSignatures] = {}
 
     def predict(self, inputs: Any, choice: Choice, outputs: Sequence[str]) -> Flow[Prediction]:
-        """Runs a signature; what was remembered about it is never the reason of a failure."""
+        """Runs a signature; a stale entry of the cache is never the cause of an error."""
         target = self._target(choice)
         if isinstance(outputs, str):
             outputs = (outputs,)
         if not self._infer:
             return (yield from self._predict(target, inputs, None, outputs))
         key = Target(target.model, target.version, target.label, None)
-        known = self._known.get(key)
-        if known is not None:
+        cached = self._cache.get(key)
+        if cached is not None:
             try:
-                return (yield from self._predict(target, inputs, known, outputs))
+                return (yield from self._predict(target, inputs, cached, outputs))
             except (InputError, InvalidArgument, FailedPrecondition):
-                # Perhaps another version serves by now, which takes other inputs.
+                # Another version with other inputs may serve by now.
                 newer = yield from self._fetch(key)
-                if newer == known:
+                if newer == cached:
                     raise
-                known = newer
+                cached = newer
         else:
-            known = yield from self._fetch(key)
-        return (yield from self._predict(target, inputs, known, outputs))
+            cached = yield from self._fetch(key)
+        return (yield from self._predict(target, inputs, cached, outputs))
 
-    def _predict(self, target: Target, inputs: Any, known: _Known | None, outputs: Sequence[str]) -> Flow[Prediction]:
-        signature = _find_signature(target, known) if known is not None else None
-        request = _requests.predict(target, _binding.bind(inputs, signature), outputs)
+    def _predict(
+        self, target: Target, inputs: Any, cached: _CachedSignatures | None, outputs: Sequence[str]
+    ) -> Flow[Prediction]:
+        signature = _find_signature(target, cached) if cached is not None else None
+        request = _requests.predict(target, _requests.bind(inputs, signature), outputs)
         prediction = _reading.prediction((yield Call(_PREDICTION + "Predict", request, target.model)), outputs)
-        if known is not None and prediction.version != known.version:
-            self._known.pop(Target(target.model, target.version, target.label, None), None)
+        if cached is not None and prediction.version != cached.version:
+            self._cache.pop(Target(target.model, target.version, target.label, None), None)
         return prediction
 
-    def _fetch(self, key: Target) -> Flow[_Known]:
+    def _fetch(self, key: Target) -> Flow[_CachedSignatures]:
         try:
             metadata = yield from self._metadata(key)
-            known = _Known(metadata.version, metadata.signatures)
+            cached = _CachedSignatures(metadata.version, metadata.signatures)
         except Unimplemented:
-            known = _Known(None, None)
-        self._known[key] = known
-        return known
+            cached = _CachedSignatures(None, None)
+        self._cache[key] = cached
+        return cached
 
     def classify(
         self, examples: ExampleLike | Iterable[ExampleLike], context: ExampleLike | None, choice: Choice
@@ -214,7 +216,7 @@ class Core:
         return _reading.health(reply)
 
     def wait_until_ready(self, choice: Choice, left_s: Callable[[], float]) -> Flow[None]:
-        """Asks until the answer is yes; `left_s` tells the seconds until the deadline."""
+        """Asks until the answer is yes; `left_s` returns the seconds until the deadline."""
         pause_s, answer = _FIRST_PAUSE_S, "it gave no answer"
         while True:
             try:
@@ -258,16 +260,16 @@ def _count(made: wire.Input) -> int:
     return len(made.example_list.examples) or len(made.example_list_with_context.examples)
 
 
-def _find_signature(target: Target, known: _Known) -> Signature | None:
-    if known.signatures is None:
+def _find_signature(target: Target, cached: _CachedSignatures) -> Signature | None:
+    if cached.signatures is None:
         return None
     name = target.signature or _DEFAULT_SIGNATURE
     if name == _reading.INIT_SIGNATURE:
         return None
-    if name not in known.signatures:
-        has = ", ".join(known.signatures) or "none"
+    if name not in cached.signatures:
+        has = ", ".join(cached.signatures) or "none"
         raise InputError(f"model {target.model!r} has no signature {name!r}; it has: {has}", given=name, expected=has)
-    return known.signatures[name]
+    return cached.signatures[name]
 
 
 def _describe_status(status: VersionStatus) -> str:

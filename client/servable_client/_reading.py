@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 
-from servable_client import _decoding, _lifting, _wire_format, wire
-from servable_client._wire_format import Malformed
+from servable_client import _tensor_protos, _wire_format, wire
+from servable_client._tensor_protos import Tensor
+from servable_client._wire_format import LENGTH_DELIMITED, Malformed
 from servable_client.errors import Code, MalformedReply
 from servable_client.replies import (
     Class,
@@ -40,7 +42,7 @@ def parse(kind: type[M], data: bytes) -> M:
 def prediction(data: bytes, wanted: Sequence[str]) -> Prediction:
     """The reply of Predict."""
     try:
-        reply = _lifting.lift_reply(data)
+        reply = lift_reply(data)
     except DecodeError as error:
         raise MalformedReply(f"the reply is no PredictResponse: {error}") from None
     missing = [name for name in wanted if name not in reply.outputs]
@@ -50,11 +52,61 @@ def prediction(data: bytes, wanted: Sequence[str]) -> Prediction:
     return Prediction(outputs, _served(reply.model_spec))
 
 
-def _read_output(name: str, tensor: _lifting.Tensor) -> Any:
+def _read_output(name: str, tensor: Tensor) -> Any:
     try:
-        return _decoding.decode(tensor)
+        return _tensor_protos.decode(tensor)
     except Malformed as error:
         raise MalformedReply(f"output {name!r} cannot be read: {error}") from None
+
+
+class Reply(NamedTuple):
+    """A PredictResponse in two parts."""
+
+    model_spec: wire.ModelSpec
+    outputs: dict[str, Tensor]
+
+
+def lift_reply(data: bytes) -> Reply:
+    """A serialized PredictResponse in two parts.
+
+    Raises:
+        DecodeError: if it does not parse.
+    """
+    if len(data) >= _tensor_protos.LIFT_BYTES:
+        try:
+            return _walk_reply(data)
+        except (Malformed, DecodeError, UnicodeDecodeError):
+            pass  # protobuf knows whether it is wrong and what to say
+    reply = wire.PredictResponse.FromString(data)
+    return Reply(
+        reply.model_spec,
+        {name: Tensor(tensor, _tensor_protos.NOTHING_LIFTED) for name, tensor in reply.outputs.items()},
+    )
+
+
+def _walk_reply(data: bytes) -> Reply:
+    outputs: dict[str, Tensor] = {}
+    rest: list[bytes] = []
+    for field in _wire_format.fields(data, 0, len(data)):
+        if field.number == 1 and field.wire_type == LENGTH_DELIMITED:
+            name, tensor = _walk_entry(data, field.value, field.end)
+            # Of two entries with one key the later one counts, as in any map.
+            outputs[name] = tensor
+        else:
+            rest.append(data[field.start : field.end])
+        if len(rest) > _tensor_protos.MAX_SMALL_FIELDS:
+            raise Malformed("too many small fields to walk over")
+    return Reply(wire.PredictResponse.FromString(b"".join(rest)).model_spec, outputs)
+
+
+def _walk_entry(data: bytes, start: int, end: int) -> tuple[str, Tensor]:
+    # Three would be one too many already.
+    found = list(itertools.islice(_wire_format.fields(data, start, end), 3))
+    places = {field.number: field for field in found}
+    if len(found) != 2 or places.keys() != {1, 2} or any(p.wire_type != LENGTH_DELIMITED for p in places.values()):
+        raise Malformed("an entry that is not one key and one value")
+    key, value = places[1], places[2]
+    return data[key.value : key.end].decode(), _tensor_protos.lift_span(data, value.value, value.end)
 
 
 def _served(spec: wire.ModelSpec) -> Served:

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import grpc
 
-from servable_client import _status, wire
-from servable_client._base import RELOAD_TIMEOUT_S, ClientBase
+from servable_client import wire
+from servable_client._base import RELOAD_TIMEOUT_S, ClientBase, Deadline
 from servable_client._core import Call, Choice, Flow, Pause, Task
-from servable_client._deadline import Deadline
-from servable_client._network import Metadata
+from servable_client._network import Metadata, error_of
 from servable_client.errors import ServingError
 from servable_client.examples import ExampleLike
 from servable_client.models import ModelConfig
@@ -198,7 +197,7 @@ class AsyncClient(ClientBase):
         try:
             return await self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)  # type: ignore[no-any-return]
         except grpc.RpcError as failure:
-            raise _status.error_of(failure, self._name, step.model) from None
+            raise error_of(failure, self._name, step.model) from None
 
     def _callable(self, path: str) -> Any:
         if self._channel is None:

@@ -1,6 +1,7 @@
 """The command `servable-client`: asks a server, and measures it. Works with any server of TensorFlow Serving's API.
 
-This module parses words and turns errors into one line and a status; what commands do is in `_cli_*`.
+This module parses the command line, turns errors into one line and an exit status, and has the commands that ask once:
+predict, metadata, status, health. Each returns the exit status. `bench` is in `bench/command.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from servable_client import __version__, _cli_bench, _cli_commands
-from servable_client._cli_connection import add_connection, add_model
+from servable_client import __version__
+from servable_client._cli_connection import add_connection, add_model, make_client
+from servable_client._cli_values import array_text, array_value, as_json, read_inputs, table
+from servable_client.bench import command as bench_command
 from servable_client.errors import ClientError
+from servable_client.replies import Health, Prediction, VersionStatus
+from servable_client.signatures import ModelMetadata, Signature, TensorSpec
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClientError as error:
         return _fail(str(error))
     except BrokenPipeError:
-        # Whoever read us has enough. Python would complain once more when it flushes at exit.
+        # The reader of the pipe has closed it. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
@@ -76,36 +81,36 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--no-infer", action="store_true", help="do not ask for the signature first")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="see below")
-    parser.set_defaults(run=_cli_commands.predict)
+    parser.set_defaults(run=_predict)
 
 
 def _add_metadata(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "metadata", "show what a model takes and gives")
     add_connection(parser)
     add_model(parser)
-    parser.set_defaults(run=_cli_commands.metadata)
+    parser.set_defaults(run=_metadata)
 
 
 def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "status", "show the versions of a model and their states")
     add_connection(parser)
     add_model(parser)
-    parser.set_defaults(run=_cli_commands.status)
+    parser.set_defaults(run=_status)
 
 
 def _add_health(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "health", "ask grpc.health.v1; the status is 0 if it is SERVING and 1 if not")
     add_connection(parser)
     parser.add_argument("service", nargs="?", default="", help="a service or model; by default the server")
-    parser.set_defaults(run=_cli_commands.health)
+    parser.set_defaults(run=_health)
 
 
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _add(commands, "bench", "measure a signature under load", epilog=_INPUTS + _cli_bench.NOTES)
+    parser = _add(commands, "bench", "measure a signature under load", epilog=_INPUTS + bench_command.NOTES)
     add_connection(parser)
     add_model(parser, signature=True)
-    _cli_bench.add_options(parser)
-    parser.set_defaults(run=_cli_bench.bench)
+    bench_command.add_options(parser)
+    parser.set_defaults(run=bench_command.bench)
 
 
 def _add(
@@ -114,6 +119,117 @@ def _add(
     return commands.add_parser(
         name, help=what, description=what, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def _predict(options: argparse.Namespace) -> int:
+    """Run a signature."""
+    inputs = read_inputs(options.inputs)
+    with make_client(options) as client:
+        prediction = client.predict(inputs, outputs=options.output)
+    _say(as_json(_prediction_value(prediction)) if options.json else _prediction_text(prediction))
+    return 0
+
+
+def _prediction_value(prediction: Prediction) -> dict[str, object]:
+    return {
+        "model": prediction.model,
+        "version": prediction.version,
+        "signature": prediction.signature,
+        "outputs": {name: array_value(array) for name, array in prediction.items()},
+    }
+
+
+def _prediction_text(prediction: Prediction) -> str:
+    rows = [
+        (name, _dtype_name(array.dtype.name), str(list(array.shape)), array_text(array))
+        for name, array in sorted(prediction.items())
+    ]
+    served = f"{prediction.model} version {prediction.version}, signature {prediction.signature}"
+    return served + "\n" + table(("output", "dtype", "shape", "values"), rows)
+
+
+def _dtype_name(name: str) -> str:
+    return "string" if name == "object" else name
+
+
+def _metadata(options: argparse.Namespace) -> int:
+    """Show the signatures of a model."""
+    with make_client(options) as client:
+        found = client.metadata()
+    _say(as_json(_metadata_value(found)) if options.json else _metadata_text(found))
+    return 0
+
+
+def _metadata_value(found: ModelMetadata) -> dict[str, object]:
+    signatures = {
+        name: {
+            "method": signature.method,
+            "inputs": {key: _spec_value(spec) for key, spec in signature.inputs.items()},
+            "outputs": {key: _spec_value(spec) for key, spec in signature.outputs.items()},
+            "optional": sorted(signature.optional),
+        }
+        for name, signature in found.signatures.items()
+    }
+    return {"model": found.model, "version": found.version, "signatures": signatures}
+
+
+def _spec_value(spec: TensorSpec) -> dict[str, object]:
+    return {"dtype": spec.dtype, "shape": spec.shape, "tensor": spec.tensor_name}
+
+
+def _metadata_text(found: ModelMetadata) -> str:
+    rows = [row for name, signature in found.signatures.items() for row in _signature_rows(name, signature)]
+    return f"{found.model} version {found.version}\n" + table(("signature", "", "name", "dtype", "shape"), rows)
+
+
+def _signature_rows(name: str, signature: Signature) -> list[tuple[str, ...]]:
+    rows = [
+        (kind, spec.name, spec.dtype, _shape_text(spec) + (" optional" if spec.name in signature.optional else ""))
+        for kind, specs in (("input", signature.inputs), ("output", signature.outputs))
+        for spec in specs.values()
+    ]
+    # The name once, beside its first row.
+    return [(name if index == 0 else "", *row) for index, row in enumerate(rows or [("", "", "", "")])]
+
+
+def _shape_text(spec: TensorSpec) -> str:
+    if spec.shape is None:
+        return "unknown"
+    return "[" + ", ".join("?" if size is None else str(size) for size in spec.shape) + "]"
+
+
+def _status(options: argparse.Namespace) -> int:
+    """Show the versions of a model."""
+    with make_client(options) as client:
+        versions = client.status()
+    if options.json:
+        _say(as_json([_status_value(each) for each in versions]))
+    else:
+        rows = [(str(each.version), each.state.name, _failure(each)) for each in versions]
+        _say(table(("version", "state", "error"), rows))
+    return 0
+
+
+def _status_value(each: VersionStatus) -> dict[str, object]:
+    return {"version": each.version, "state": each.state.name, "code": each.code.name, "message": each.message}
+
+
+def _failure(each: VersionStatus) -> str:
+    return f"{each.code.name}: {' '.join(each.message.split())}" if each.code else ""
+
+
+def _health(options: argparse.Namespace) -> int:
+    """Ask for the health of the server or of a service."""
+    with make_client(options) as client:
+        found = client.health(options.service)
+    _say(as_json({"service": options.service, "status": found.name}) if options.json else found.name)
+    return 0 if found is Health.SERVING else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    # Flushed inside `main`, which handles the error of a pipe without a reader.
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import grpc
 
-from servable_client import _status, wire
-from servable_client._base import RELOAD_TIMEOUT_S, ClientBase
+from servable_client import wire
+from servable_client._base import RELOAD_TIMEOUT_S, ClientBase, Deadline
 from servable_client._core import Call, Choice, Flow, Pause, Task
-from servable_client._deadline import Deadline
-from servable_client._network import Metadata
+from servable_client._network import Metadata, error_of
 from servable_client.errors import ServingError
 from servable_client.examples import ExampleLike
 from servable_client.models import ModelConfig
@@ -272,7 +271,7 @@ class Client(ClientBase):
         Args:
             models: A list of `ModelConfig`, a dict from name to base path, the text of a ModelServerConfig as in
                 --model_config_file, or the message.
-            metrics: Names of metrics, to be told how much they grew by it.
+            metrics: Names of metrics whose increase by the reload is returned.
             timeout_s: Seconds that the call may take; the server answers when new models are loaded, so that it
                 is 10 minutes by default. None for the client's.
             metadata: Headers of this call.
@@ -353,7 +352,7 @@ class Client(ClientBase):
         try:
             return self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)  # type: ignore[no-any-return]
         except grpc.RpcError as failure:
-            raise _status.error_of(failure, self._name, step.model) from None
+            raise error_of(failure, self._name, step.model) from None
         except ValueError:
             # What gRPC raises for a channel that was closed meanwhile.
             if self._closed:

@@ -13,7 +13,7 @@
         ├── NotFound             ├── Aborted              ├── DataLoss
         └── Unauthenticated
 
-This module must not know gRPC or protobuf; `_status` makes these from what gRPC reports.
+This module must not know gRPC or protobuf; `_network` makes these from what gRPC reports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a model takes and gives: its signatures, as GetModelMetadata tells them."""
+"""What a model takes and gives: its signatures, as GetModelMetadata returns them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """TensorProto and NumPy, both ways, for every dtype that an array can have.
 
-The client does this by itself; these functions are for those who hold messages: test servers, logs, warm-up files.
+The client does this by itself; these functions are for code that has messages: test servers, logs, warm-up files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from servable_client import _conversion, _decoding, _dtypes, _encoding, _lifting, wire
+from servable_client import _conversion, _dtypes, _tensor_protos, wire
 from servable_client._wire_format import Malformed
 from servable_client.errors import InputError, MalformedReply
 
@@ -40,7 +40,7 @@ def encode(value: Any, dtype: Any = None) -> wire.TensorProto:
         if wanted is None:
             known = ", ".join(_dtypes.BY_NAME)
             raise InputError(f"unknown dtype {dtype!r}; known: {known}", given=repr(dtype), expected=known)
-    pieces = _encoding.tensor_pieces(_conversion.convert("", value, wanted))
+    pieces = _tensor_protos.tensor_pieces(_conversion.convert("", value, wanted))
     return wire.TensorProto.FromString(b"".join(pieces))
 
 
@@ -62,10 +62,10 @@ def decode(tensor: wire.TensorProto | bytes) -> np.ndarray[Any, Any]:
     """
     try:
         if not isinstance(tensor, bytes):
-            if tensor.ByteSize() < _lifting.LIFT_BYTES:
-                return _decoding.decode(_lifting.Tensor(tensor, {}))
+            if tensor.ByteSize() < _tensor_protos.LIFT_BYTES:
+                return _tensor_protos.decode(_tensor_protos.Tensor(tensor, {}))
             tensor = tensor.SerializeToString()
-        return _decoding.decode(_lifting.lift_tensor(tensor))
+        return _tensor_protos.decode(_tensor_protos.lift_tensor(tensor))
     except Malformed as error:
         raise MalformedReply(f"the tensor cannot be read: {error}") from None
     except DecodeError as error:

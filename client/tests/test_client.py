@@ -210,7 +210,7 @@ def test_examples_that_are_none_are_refused(connect, server, examples):
     assert server.requests == []
 
 
-def test_metadata_tells_signatures_dtypes_and_shapes(connect, server):
+def test_metadata_reports_signatures_dtypes_and_shapes(connect, server):
     found = connect(server.address).metadata(model="half")
     assert (found.model, found.version) == ("half", 1)
     signature = found.signatures["serving_default"]
@@ -220,7 +220,7 @@ def test_metadata_tells_signatures_dtypes_and_shapes(connect, server):
     assert str(found.signatures["two"].inputs["a"]) == "a: int32[?]"
 
 
-def test_status_tells_the_state_of_each_version(connect, server):
+def test_status_reports_the_state_of_each_version(connect, server):
     server.model("half", version=2).become("END", Internal("out of memory"))
     newest, oldest = connect(server.address, model="half").status()
     assert (newest.version, newest.state, newest.code) == (2, State.END, errors.Code.INTERNAL)
@@ -276,7 +276,7 @@ def test_models_that_are_none_are_refused(connect, server, models):
         connect(server.address).reload_config(models)
 
 
-def test_health_tells_the_status_of_a_name(connect, server):
+def test_health_reports_the_status_of_a_name(connect, server):
     client = connect(server.address)
     assert client.health() is Health.SERVING
     server.set_health("PredictionService", "NOT_SERVING")
@@ -299,7 +299,7 @@ def test_a_tensor_that_is_none_names_its_output(connect, server):
         connect(server.address, model="half").predict([1.0])
 
 
-def test_results_that_are_missing_are_told(connect, server):
+def test_results_that_are_missing_are_reported(connect, server):
     client = connect(server.address, model="half")
     calls = {"Classify": "classify", "Regress": "regress", "MultiInference": "multi_inference"}
     for method, name in calls.items():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servable_client import _crc32c, examples, tfrecord, wire
+from servable_client import examples, tfrecord, wire
 from servable_client.errors import InputError, MalformedReply
 
 
@@ -88,15 +88,15 @@ def test_any_features_survive(features):
     ],
 )
 def test_the_checksum_is_that_of_the_standard(data, crc):
-    assert _crc32c.crc32c(data) == crc
+    assert tfrecord._crc32c(data) == crc
 
 
 @given(st.binary(min_size=1, max_size=20), st.integers(1, 700))
 def test_the_checksum_of_long_data_is_that_of_its_bytes(piece, repeats):
     data, crc = piece * repeats, 0xFFFFFFFF
     for byte in data:
-        crc = _crc32c._TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
-    assert _crc32c.crc32c(data) == crc ^ 0xFFFFFFFF
+        crc = tfrecord._CRC_TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    assert tfrecord._crc32c(data) == crc ^ 0xFFFFFFFF
 
 
 def test_a_file_of_examples_is_read_back(tmp_path):
@@ -125,7 +125,7 @@ def test_records_of_any_bytes_are_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("place", range(0, 22, 3))
-def test_a_damaged_file_is_told_with_the_place(tmp_path, place):
+def test_a_damaged_file_is_reported_with_the_place(tmp_path, place):
     path = tmp_path / "damaged"
     tfrecord.write_records(path, [b"first", b"second"])
     data = bytearray(path.read_bytes())
@@ -145,7 +145,7 @@ def test_the_checksum_of_the_data_may_be_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("left", [1, 11, 12, 16, 20])
-def test_a_file_that_ends_inside_a_record_is_told(tmp_path, left):
+def test_a_file_that_ends_inside_a_record_is_reported(tmp_path, left):
     path = tmp_path / "short"
     tfrecord.write_records(path, [b"first"])
     path.write_bytes(path.read_bytes()[:left])
@@ -153,7 +153,7 @@ def test_a_file_that_ends_inside_a_record_is_told(tmp_path, left):
         list(tfrecord.read_records(path))
 
 
-def test_a_record_that_is_no_example_is_told(tmp_path):
+def test_a_record_that_is_no_example_is_reported(tmp_path):
     path = tmp_path / "other"
     tfrecord.write_records(path, [wire.Example().SerializeToString(), b"\x0a"])
     with pytest.raises(tfrecord.CorruptRecord, match="record 1"):

@@ -30,7 +30,7 @@ def authority():
 def unused_address():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        # Bound and not listening: nobody else gets the port, and connections are refused.
+        # Bound and not listening: no other process gets the port, and connections are refused.
         yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
@@ -436,7 +436,7 @@ def test_cancelling_a_task_cancels_the_call_on_the_server(server):
     cancelled = threading.Event()
 
     class Watch:
-        """A fault that never answers, and tells when the call is over."""
+        """A fault that never answers, and sets an event when the call is over."""
 
         def apply(self, method, call, answer):
             call.wait(None)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from servable_client import _dtypes, _lifting, tensors, wire
+from servable_client import _dtypes, _reading, _tensor_protos, tensors, wire
 from servable_client.errors import DtypeUnavailable, InputError, MalformedReply
 
 NUMERIC = [name for name, dtype in _dtypes.BY_NAME.items() if not dtype.is_string]
@@ -225,9 +225,9 @@ def test_a_reply_has_the_same_outputs_walked_or_parsed(monkeypatch):
     reply.outputs["s"].CopyFrom(tensors.encode("a"))
     # A second entry of one key wins over the first.
     data = reply.SerializeToString() + wire.PredictResponse(outputs={"s": tensors.encode("b")}).SerializeToString()
-    walked = _lifting.lift_reply(data)
-    monkeypatch.setattr(_lifting, "LIFT_BYTES", 1 << 30)
-    parsed = _lifting.lift_reply(data)
+    walked = _reading.lift_reply(data)
+    monkeypatch.setattr(_tensor_protos, "LIFT_BYTES", 1 << 30)
+    parsed = _reading.lift_reply(data)
     assert walked.outputs.keys() == parsed.outputs.keys() == {"é", "s"}
     assert walked.model_spec == parsed.model_spec
     assert walked.outputs["s"].message == parsed.outputs["s"].message == tensors.encode("b")
@@ -262,7 +262,7 @@ def test_a_dtype_newer_than_ml_dtypes_says_so(monkeypatch):
 
 @pytest.mark.parametrize("repeats", [1, 40, 4000])
 def test_values_that_are_not_packed_are_read_too(repeats):
-    """Protobuf takes repeated numbers packed or one by one; so must whoever walks over them."""
+    """Protobuf takes repeated numbers packed or one by one; so must the code that walks over them."""
     one_by_one = struct.pack("<Bf", 5 << 3 | 5, 2.5) * repeats
     data = make(wire.DT_FLOAT, [repeats + 1000], float_val=[1.5] * 1000).SerializeToString() + one_by_one
     assert tensors.decode(data).tolist() == [1.5] * 1000 + [2.5] * repeats

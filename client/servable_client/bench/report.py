@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from servable_client.bench.fleet import Progress, Result
-from servable_client.bench.plan import Plan
+from servable_client.bench.coordinator import Progress, Result
+from servable_client.bench.worker import Plan
 
 _PERCENTILES = (50, 75, 90, 95, 99, 99.9, 100)
 _BAR_COLUMNS = 40

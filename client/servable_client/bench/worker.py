@@ -1,4 +1,4 @@
-"""One process that sends: a raw channel, bytes that were made before, replies that nobody decodes.
+"""One process that sends what a plan says: a raw channel, bytes that were made before, undecoded replies.
 
 Calls are futures and the next one is sent from the callback of the last, on grpc's own thread. That took a fifth less
 CPU a call than a thread for each slot with blocking calls, and less than asyncio; see benchmarks/README.md.
@@ -9,26 +9,60 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import grpc
 
-from servable_client.bench.board import Board
-from servable_client.bench.histogram import bucket_of
-from servable_client.bench.plan import Plan
+from servable_client._network import Network
+from servable_client.bench.counters import Counters, bucket_of
 
 _NS_PER_S = 1_000_000_000
 _READY_S = 60.0
 
 
-def run_worker(plan: Plan, worker: int, board: Board, ready: Any, start_ns: Any) -> None:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run shall do: a value that can be pickled.
+
+    Attributes:
+        network: The server.
+        path: The full path of the method.
+        request: The bytes of the request that all calls send.
+        metadata: The headers of all calls.
+        timeout_s: The deadline of a call, in seconds.
+        concurrency: How many calls may be under way at once, over all processes.
+        rate: Calls to send in a second, over all processes, on time whatever the server does; None sends the next
+            call when one has ended (a closed loop).
+        duration_s: How long to measure, in seconds.
+        warmup_s: How long to send before that without counting, in seconds.
+        processes: How many processes send.
+    """
+
+    network: Network
+    path: str
+    request: bytes
+    metadata: tuple[tuple[str, str | bytes], ...]
+    timeout_s: float
+    concurrency: int
+    rate: float | None
+    duration_s: float
+    warmup_s: float
+    processes: int
+
+    def slots(self, worker: int) -> int:
+        """How many calls one of the processes may have under way."""
+        return self.concurrency // self.processes + (worker < self.concurrency % self.processes)
+
+
+def run_worker(plan: Plan, worker: int, counters: Counters, ready: Any, start_ns: Any) -> None:
     """Send what a plan says, from the start that the command sets once all workers are ready.
 
     Args:
         plan: What to send.
         worker: Which of the processes this is.
-        board: Where to count.
+        counters: Where to count.
         ready: A barrier of all workers and the command.
         start_ns: A shared number: the start in nanoseconds of the monotonic clock.
     """
@@ -37,10 +71,10 @@ def run_worker(plan: Plan, worker: int, board: Board, ready: Any, start_ns: Any)
     connection = plan.network.connection()
     with _open(connection) as channel:
         call = channel.unary_unary(plan.path)
-        # The connection is made before the clock runs. Whether it works, the calls will tell.
+        # The connection is made before the clock runs. The calls show whether it works.
         call.future(plan.request, timeout=plan.timeout_s, metadata=plan.metadata).exception()
         ready.wait(_READY_S)
-        sender = _Sender(plan, worker, board, call, start_ns.value)
+        sender = _Sender(plan, worker, counters, call, start_ns.value)
         sender.run()
 
 
@@ -53,8 +87,8 @@ def _open(connection: Any) -> Any:
 class _Sender:
     """The calls of one worker."""
 
-    def __init__(self, plan: Plan, worker: int, board: Board, call: Any, start_ns: int) -> None:
-        self._plan, self._worker, self._board, self._call = plan, worker, board, call
+    def __init__(self, plan: Plan, worker: int, counters: Counters, call: Any, start_ns: int) -> None:
+        self._plan, self._worker, self._counters, self._call = plan, worker, counters, call
         self._start_ns = start_ns
         self._measure_ns = start_ns + int(plan.warmup_s * _NS_PER_S)
         self._end_ns = self._measure_ns + int(plan.duration_s * _NS_PER_S)
@@ -71,7 +105,7 @@ class _Sender:
         for _ in range(self._plan.slots(self._worker)):
             # Held by each slot until its last call has ended; all calls have a deadline.
             self._free.acquire()
-        self._board.set_cpu(self._worker, time.process_time_ns() - cpu_ns)
+        self._counters.set_cpu(self._worker, time.process_time_ns() - cpu_ns)
 
     def _start_loops(self) -> None:
         for _ in range(self._plan.slots(self._worker)):
@@ -103,7 +137,7 @@ class _Sender:
 
     def _count_unsent(self, number: int, rate: float) -> None:
         due = int((self._end_ns - self._start_ns) / _NS_PER_S * rate)
-        self._board.add_unsent(self._worker, len(range(number, due, self._plan.processes)))
+        self._counters.add_unsent(self._worker, len(range(number, due, self._plan.processes)))
 
     def _send(self, since_ns: int, then: Any) -> None:
         plan = self._plan
@@ -117,8 +151,8 @@ class _Sender:
         if since_ns is not None:
             code = future.code().value[0]
             if code == 0:
-                self._board.count_latency(self._worker, bucket_of(now_ns - since_ns))
-            self._board.count_status(self._worker, code, now_ns)
+                self._counters.count_latency(self._worker, bucket_of(now_ns - since_ns))
+            self._counters.count_status(self._worker, code, now_ns)
         then()
 
 

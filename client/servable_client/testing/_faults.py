@@ -1,16 +1,31 @@
-"""How a fake server misbehaves on order. Any ServingError is a fault too: it becomes the status, hints included."""
+"""How a fake server misbehaves on order: the faults, the orders still to be carried out, the call that a fault acts on.
+
+Any ServingError is a fault too: it becomes the status, hints included. `Call.cut` is the only code that knows sockets.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from servable_client import wire
-from servable_client.testing._calls import Call
+from servable_client.errors import ServingError
+from servable_client.testing._methods import METHODS
+from servable_client.testing._requests import Request
 
 Answer = Callable[[], bytes]
 """Makes the bytes of the right reply, or raises a ServingError."""
+
+HEALTH = {"Check", "Watch"}
+_METHODS = {method.name for method in METHODS.values()} | HEALTH
+# Linux and macOS list the open files of a process here.
+_OPEN_FILES = Path("/dev/fd")
 
 
 class Fault(Protocol):
@@ -135,3 +150,100 @@ _SPOILERS: dict[str, Callable[[bytes], bytes]] = {
     "Regress": _drop_regression,
     "MultiInference": _drop_inference,
 }
+
+
+class Orders:
+    """Orders in the order they were given. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._orders: list[_Order] = []
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault | ServingError, times: int | None, method: str | None, model: str | None) -> None:
+        """Take an order.
+
+        Raises:
+            ValueError: if there is no such method, or times is less than 1.
+        """
+        if method is not None and method not in _METHODS:
+            raise ValueError(f"no method {method!r}; there are: {', '.join(sorted(_METHODS))}")
+        if times is not None and times < 1:
+            raise ValueError(f"times is {times}; it must be at least 1, or None for all calls")
+        with self._lock:
+            self._orders.append(_Order(fault, times, method, model))
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._orders.clear()
+
+    def take(self, request: Request) -> Fault | ServingError | None:
+        """What to do to a request; None for nothing."""
+        with self._lock:
+            order = next((each for each in self._orders if each.fits(request)), None)
+            if order is None:
+                return None
+            if order.times is not None:
+                order.times -= 1
+                if order.times == 0:
+                    self._orders.remove(order)
+            return order.fault
+
+
+@dataclass(slots=True)
+class _Order:
+    fault: Fault | ServingError
+    times: int | None
+    method: str | None
+    model: str | None
+
+    def fits(self, request: Request) -> bool:
+        method_fits = request.method == self.method or (self.method is None and request.method not in HEALTH)
+        return method_fits and self.model in {None, request.model}
+
+
+class Call:
+    """A call that is being answered."""
+
+    def __init__(self, context: Any) -> None:
+        """Follow a call by its grpc.ServicerContext."""
+        self._context = context
+        self._ended = threading.Event()
+        # add_callback refuses when the call is over already.
+        if not context.add_callback(self._ended.set):
+            self._ended.set()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait so long, or until the call is over: cancelled, past its deadline, or the server stopped.
+
+        Args:
+            seconds: None waits for the end of the call.
+
+        Returns:
+            Whether the call still goes on.
+        """
+        return not self._ended.wait(seconds)
+
+    def cut(self) -> None:
+        """Break the connection that the call came by, and with it all other calls on it."""
+        peer_port = int(self._context.peer().rsplit(":", 1)[1])
+        for connection in _list_sockets():
+            with closing(connection):
+                if _peer_port(connection) == peer_port:
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+def _list_sockets() -> Iterator[socket.socket]:
+    """Duplicates of all TCP sockets of this process; grpc does not hand out its own."""
+    for name in os.listdir(_OPEN_FILES):
+        with suppress(OSError):
+            yield socket.socket(fileno=os.dup(int(name)))
+
+
+def _peer_port(connection: socket.socket) -> int | None:
+    """The port at the other end; None for what is not an IPv4 or IPv6 connection."""
+    try:
+        name = connection.getpeername()
+    except OSError:
+        return None
+    return int(name[1]) if isinstance(name, tuple) and len(name) > 1 else None

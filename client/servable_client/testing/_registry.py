@@ -10,7 +10,7 @@ from servable_client.replies import State
 from servable_client.testing._models import DEFAULT_SIGNATURE, FakeModel, FakeSignature
 
 Missing = Callable[[str], ServingError]
-"""The error of a signature that is not there, which each method tells in its own words."""
+"""The error of a signature that is not there, which each method words differently."""
 
 
 def no_prediction(signature: str) -> ServingError:
@@ -74,7 +74,7 @@ class Registry:
             raise InvalidArgument(f"Unrecognized servable version label: {spec.version_label}") from None
 
     def find_all(self, spec: wire.ModelSpec) -> list[FakeModel]:
-        """The versions that GetModelStatus tells of, the highest first.
+        """The versions that GetModelStatus reports, the highest first.
 
         Raises:
             NotFound: if there are none.

@@ -1,8 +1,8 @@
-"""What a fake server was asked, decoded, for tests to look at."""
+"""What a fake server was asked, decoded: requests as tests see them, tf.Examples as functions and tests see them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 from google.protobuf.message import Message
 
 from servable_client import tensors, wire
-from servable_client.testing._examples import Example, read_examples
+from servable_client.examples import read_example
 
 Array = np.ndarray[Any, Any]
+Example = dict[str, np.ndarray[Any, Any]]
+"""The values of each feature, shape [n]: float32, int64, or objects (bytes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,16 @@ def _describe_content(message: Any) -> dict[str, Any]:
         examples, context = read_examples(message.input)
         return {"examples": tuple(examples), "context": context}
     return {}
+
+
+def read_examples(given: wire.Input) -> tuple[list[Example], Example]:
+    """The examples of a request, and the context that came with them (empty without one)."""
+    if given.WhichOneof("kind") == "example_list_with_context":
+        with_context = given.example_list_with_context
+        return [read_example(example) for example in with_context.examples], read_example(with_context.context)
+    return [read_example(example) for example in given.example_list.examples], {}
+
+
+def merge_context(context: Example, examples: Iterable[Example]) -> list[Example]:
+    """The examples as a model sees them: the context under each (TensorFlow Serving: servables/tensorflow/util.cc)."""
+    return [{**context, **example} for example in examples]

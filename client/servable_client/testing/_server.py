@@ -8,10 +8,9 @@ from typing import Any
 
 from servable_client.errors import ServingError
 from servable_client.replies import Health
-from servable_client.testing._faults import Fault
-from servable_client.testing._health import HealthBoard
+from servable_client.testing._faults import Fault, Orders
+from servable_client.testing._methods import HealthBoard
 from servable_client.testing._models import FakeModel
-from servable_client.testing._orders import Orders
 from servable_client.testing._registry import Registry
 from servable_client.testing._requests import Request
 from servable_client.testing._transport import Transport
@@ -122,7 +121,7 @@ class FakeModelServer:
         self._orders.clear()
 
     def set_health(self, name: str = "", status: Health | str = Health.NOT_SERVING) -> None:
-        """Tell a health status from now on.
+        """Report a health status from now on.
 
         Args:
             name: A service or model name; the empty one is the whole server. By default the whole server, its

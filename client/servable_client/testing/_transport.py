@@ -12,10 +12,8 @@ from google.protobuf.message import DecodeError
 from servable_client import wire
 from servable_client._wire_format import Malformed
 from servable_client.errors import Code, Internal, InvalidArgument, MalformedReply, ServingError
-from servable_client.testing._calls import Call
-from servable_client.testing._health import CHECK, WATCH, HealthBoard, read_service
-from servable_client.testing._methods import METHODS, Method
-from servable_client.testing._orders import Orders
+from servable_client.testing._faults import Call, Orders
+from servable_client.testing._methods import CHECK, METHODS, WATCH, HealthBoard, Method, read_service
 from servable_client.testing._registry import Registry
 from servable_client.testing._requests import Request, make_request
 
@@ -27,7 +25,7 @@ _OPTIONS = [
     # Two servers on one port would each get some of the calls.
     ("grpc.so_reuseport", 0),
 ]
-# A call without a deadline reports one in the far future.
+# gRPC reports no deadline as a time in the far future.
 _NO_DEADLINE_S = 1e9
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODES: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}

@@ -1,4 +1,4 @@
-"""A fake server to ask, and the command as a function that tells what it printed."""
+"""A fake server to call, and the command as a function that returns what it printed."""
 
 from __future__ import annotations
 

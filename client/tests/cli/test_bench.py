@@ -14,9 +14,9 @@ import pytest
 
 from servable_client import errors
 from servable_client.bench import report
-from servable_client.bench.fleet import Progress, Result
-from servable_client.bench.histogram import BUCKETS, MAX_NS, Latencies, bucket_of
-from servable_client.bench.plan import Plan
+from servable_client.bench.coordinator import Progress, Result
+from servable_client.bench.counters import BUCKETS, MAX_NS, Latencies, bucket_of
+from servable_client.bench.worker import Plan
 from servable_client.testing import Delay
 
 ENV = {"PYTHONPATH": ":".join(sys.path)}
@@ -118,7 +118,7 @@ def test_at_a_rate_a_stall_counts_for_every_call_that_it_held_up(bench, server):
     assert found["latency_s"]["p75"] > 0.05
 
 
-def test_a_rate_that_is_out_of_reach_is_told(bench, server):
+def test_a_rate_that_is_out_of_reach_is_reported(bench, server):
     server.misbehave(Delay(0.1), times=None, method="Predict")
     out = bench("-d0.5", "-r200", "-c2", "x=1").stdout
     assert "calls could not be sent before the end" in out
@@ -145,7 +145,7 @@ def test_without_inputs_zeros_of_the_signatures_shape_are_sent(bench, server):
     assert request.inputs["t"].tolist() == [b"", b""]
 
 
-def test_what_is_wrong_is_told_in_one_line_before_anything_is_measured(bench, server):
+def test_what_is_wrong_is_reported_in_one_line_before_anything_is_measured(bench, server):
     assert bench(status=1).stderr == "servable-client: input 'x' has no known rank: pass x=...\n"
     assert "the signature has no such input" in bench("z=1", status=1).stderr
     server.misbehave(errors.Internal("broken"), method="Predict")
@@ -188,7 +188,7 @@ def test_slots_are_dealt_out_to_all_processes(plan):
     assert [plan.slots(worker) for worker in range(2)] == [3, 2]
 
 
-def test_the_progress_line_tells_rate_latency_and_failures():
+def test_the_progress_line_reports_rate_latency_and_failures():
     line = report.progress_line(Progress(2.0, counts_of([1_000_000] * 10), 3))
     assert line == "  2.0 s  10 calls, 5/s  p50 1.004 ms, p99 1.004 ms  3 failed"
     assert report.progress_line(Progress(-0.5, counts_of([]), 0)) == "warming up"

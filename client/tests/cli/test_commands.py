@@ -143,12 +143,12 @@ def one_line(outcome, *parts):
         (["x=1", "--token=@gone.txt"], ["gone.txt: No such file or directory"]),
     ],
 )
-def test_what_goes_wrong_is_told_in_one_line(run, words, parts):
+def test_what_goes_wrong_is_reported_in_one_line(run, words, parts):
     one_line(run("predict", "-m", "half", *words), *parts)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".json"])
-def test_a_file_that_is_not_what_its_name_says_is_told(run, tmp_path, suffix):
+def test_a_file_that_is_not_what_its_name_says_is_reported(run, tmp_path, suffix):
     path = tmp_path / f"odd{suffix}"
     path.write_bytes(b"\xff\xfenothing")
     one_line(run("predict", "-m", "half", f"@{path}"), str(path))
@@ -159,12 +159,12 @@ def test_pickled_arrays_are_refused(run, tmp_path):
     one_line(run("predict", "-m", "half", f"x=@{tmp_path}/x.npy"), "is no array", "allow_pickle=False")
 
 
-def test_a_reply_that_is_none_is_told_in_one_line(run, server):
+def test_a_reply_that_is_none_is_reported_in_one_line(run, server):
     server.misbehave(Malformed(), method="Predict")
     one_line(run("predict", "-m", "half", "x=1"), "no PredictResponse")
 
 
-def test_a_server_that_is_not_there_is_told_in_one_line(run, server):
+def test_a_server_that_is_not_there_is_reported_in_one_line(run, server):
     server.stop()
     one_line(run("status", "-m", "half", "--timeout=1"), "no server listens there")
 

@@ -57,7 +57,7 @@ def test_an_exception_of_a_function_becomes_internal_with_its_text(server, clien
         client.predict([1.0])
 
 
-def test_an_answer_that_is_no_mapping_is_told(server, client):
+def test_an_answer_that_is_no_mapping_is_reported(server, client):
     server.model("half").predict(lambda x: x)
     with pytest.raises(errors.Internal, match="must be a mapping from output name to value; it is a ndarray"):
         client.predict([1.0])
@@ -85,7 +85,7 @@ def test_outputs_can_be_asked_for_one_by_one(server, client):
     assert list(client.predict([1.0], outputs=["z"])) == ["z"]
 
 
-def test_metadata_tells_what_a_function_declares(server, client):
+def test_metadata_reports_what_a_function_declares(server, client):
     def look(image: NDArray[np.uint8], scale=1.0, top=3):
         return {"label": np.full(top, b"cat", object)}
 
@@ -101,7 +101,7 @@ def test_metadata_tells_what_a_function_declares(server, client):
     assert client.predict({"image": [[1]]}, model="look").value.tolist() == [b"cat"] * 3
 
 
-def test_metadata_tells_outputs_that_replies_have_shown(server, client):
+def test_metadata_reports_outputs_that_replies_have_shown(server, client):
     assert client.metadata().signatures["serving_default"].outputs == {}
     client.predict(np.ones((2, 3), np.float32))
     assert str(client.metadata().signatures["serving_default"].outputs["y"]) == "y: float32[?, 3]"
@@ -139,7 +139,7 @@ def test_a_head_refuses_what_it_is_not(server, client):
         client.classify({"n": 1})
 
 
-def test_status_tells_states_and_failures(server, client):
+def test_status_reports_states_and_failures(server, client):
     server.model("half", version=2).become(State.END, errors.Internal("out of memory"))
     second, first = client.status()
     assert (second.version, second.state, second.code, second.message) == (2, State.END, 13, "out of memory")

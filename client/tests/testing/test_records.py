@@ -87,7 +87,7 @@ def test_the_plug_in_costs_no_grpc_and_the_kit_no_tensorflow(module, loaded):
     assert subprocess.run([sys.executable, "-c", code], env=path, check=False).returncode == 0
 
 
-def test_pytest_gives_the_fixture_to_whoever_loads_the_plug_in(pytester_run):
+def test_pytest_has_the_fixture_where_the_plug_in_is_loaded(pytester_run):
     assert pytester_run("def test_it(fake_model_server): assert fake_model_server.port") == 0
 
 

@@ -13,10 +13,8 @@ from multiprocessing.process import BaseProcess
 from threading import BrokenBarrierError
 from typing import Any
 
-from servable_client.bench.board import Board
-from servable_client.bench.histogram import Latencies
-from servable_client.bench.plan import Plan
-from servable_client.bench.worker import run_worker
+from servable_client.bench.counters import Counters, Latencies
+from servable_client.bench.worker import Plan, run_worker
 from servable_client.errors import ClientError
 
 _NS_PER_S = 1e9
@@ -65,21 +63,21 @@ class Result:
     is_whole: bool
 
 
-def run(plan: Plan, tell: Callable[[Progress], None]) -> Result:
+def run(plan: Plan, on_progress: Callable[[Progress], None]) -> Result:
     """Carry out a plan.
 
     Args:
         plan: The plan.
-        tell: Called twice a second with the progress.
+        on_progress: Called twice a second with the progress.
 
     Raises:
         BenchFailed: if a worker did not start, or died.
     """
     context = multiprocessing.get_context("spawn")
-    board = Board(context, plan.processes)
+    counters = Counters(context, plan.processes)
     ready, start_ns = context.Barrier(plan.processes + 1), context.RawValue("q", 0)
     workers = [
-        context.Process(target=run_worker, args=(plan, index, board, ready, start_ns), daemon=True)
+        context.Process(target=run_worker, args=(plan, index, counters, ready, start_ns), daemon=True)
         for index in range(plan.processes)
     ]
     with _interrupts() as interrupted:
@@ -87,17 +85,17 @@ def run(plan: Plan, tell: Callable[[Progress], None]) -> Result:
             for worker in workers:
                 worker.start()
             measure_ns = _release(plan, ready, start_ns)
-            is_whole = _follow(workers, board, measure_ns, tell, interrupted)
+            is_whole = _follow(workers, counters, measure_ns, on_progress, interrupted)
         finally:
             for worker in workers:
                 worker.terminate()
                 worker.join()
-    return _read(plan, board, measure_ns, is_whole=is_whole)
+    return _read(plan, counters, measure_ns, is_whole=is_whole)
 
 
 @contextmanager
 def _interrupts() -> Iterator[threading.Event]:
-    """Set by Ctrl-C. A KeyboardInterrupt could be raised where somebody else swallows it, and be lost."""
+    """An event that Ctrl-C sets. A KeyboardInterrupt could be raised inside a library that swallows it, and be lost."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted
@@ -127,9 +125,9 @@ def _release(plan: Plan, ready: Any, start_ns: Any) -> int:
 
 def _follow(
     workers: Sequence[BaseProcess],
-    board: Board,
+    counters: Counters,
     measure_ns: int,
-    tell: Callable[[Progress], None],
+    on_progress: Callable[[Progress], None],
     interrupted: threading.Event,
 ) -> bool:
     """Wait for the end; returns whether it was reached."""
@@ -138,21 +136,22 @@ def _follow(
             if interrupted.is_set():
                 return False
             worker.join(_LOOK_S)
-            tell(_progress(board, measure_ns))
+            on_progress(_progress(counters, measure_ns))
         if worker.exitcode:
             raise BenchFailed(f"a process of the benchmark ended with status {worker.exitcode}")
     return True
 
 
-def _progress(board: Board, measure_ns: int) -> Progress:
-    statuses = board.statuses()
+def _progress(counters: Counters, measure_ns: int) -> Progress:
+    statuses = counters.statuses()
     statuses.pop("OK", None)
-    return Progress((time.monotonic_ns() - measure_ns) / _NS_PER_S, board.latencies(), sum(statuses.values()))
+    return Progress((time.monotonic_ns() - measure_ns) / _NS_PER_S, counters.latencies(), sum(statuses.values()))
 
 
-def _read(plan: Plan, board: Board, measure_ns: int, *, is_whole: bool) -> Result:
+def _read(plan: Plan, counters: Counters, measure_ns: int, *, is_whole: bool) -> Result:
     planned_ns = measure_ns + int(plan.duration_s * _NS_PER_S)
     # A closed loop ends with calls that were begun in time and ended after it.
-    until_ns = max(planned_ns, board.last_ns()) if is_whole else time.monotonic_ns()
+    until_ns = max(planned_ns, counters.last_ns()) if is_whole else time.monotonic_ns()
     elapsed_s = max(until_ns - measure_ns, 1) / _NS_PER_S
-    return Result(elapsed_s, board.latencies(), board.statuses(), board.unsent(), board.cpu_ns() / _NS_PER_S, is_whole)
+    cpu_s = counters.cpu_ns() / _NS_PER_S
+    return Result(elapsed_s, counters.latencies(), counters.statuses(), counters.unsent(), cpu_s, is_whole)

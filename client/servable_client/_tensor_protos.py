@@ -1,23 +1,48 @@
-"""TensorProto to ndarray, by the rules of TensorFlow and within bounds of memory.
+"""TensorProto from arrays and to arrays; large values never pass through protobuf.
 
-The rules are those of TensorFlow's Tensor::FromProto (tensor.cc): `tensor_content` wins and must have the
-exact length; of `*_val` the last value fills what is missing, surplus is dropped, and none at all means zeros.
-One rule is ours: a tensor may be larger than what was sent for it by FILL_LIMIT_BYTES at most, since a few
-bytes could otherwise claim all memory.
+Encoding: `tensor_content` for all dtypes but strings, which have no content that all servers read. What is returned are
+pieces to be joined, the array's own memory among them, so that it is copied once.
+
+Lifting: parsing with protobuf copies each value twice, into the message and out of it. Here the bytes are walked field
+by field, the few large values become views of them, and protobuf parses only the small rest. Whatever is unusual (a
+value in two pieces, a broken field) is left to protobuf as a whole, whose rules decide.
+
+Decoding follows TensorFlow's Tensor::FromProto (tensor.cc): `tensor_content` wins and must have the exact length; of
+`*_val` the last value fills what is missing, surplus is dropped, and none at all means zeros. One rule is ours: a
+tensor may be larger than what was sent for it by FILL_LIMIT_BYTES at most, since a few bytes could otherwise claim all
+memory.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from servable_client import _dtypes, _wire_format
+from servable_client import _dtypes, _wire_format, wire
+from servable_client._conversion import Converted
 from servable_client._dtypes import Dtype
-from servable_client._lifting import Tensor
-from servable_client._wire_format import Malformed
+from servable_client._wire_format import LENGTH_DELIMITED, Malformed, delimited, head, varint
 
+Piece = Any
+"""Bytes, or a memoryview of bytes."""
+
+_TENSOR_CONTENT = 4
+_DIM = 2
+_SHAPE = 2
+# A copy so small costs less than a view and its bookkeeping.
+_SMALL_BYTES = 2048
+# Below, walking costs more than the copies that it saves (measured: about even at 1 to 2 KB).
+LIFT_BYTES = 1024
+# A dtype, a shape, a version and then some. Strings are a field each: protobuf reads thousands of them quicker.
+MAX_SMALL_FIELDS = 16
+_STRING_VAL = 8
+_RESOURCE_AND_VARIANT_VAL = (14, 15)
+_TENSOR_FIELDS = {field.number: field.name for field in wire.TensorProto.DESCRIPTOR.fields}
+_LIFTABLE = frozenset(_TENSOR_FIELDS) - {1, 2, 3, _STRING_VAL, *_RESOURCE_AND_VARIANT_VAL}
+NOTHING_LIFTED: dict[str, memoryview] = {}
 FILL_LIMIT_BYTES = 64 << 20
 MAX_DIMENSIONS = 64 if int(np.__version__.split(".")[0]) >= 2 else 32
 # What an element of an object array takes: a pointer.
@@ -27,6 +52,79 @@ _INT64_MAX = (1 << 63) - 1
 _FIXED = {"float_val": "<f4", "double_val": "<f8", "scomplex_val": "<f4", "dcomplex_val": "<f8", "float8_val": "u1"}
 
 Array = np.ndarray[Any, Any]
+
+
+def tensor_pieces(value: Converted) -> list[Piece]:
+    """The bytes of a TensorProto, in pieces."""
+    start = _dtype_and_shape(value.dtype.number, value.shape)
+    if value.dtype.is_string:
+        return [start, wire.TensorProto(string_val=value.strings).SerializeToString()]
+    content = _content(value.array, value.dtype)
+    return [start, head(_TENSOR_CONTENT, len(content)), content] if len(content) else [start]
+
+
+@functools.lru_cache(maxsize=4096)
+def _dtype_and_shape(number: int, shape: tuple[int, ...]) -> bytes:
+    dims = b"".join(delimited(_DIM, b"\x08" + varint(size)) for size in shape)
+    return b"\x08" + varint(number) + delimited(_SHAPE, dims)
+
+
+def _content(array: np.ndarray[Any, Any], dtype: Dtype) -> Piece:
+    stored = array
+    if dtype.extension:
+        # Four-bit numbers travel in a byte each; all others are the same bits.
+        stored = array.astype(dtype.stored) if dtype.family == "int" else array.view(dtype.stored)
+    little = stored.astype(dtype.stored.newbyteorder("<"), copy=False)
+    if little.nbytes < _SMALL_BYTES:
+        return little.tobytes()
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
+
+
+class Tensor(NamedTuple):
+    """A TensorProto without its large values, and those by the names of their fields: packed, as on the wire."""
+
+    message: wire.TensorProto
+    lifted: dict[str, memoryview]
+
+
+def lift_tensor(data: bytes) -> Tensor:
+    """A serialized TensorProto in two parts.
+
+    Raises:
+        DecodeError: if it does not parse.
+    """
+    return lift_span(data, 0, len(data))
+
+
+def lift_span(data: bytes, start: int, end: int) -> Tensor:
+    """The TensorProto that lies between two places of a message, in two parts."""
+    if end - start >= LIFT_BYTES:
+        try:
+            return _walk_tensor(data, start, end)
+        except Malformed:
+            pass  # protobuf knows whether it is wrong and what to say
+    return Tensor(wire.TensorProto.FromString(data[start:end]), NOTHING_LIFTED)
+
+
+def _walk_tensor(data: bytes, start: int, end: int) -> Tensor:
+    view = memoryview(data)
+    lifted: dict[str, memoryview] = {}
+    rest: list[bytes] = []
+    for field in _wire_format.fields(data, start, end):
+        if len(rest) > MAX_SMALL_FIELDS:
+            raise Malformed("too many small values to walk over")
+        large = field.wire_type == LENGTH_DELIMITED and field.end - field.value >= LIFT_BYTES // 2
+        if large and field.number in _LIFTABLE:
+            name = _TENSOR_FIELDS[field.number]
+            if name in lifted:
+                raise Malformed("values in two pieces")
+            lifted[name] = view[field.value : field.end]
+        else:
+            rest.append(data[field.start : field.end])
+    message = wire.TensorProto.FromString(b"".join(rest))
+    if any(getattr(message, name) for name in lifted):
+        raise Malformed("values in two pieces")
+    return Tensor(message, lifted)
 
 
 def decode(tensor: Tensor) -> Array:
@@ -49,11 +147,12 @@ def decode(tensor: Tensor) -> Array:
 def _read_shape(sizes: list[int]) -> tuple[list[int], int]:
     if len(sizes) > MAX_DIMENSIONS:
         raise Malformed(f"it has {len(sizes)} dimensions; NumPy holds {MAX_DIMENSIONS}")
-    count, room = 1, 1
+    # `bounded` leaves out sizes of 0, so that the other sizes of an empty tensor are bounded too.
+    count, bounded = 1, 1
     for size in sizes:
         count *= size
-        room *= size or 1
-        if size < 0 or room > _INT64_MAX // 16:
+        bounded *= size or 1
+        if size < 0 or bounded > _INT64_MAX // 16:
             raise Malformed(f"its shape {sizes} has a negative size or too many elements")
     return sizes, count
 

@@ -11,10 +11,9 @@ import grpc
 import numpy as np
 
 from servable_client._cli_connection import make_client, make_network, positive
-from servable_client._cli_inputs import read_inputs
-from servable_client._cli_output import as_json
-from servable_client.bench import fleet, report
-from servable_client.bench.plan import Plan
+from servable_client._cli_values import as_json, read_inputs
+from servable_client.bench import coordinator, report
+from servable_client.bench.worker import Plan
 from servable_client.client import Client
 from servable_client.errors import InputError
 from servable_client.signatures import TensorSpec
@@ -70,7 +69,7 @@ def bench(options: argparse.Namespace) -> int:
     """Measure a signature; the status is 1 if no call succeeded."""
     plan = _make_plan(options)
     shows = sys.stderr.isatty()
-    result = fleet.run(plan, _show if shows else _ignore)
+    result = coordinator.run(plan, _show if shows else _ignore)
     if shows:
         sys.stderr.write(_CLEAR)
     found = as_json(report.as_value(plan, result)) if options.json else report.as_text(plan, result)
@@ -79,27 +78,27 @@ def bench(options: argparse.Namespace) -> int:
     return 0 if result.latencies.total else 1
 
 
-def _show(progress: fleet.Progress) -> None:
+def _show(progress: coordinator.Progress) -> None:
     sys.stderr.write(_CLEAR + report.progress_line(progress))
     sys.stderr.flush()
 
 
-def _ignore(_progress: fleet.Progress) -> None:
+def _ignore(_progress: coordinator.Progress) -> None:
     pass
 
 
 def _make_plan(options: argparse.Namespace) -> Plan:
-    caught = _Catcher()
-    with make_client(options, [caught]) as client:
+    capture = _RequestCapture()
+    with make_client(options, [capture]) as client:
         inputs = read_inputs(options.inputs) if options.inputs else _make_zeros(client, options)
-        # Once as a user would, so that what is wrong is told in one line before anything is measured.
+        # One call as a user makes it, so that a mistake is reported in one line before anything is measured.
         client.predict(inputs)
         headers = tuple(options.metadata)
     concurrency = options.concurrency or (_RATE_CONCURRENCY if options.rate else _CONCURRENCY)
     return Plan(
         network=make_network(options),
         path=_PREDICT,
-        request=caught.request,
+        request=capture.request,
         metadata=headers,
         timeout_s=options.timeout,
         concurrency=concurrency,
@@ -115,7 +114,7 @@ def _default_processes() -> int:
     return max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
-class _Catcher(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc,unused-ignore]
+class _RequestCapture(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc,unused-ignore]
     """Keeps the bytes of the last Predict."""
 
     request = b""
