@@ -38,7 +38,7 @@ def client_lowest(session: nox.Session) -> None:
 
 @nox.session(python="3.13")
 def client_mixed(session: nox.Session) -> None:
-    """The client with an old protobuf on the newest Python: what generated code would not survive."""
+    """The client with an old protobuf on the newest Python, which would break generated code."""
     run_client_suite(session, ["protobuf==4.25.9"])
 
 
@@ -49,7 +49,7 @@ def client_newest(session: nox.Session) -> None:
 
 
 def run_main_suite(session: nox.Session, versions: Sequence[str]) -> None:
-    """Runs the main suite with what pip makes of `versions`."""
+    """Runs the main suite in an environment that pip installs by the arguments `versions`."""
     session.install("-r", "requirements/build.in")  # tests build the wheels
     session.install(*versions, "-e", ".[test]", "-e", "client")
     session.run("python", "-m", "pip", "freeze")
@@ -57,7 +57,7 @@ def run_main_suite(session: nox.Session, versions: Sequence[str]) -> None:
 
 
 def run_client_suite(session: nox.Session, versions: Sequence[str]) -> None:
-    """Runs the client's suite with what pip makes of `versions`, and without TensorFlow."""
+    """Runs the client's suite in an environment that pip installs by `versions`, without TensorFlow."""
     session.chdir("client")
     session.install(*versions, "-e", ".[test]")
     session.run("python", "-c", "import importlib.util as u; assert u.find_spec('tensorflow') is None")

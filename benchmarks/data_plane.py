@@ -4,7 +4,7 @@
 
 half_plus_two and an MLP of 64-256-256-10, one row a request: as the first request of its kind, which is parsed; like
 earlier ones; and 64 of these together, batched. CPU is that of the whole process, so that of runs on other threads is
-counted. Each request is answered before the next is sent, and each answer is held against TensorFlow's own. The
+counted. Each request is answered before the next is sent, and each answer is compared with TensorFlow's own. The
 difference to a server's CPU a request is gRPC, the kernel and the lane.
 """
 
@@ -34,7 +34,8 @@ from servable.errors import ServingError
 from servable.execution.loader import SavedModelLoader
 from servable.methods import Reply
 from servable.options import ServerOptions
-from servable.routing import Handle, Router
+from servable.routing import Router
+from servable.servables import Handle
 
 _BATCH = 64
 _ROUNDS, _REQUESTS_A_ROUND = 40, 20
@@ -45,7 +46,7 @@ _UNKNOWN_FIELD = 1000
 
 
 class Answer(Reply):
-    """Where an answer goes, for a caller who waits for it. No other call waits for the thread."""
+    """Receives an answer for a caller who waits for it. No other call waits for the thread."""
 
     def __init__(self) -> None:
         self._arrived, self._message = threading.Event(), b""
@@ -133,7 +134,7 @@ class Plane:
                 self._right.add(reply)
 
     def _warm(self, request: bytes) -> None:
-        """Ask until the model's first runs are over and the data plane has learnt how long they take."""
+        """Call until the model's first runs are over and the data plane has estimates of their time."""
         ends_s = time.monotonic() + _WARMING_S
         while time.monotonic() < ends_s:
             self.check(self.ask(request))

@@ -7,7 +7,7 @@ import socket
 
 
 def find_free() -> int:
-    """A port that the system gives to nobody by itself: the server takes it only seconds later."""
+    """A free port outside the ephemeral range, since the server binds it only seconds later."""
     while True:
         port = random.randrange(20000, 32000)
         with socket.socket() as listener:
@@ -19,6 +19,6 @@ def find_free() -> int:
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody listens."""
+    """Whether a process listens on it."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

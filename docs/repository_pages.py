@@ -1,4 +1,4 @@
-"""A hook of mkdocs.yml: what is outside `docs/` becomes part of the site, and links lead there as they do on GitHub.
+"""A hook of mkdocs.yml: pages outside `docs/` become part of the site, and links lead there as they do on GitHub.
 
 Pages link to each other by their places in the repository. On the site `docs/` is the root, so each such link is
 translated; one to a file that the site does not have keeps only its text, since the repository has no public address.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from servable.transport import polling
+from servable import cli
 
 # As `servable serve` does, before grpc is imported.
-polling.poll_directly()
+cli.disable_event_engine_listener()
 
 from tests.models.store import ModelStore, shared_root  # noqa: E402
 from tests.serving import Servers  # noqa: E402

@@ -63,7 +63,7 @@ def start(store, *names: str, runs: str = "private", **flags: Any) -> Running:
 
 
 def connect(server: app.Server, address: str) -> Running:
-    """Stubs for a server that already listens, with room for large messages both ways."""
+    """Stubs for a server that already listens, for messages of any size."""
     unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     channel = grpc.insecure_channel(address, options=unlimited)
     return Running(

@@ -96,7 +96,7 @@ MODES: Final = {
 
 
 def main() -> int:
-    """Measure or read, then tell."""
+    """Measure, or read figures, then print them."""
     options = parse(sys.argv[1:])
     results = Results.read(options.earlier) if options.earlier else measure(options)
     if options.json:

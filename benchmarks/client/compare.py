@@ -149,7 +149,7 @@ def fake_server() -> Iterator[str]:
 def measure_cpu(calls: int) -> Iterator[Figure]:
     """CPU time a call for three floats, gRPC's threads included, and how much of it is gRPC's own.
 
-    The floor is the same call of bytes that were made before and are not looked at: no client on gRPC can be below it.
+    The floor is the same call of bytes that were made before and are not decoded: no client on gRPC can be below it.
     """
     import grpc
     import tensorflow as tf
@@ -175,7 +175,7 @@ def measure_cpu(calls: int) -> Iterator[Figure]:
         sides = (ask_ours, ask_stock, lambda: raw(data, timeout=10))
         ours, stock, floor = (1e6 * each for each in _take_turns(sides, 50, calls // 50, time.process_time))
     yield Figure("CPU a predict call, 3 floats", ours, stock, "us", target=0.5)
-    yield Figure("  gRPC alone: the same bytes, not looked at", floor, stock, "us")
+    yield Figure("  gRPC alone: the same bytes, not decoded", floor, stock, "us")
 
 
 def measure_tensors() -> Iterator[Figure]:

@@ -41,10 +41,10 @@ def add_checkouts(parser: argparse.ArgumentParser) -> None:
 
 
 def add_figures(parser: argparse.ArgumentParser) -> None:
-    """Where figures are kept and told."""
+    """Adds the flags for the files of figures and tables."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
     parser.add_argument(
-        "--from", type=Path, metavar="FILE", dest="earlier", help="measure nothing, tell of these figures"
+        "--from", type=Path, metavar="FILE", dest="earlier", help="measure nothing, print these figures"
     )
     parser.add_argument("--write", action="store_true", help="put the tables between the marks in benchmarks/README.md")
 

@@ -30,7 +30,7 @@ _TARGET = 3.0
 
 @dataclass
 class Arrangement:
-    """Who serves what, and what was seen.
+    """The servers of both models, and the figures.
 
     Attributes:
         health: Whether there are health checks to call.
@@ -62,7 +62,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     return {each.name: _summarize(each) for each in arrangements}
 
 
-def tell(figures: dict[str, Any]) -> list[str]:
+def describe(figures: dict[str, Any]) -> list[str]:
     """A table, and the verdict where the reference is there."""
     lines = [
         f"**Fairness.** half_plus_two at {_RATE:g} calls/s, counted from when they were due, alone and while "

@@ -1,4 +1,4 @@
-"""Calls at fixed times, whatever becomes of those before; each counts from when it was due."""
+"""Calls at fixed times, in an open loop; each is timed from when it was due."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def open_channel(address: str) -> grpc.Channel:
     return grpc.insecure_channel(address, options=[*_UNLIMITED, ("grpc.use_local_subchannel_pool", 1)])
 
 
-def tell_error(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The code and the text of a call's error; any other error's own text."""
     return f"{error.code().name}: {error.details()}" if isinstance(error, grpc.Call) else str(error)
 
@@ -55,7 +55,7 @@ class Stream:
         latency_ms = 1e3 * (time.monotonic() - due_s)
         error = done.exception()
         if error is not None:
-            self.faults.append(tell_error(error))
+            self.faults.append(describe_error(error))
         elif len(done.result()) != self.reply_bytes:
             self.faults.append(f"a reply of {len(done.result())} bytes where {self.reply_bytes} were due")
         self.latencies_ms.append(latency_ms)

@@ -59,7 +59,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     }
 
 
-def tell(figures: dict[str, Any]) -> list[str]:
+def describe(figures: dict[str, Any]) -> list[str]:
     """One line."""
     low, high = figures["quartiles"]
     return [

@@ -13,7 +13,7 @@ from results import Results, median
 mpl.use("Agg")
 from matplotlib import pyplot
 
-# Told apart without colours too, by their marks.
+# Distinguishable without colours too, by their marks.
 _STYLES = {
     "reference": ("black", "D"),
     "tensorflow_model_server": ("grey", "P"),

@@ -1,4 +1,4 @@
-"""A server as a process of its own, and what Linux tells of it. It knows nothing of models or loads."""
+"""A server as a process of its own, and what Linux reports about it. It knows nothing of models or loads."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def whole(results: Results, plots: str) -> str:
         lines += _by_server(results, fixed, lambda cell: digits(median(cell.cpu_us)))
     if results.peak_mb:
         lines += ["", "Most resident memory, MB:", "", *_memory(results)]
-    lines += side_figures.tell(results.side)
+    lines += side_figures.describe(results.side)
     if results.cells:
         lines += ["", *(f"![{name}]({plots}{name}.png)" for name in ("throughput", "latency"))]
     return "\n".join(lines)

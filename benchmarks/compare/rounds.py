@@ -67,7 +67,7 @@ class Comparison:
                     closed_loop.visit(each.server, each.call, self._model.busiest_common_load, _FIRST_VISIT_S)
             for number in range(rounds):
                 for load in loads:
-                    # Nobody always comes after the same one.
+                    # Each round starts with another server, so that none always follows the same one.
                     shift = number % max(len(contestants), 1)
                     for each in [*contestants[shift:], *contestants[:shift]]:
                         cells[each.server.name, load].add(self._visit(each, load, seconds * self._model.stretch))
@@ -87,7 +87,7 @@ class Comparison:
                 server.wait_until_ready()
                 replies = self._ask(server)
             except (RuntimeError, grpc.RpcError) as error:
-                self._fault(server.name, "at the start", fixed_rate.tell_error(error))
+                self._fault(server.name, "at the start", fixed_rate.describe_error(error))
                 continue
             call = Call(self._model.method, body, len(replies[0]), self._model.run_s)
             contestants.append(Contestant(server, call, self._read(replies)))
@@ -110,7 +110,7 @@ class Comparison:
         try:
             replies = self._read(self._ask(each.server))
         except grpc.RpcError as error:
-            self._fault(each.server.name, "after the load", fixed_rate.tell_error(error))
+            self._fault(each.server.name, "after the load", fixed_rate.describe_error(error))
             return
         self._compare_replies(Contestant(each.server, each.call, replies), each.replies, "itself before the load")
         self.peak_mb[each.server.name] = round(each.server.peak_mb(), 1)
@@ -127,7 +127,7 @@ class Comparison:
             else:
                 seen = closed_loop.visit(each.server, each.call, load, seconds)
         except (RuntimeError, grpc.RpcError) as error:
-            seen = Visit(fault=fixed_rate.tell_error(error))
+            seen = Visit(fault=fixed_rate.describe_error(error))
         if seen.fault:
             self._fault(each.server.name, load, seen.fault)
         figures = f"{seen.requests_s:9.1f}/s {seen.cpu_us:9.1f} us"

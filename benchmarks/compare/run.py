@@ -38,7 +38,7 @@ _README_TABLES = (("README.md", report.small), ("benchmarks/README.md", report.w
 
 
 def main() -> int:
-    """Measure or read, then tell."""
+    """Measure, or read figures, then print them."""
     options = parse(sys.argv[1:])
     results = Results.read(options.earlier) if options.earlier else measure(options)
     if options.json:
@@ -71,7 +71,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
     parser.add_argument(
-        "--from", type=Path, metavar="FILE", dest="earlier", help="measure nothing, tell of these figures"
+        "--from", type=Path, metavar="FILE", dest="earlier", help="measure nothing, print these figures"
     )
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw into this folder")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Figures beside the comparison, by name: how each is measured and told."""
+"""Figures beside the comparison, by name: how each is measured and described."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MEASURES: dict[str, Callable[[Setting], Figures]] = {
     "fairness": fairness.measure,
 }
 _TELL: dict[str, Callable[[Figures], list[str]]] = {
-    "start": startup.tell_start,
-    "memory": startup.tell_memory,
-    "lone": lone_request.tell,
-    "fairness": fairness.tell,
+    "start": startup.describe_start,
+    "memory": startup.describe_memory,
+    "lone": lone_request.describe,
+    "fairness": fairness.describe,
 }
 NAMES = tuple(_MEASURES)
 
@@ -38,11 +38,11 @@ def measure(name: str, setting: Setting) -> Figures | None:
     try:
         return _MEASURES[name](setting)
     except (RuntimeError, grpc.RpcError) as error:
-        setting.faults.append(f"side figure {name}: {fixed_rate.tell_error(error)}")
+        setting.faults.append(f"side figure {name}: {fixed_rate.describe_error(error)}")
         return None
 
 
-def tell(side: Figures) -> list[str]:
+def describe(side: Figures) -> list[str]:
     """Lines of Markdown about all that were measured."""
     lines = []
     for name, figures in side.items():

@@ -51,7 +51,7 @@ def measure_start(setting: Setting) -> dict[str, Any]:
     return {"import_s": statistics.median(imports_s), "first_answer_s": statistics.median(answers_s)}
 
 
-def tell_start(figures: dict[str, Any]) -> list[str]:
+def describe_start(figures: dict[str, Any]) -> list[str]:
     """One line."""
     import_s, answer_s = figures["import_s"], figures["first_answer_s"]
     return [
@@ -77,7 +77,7 @@ def measure_memory(setting: Setting) -> dict[str, Any]:
     return figures
 
 
-def tell_memory(figures: dict[str, Any]) -> list[str]:
+def describe_memory(figures: dict[str, Any]) -> list[str]:
     """One line."""
     parts = [
         f"{title} {each['server_mb']:.0f} MB beside {each['session_mb']:.0f} MB "

@@ -36,7 +36,7 @@ def main() -> int:
     """Prints all figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--models", type=int, default=1000, help="how many models (%(default)s)")
-    parser.add_argument("--idle-s", type=float, default=15, help="seconds in which nobody asks (%(default)s)")
+    parser.add_argument("--idle-s", type=float, default=15, help="seconds without calls (%(default)s)")
     options = parser.parse_args()
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A real `servable serve` in a process of its own, and what Linux tells of it."""
+"""A real `servable serve` in a process of its own, and what Linux reports about it."""
 
 from __future__ import annotations
 

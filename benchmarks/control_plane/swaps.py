@@ -1,4 +1,4 @@
-"""Versions that are replaced every two seconds while clients ask: no call may fail, and no reply may be a wrong one.
+"""Versions that are replaced every two seconds under calls: no call may fail, and no reply may be wrong.
 
     python benchmarks/control_plane/swaps.py                 about two minutes
     python benchmarks/control_plane/swaps.py --swap-s 10     ten seconds of swaps in place of sixty
@@ -10,8 +10,8 @@ Two models change at the same time, half a period apart:
                 moves the label to it and drops the version before
 
 Clients ask both for the latest version, and `reloaded` by number (the newest that has answered them) and by label too.
-Every reply is held against itself (the payload names model and version, and repeats the request), against the
-versions that GetModelStatus showed at that time, and against what was newest or labelled. The status is 1 if a call
+Every reply is checked for itself (the payload names model and version, and repeats the request), against the
+versions that GetModelStatus showed at that time, and against the newest or labelled version. The status is 1 if a call
 failed or a reply was wrong.
 """
 

@@ -1,4 +1,4 @@
-"""When each version was available, from GetModelStatus asked again and again. What a reply says is held against it.
+"""When each version was available, sampled by GetModelStatus. Replies of models are compared with it.
 
 A sample is true at one moment between its question and its answer. So a version counts as available from the question
 of the last sample that does not show it yet, and up to the answer of the first that shows it no more: the tolerance is
@@ -30,26 +30,26 @@ class Timeline:
     """Samples of some models, taken on a thread until `stop`."""
 
     def __init__(self, address: str, models: Sequence[str], interval_s: float) -> None:
-        """Start to look."""
+        """Start the sampling."""
         self._samples: dict[str, list[Sample]] = {model: [] for model in models}
         self._address, self._interval_s = address, interval_s
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(1)
-        self._looking = self._pool.submit(self._run)
+        self._sampling = self._pool.submit(self._run)
 
     def stop(self) -> None:
-        """Look no more.
+        """Stop the sampling.
 
         Raises:
-            ServingError: if a look failed.
+            ServingError: if a sample failed.
         """
         self._stopping.set()
         self._pool.shutdown()
-        self._looking.result()
+        self._sampling.result()
 
     @property
     def models(self) -> Sequence[str]:
-        """The models that are looked at."""
+        """The models that are sampled."""
         return list(self._samples)
 
     def now(self, model: str) -> frozenset[int]:

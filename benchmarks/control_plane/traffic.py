@@ -1,4 +1,4 @@
-"""Client processes that ask at fixed times, whatever becomes of the calls before, and note every reply."""
+"""Client processes that send calls in an open loop, and record every reply."""
 
 from __future__ import annotations
 

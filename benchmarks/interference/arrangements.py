@@ -24,7 +24,7 @@ class Mode:
     Attributes:
         title: As tables show it.
         flags: Of the command line.
-        base: The mode whose p99 it is held against; empty if none.
+        base: The mode whose p99 is its baseline; empty if none.
     """
 
     title: str
@@ -47,7 +47,7 @@ MODES: Final = {
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Who serves what.
+    """The servers of one comparison, and the models that each serves.
 
     Attributes:
         name: Unlike the others' of the run.

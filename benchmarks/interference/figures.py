@@ -1,4 +1,4 @@
-"""What was seen, and which bounds it misses. It measures nothing."""
+"""The figures of a run, and the bounds that they miss. It measures nothing."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ class Figures:
         machine: Of `machine.describe`.
         settings: Rounds, seconds and checkouts.
         servers: What is known of each arrangement by name, in the order of the tables: `title`, and `base`, the
-            arrangement whose p99 it is held against, if any.
+            arrangement whose p99 is its baseline, if any.
         judged: The arrangements that have to keep to the bounds.
         left_out: Why a server is not there, by name.
         cells: By what `Cell` says.
-        outcomes: What became of each neighbour's calls, a second, by arrangement, neighbour and outcome.
+        outcomes: How each neighbour's calls ended, a second, by arrangement, neighbour and outcome.
         faults: Every call or start that failed.
     """
 
@@ -125,7 +125,7 @@ class Figures:
         return cls(**document)
 
     def add(self, server: str, neighbour: str, victim: str, sample: Sample) -> None:
-        """Take a visit in."""
+        """Record a visit."""
         cell = self.find(server, neighbour, victim)
         if cell is None:
             cell = Cell(server, neighbour, victim)
@@ -133,7 +133,7 @@ class Figures:
         cell.samples.append(sample)
 
     def note_outcomes(self, server: str, neighbour: str, outcomes: Counter[str], seconds: float) -> None:
-        """Take in what became of a neighbour's calls in its last visit."""
+        """Record the outcomes of a neighbour's calls in its last visit."""
         rates = {name: round(count / seconds, 1) for name, count in outcomes.items()}
         self.outcomes.setdefault(server, {})[neighbour] = rates
 

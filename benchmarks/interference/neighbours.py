@@ -1,4 +1,4 @@
-"""What disturbs a victim: each neighbour is a function that runs in a process of its own until it is told to stop.
+"""Noisy neighbours: each is a function that loads a server from a process of its own until it gets a signal to stop.
 
 All are bounded: in the calls that they have in flight, in the bytes that they leave unread, and in the time of a call.
 """
@@ -60,7 +60,7 @@ class Signals:
 
 @dataclass(frozen=True)
 class Target:
-    """Who is disturbed.
+    """The server that is disturbed.
 
     Attributes:
         addresses: Where each model is served.
@@ -232,7 +232,7 @@ def _ask(channel: grpc.Channel, request: bytes, outcomes: Outcomes, name: str) -
     try:
         channel.unary_unary(PREDICT)(request, timeout=_TIMEOUT_S)
     except grpc.RpcError as error:
-        name = f"fault: {fixed_rate.tell_error(error)}"
+        name = f"fault: {fixed_rate.describe_error(error)}"
     outcomes[name] += 1
 
 
@@ -264,7 +264,7 @@ NEIGHBOURS: Final = {
     "malformed": Neighbour(
         "malformed requests",
         f"{_MALFORMED_RATE} a second of wrong shapes and dtypes to a model that waits for 100 ms, "
-        "and one caller who calls it rightly",
+        "and one caller with valid requests",
         {"waits_100ms": "waiting_100ms"},
         _flood,
     ),
@@ -309,4 +309,4 @@ def disturb(name: str, target: Target) -> Outcomes:
     try:
         return NEIGHBOURS[name].disturb(target, _signals)
     except (grpc.RpcError, OSError) as error:
-        return Outcomes({f"fault: {fixed_rate.tell_error(error)}": 1})
+        return Outcomes({f"fault: {fixed_rate.describe_error(error)}": 1})

@@ -1,4 +1,4 @@
-"""What one model's clients feel of another's: victims' latencies beside neighbours that do their worst, with bounds.
+"""The latency of one model's calls (the victim) beside noisy neighbours that load the server as badly as they can.
 
     python benchmarks/interference/run.py                                everything, less than 15 minutes
     python benchmarks/interference/run.py --quick                        less than 2 minutes, without the reference
@@ -7,10 +7,10 @@
     python benchmarks/interference/run.py --json figures.json --write    also into benchmarks/README.md
     python benchmarks/interference/run.py --from figures.json --write    the same of an earlier run
 
-A server in each mode has all models loaded; for the C++ reference, a process for each model. While a neighbour disturbs
-from a process of its own, the victims are called one after the other from another process, at fixed times; each call
-counts from when it was due. Rounds visit all servers in turn. Needs h2load for the neighbour `callers`, and for the
-C++ reference its build tools, as benchmarks/compare/run.py does; Linux only.
+A server in each mode has all models loaded; for the C++ reference, a process for each model. While a neighbour loads
+the server from a process of its own, the victims are called one after the other from another process, in an open loop;
+each call is timed from when it was due. Rounds visit all servers in turn. Needs h2load for the neighbour `callers`, and
+for the C++ reference its build tools, as benchmarks/compare/run.py does; Linux only.
 The status is 1 if a bound is missed or a call failed.
 """
 
@@ -43,7 +43,7 @@ _QUICK = {"victims": ("light",), "rounds": 1, "seconds": 0.6}
 
 
 def main() -> int:
-    """Measure or read, then tell."""
+    """Measure, or read figures, then print them."""
     options = parse(sys.argv[1:])
     figures = Figures.read(options.earlier) if options.earlier else measure(options)
     if options.json:

@@ -14,7 +14,7 @@ from victims import VICTIMS
 
 
 def whole(figures: Figures) -> str:
-    """All figures, what they are held against, and what is missed."""
+    """All figures, the baselines, and the bounds that are missed."""
     misses = figures.find_misses(REFERENCE)
     settings, servers = figures.settings, figures.servers
     baseline = f", baseline {settings['baseline']}" if settings.get("baseline") else ""
@@ -23,7 +23,7 @@ def whole(figures: Figures) -> str:
         f"{settings.get('minutes', 0):g} minutes.",
         *(f"Left out: {name}: {reason}." for name, reason in figures.left_out.items()),
         *(
-            f"{servers[name]['title']} is not held against `--grpc_lanes=0`, which was not measured."
+            f"{servers[name]['title']} is not compared with `--grpc_lanes=0`, which was not measured."
             for name in figures.judged
             if not servers[name]["base"]
         ),
@@ -33,16 +33,16 @@ def whole(figures: Figures) -> str:
         "",
         *table(["beside", "victim", *(server["title"] for server in servers.values())], _rows(figures, misses), left=2),
         "",
-        "Share of the CPUs that was idle, lowest to highest of the victims, and what became of the neighbour's calls, "
+        "Share of the CPUs that was idle, lowest to highest of the victims, and the outcomes of the neighbour's calls, "
         "a second of the last round:",
         "",
         *table(["beside", "CPU", *(server["title"] for server in servers.values())], _idle_rows(figures), left=2),
         "",
         f"Bounds: worst at most {WORST_MS:g} ms where the CPU is not the limit; p99 at most {BASE_TIMES:g} times that "
         f"with `--grpc_lanes=0` and at most {REFERENCE_TIMES:g} times the C++ reference's, as the median of the "
-        "rounds' ratios. They hold for the modes with lanes; the others are what these are held against. "
+        "rounds' ratios. They hold for the modes with lanes; the others are their baselines. "
         f"{len(misses)} are missed{':' if misses else '.'}",
-        *_tell_misses(figures, misses),
+        *_list_misses(figures, misses),
     ]
     if figures.faults:
         lines += [
@@ -54,7 +54,7 @@ def whole(figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def _tell(figures: Figures, miss: Miss) -> str:
+def _describe_miss(figures: Figures, miss: Miss) -> str:
     """A miss in one line."""
     cell = miss.cell
     return (
@@ -63,8 +63,8 @@ def _tell(figures: Figures, miss: Miss) -> str:
     )
 
 
-def _tell_misses(figures: Figures, misses: Sequence[Miss]) -> list[str]:
-    return ["", *(f"- {_tell(figures, miss)}" for miss in misses)] if misses else []
+def _list_misses(figures: Figures, misses: Sequence[Miss]) -> list[str]:
+    return ["", *(f"- {_describe_miss(figures, miss)}" for miss in misses)] if misses else []
 
 
 def _rows(figures: Figures, misses: Sequence[Miss]) -> list[list[str]]:

@@ -47,7 +47,7 @@ class Seen:
 
 
 def call(address: str, name: str, seconds: float) -> Seen:
-    """What the victim's caller does: calls at fixed times for so many seconds, whatever becomes of those before."""
+    """What the victim's caller does: calls in an open loop for so many seconds."""
     victim = VICTIMS[name]
     with fixed_rate.open_channel(address) as channel:
         requests = victim.model.make_requests()
@@ -55,7 +55,7 @@ def call(address: str, name: str, seconds: float) -> Seen:
             # Not part of the figures: the connection.
             reply = channel.unary_unary(PREDICT)(requests[0], timeout=_TIMEOUT_S)
         except grpc.RpcError as error:
-            return Seen((), [fixed_rate.tell_error(error)])
+            return Seen((), [fixed_rate.describe_error(error)])
         stream = fixed_rate.Stream(channel, PREDICT, requests, victim.rate, len(reply))
         fixed_rate.send([stream], seconds)
     return Seen(stream.latencies_ms, stream.faults)

@@ -20,12 +20,12 @@ from victims import VICTIMS, Seen
 
 _LONGEST_PREPARATION_S: Final = 60.0
 _LONGEST_VISIT_S: Final = 200.0
-# Long enough for a model's first runs, and for what a server learns of it.
+# Long enough for a model's first runs, and for the estimates that a server makes of them.
 _WARM_S: Final = 1.0
 
 
 class Measurement:
-    """The two processes, and the figures that they have brought so far.
+    """The two processes, and the figures that they have measured so far.
 
     Attributes:
         figures: Of all visits.
@@ -40,7 +40,7 @@ class Measurement:
             ProcessPoolExecutor(1, context, neighbours.keep_signals, (self._signals,))
         )
         self._caller = stack.enter_context(ProcessPoolExecutor(1, context))
-        # Whatever goes wrong, a neighbour that waits must hear that it is over before its process is joined.
+        # Whatever fails, a neighbour that waits for `enough` must be released before its process is joined.
         stack.callback(self._signals.enough.set)
 
     def warm(self, arrangement: Arrangement, names: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ def run(
         measurement.warm(each, names["victims"])
     for number in range(rounds):
         for neighbour in names["neighbours"]:
-            # Nobody always comes after the same one.
+            # Each round starts with another server, so that none always follows the same one.
             shift = number % max(len(arrangements), 1)
             for each in [*arrangements[shift:], *arrangements[:shift]]:
                 measurement.visit(each, neighbour, names["victims"])

@@ -66,7 +66,7 @@ def serve(way: str, threads: int) -> int:
     return port
 
 
-# A server stops when nobody holds it any more.
+# A server stops when its last reference is dropped.
 _KEPT: list[grpc.Server] = []
 
 
@@ -81,12 +81,12 @@ async def serve_aio() -> None:
     server.add_generic_rpc_handlers([handler])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    threading.Thread(target=tell, args=(port,), daemon=True).start()
+    threading.Thread(target=report_usage, args=(port,), daemon=True).start()
     await server.wait_for_termination()
 
 
-def tell(port: int) -> None:
-    """Say the port, then answer questions."""
+def report_usage(port: int) -> None:
+    """Print the port, then CPU seconds and memory for each line of stdin."""
     print(port, flush=True)
     for _ in sys.stdin:
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -101,4 +101,4 @@ if __name__ == "__main__":
     if chosen == "aio":
         asyncio.run(serve_aio())
     else:
-        tell(serve(chosen, count))
+        report_usage(serve(chosen, count))

@@ -1,9 +1,9 @@
-"""What a load does to its neighbours: a small model under steady calls while MobileNetV2 loads beside it.
+"""Latency of a small model under steady calls while MobileNetV2 loads beside it.
 
     python benchmarks/loading/isolation.py [--loads 15] [--rate 200]
 
-Calls are sent at fixed times, whatever becomes of those before, and count from the time when they were due. A load
-lasts from the reload request that adds the model to its reply; in between the model is taken away again.
+Calls are sent in an open loop, and timed from when they were due. A load lasts from the reload request that adds the
+model to its reply; between two loads the model is removed again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stays of models that left: resident memory over 200 swaps of a 50 MB model, by turns with none at all.
+"""Resident memory of a server over 200 swaps of a 50 MB model, by turns with none at all.
 
 python benchmarks/loading/memory.py [--swaps 200]
 """

@@ -43,7 +43,7 @@ class Sample:
 
 
 def watch(server: ServerProcess, sent: Sequence[Future[Counter[str]]], seconds: float) -> list[Sample]:
-    """Samples for so long, or until one of those who send has ended."""
+    """Samples for so long, or until one of the senders has ended."""
     begun_s, samples = time.monotonic(), []
     while time.monotonic() < begun_s + seconds and not any(each.done() for each in sent):
         samples.append(Sample.take(server))

@@ -1,8 +1,8 @@
-"""The server as a whole: the one place where rooms are put together.
+"""The server as a whole: the one place where the packages are put together.
 
-Order matters: models load before a port opens, so that whoever can connect is answered (TensorFlow Serving:
-model_servers/server.cc); health follows the models; it says NOT_SERVING for some time before a drain,
-and a drain comes before the stop.
+Order matters. Models load before a port opens, so that every client that can connect is answered (TensorFlow Serving:
+model_servers/server.cc). Health follows the models. Before a drain the server says NOT_SERVING and serves on for some
+time, since a balancer notices a closed port sooner than it checks health again. A drain comes before the stop.
 """
 
 from __future__ import annotations
@@ -15,29 +15,34 @@ from typing import Any
 
 from servable import data_plane
 from servable import options as flags
-from servable.config import batching, channel_arguments, models, ssl_config
+from servable.config import batching, models, ssl_config
 from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
 from servable.control_plane import ControlPlane
 from servable.data_plane import DataPlane
 from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
-from servable.management.reload import HandleReloadConfigRequest
+from servable.management.model_service import GetModelStatus, HandleReloadConfigRequest
 from servable.management.served_models import wait_until_any_serves
-from servable.management.status import GetModelStatus
 from servable.methods import Method, WaitingMethod
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.routing import Router
-from servable.transport import credentials, health
-from servable.transport.server import GrpcServer, HotMethods, ServerSettings
+from servable.transport import health
+from servable.transport.server import (
+    GrpcServer,
+    HotMethods,
+    ServerSettings,
+    make_alts_credentials,
+    make_tls_credentials,
+)
 
 _log = logging.getLogger(__name__)
 
 PREDICTION_SERVICE = data_plane.SERVICE
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 PROFILER_SERVICE = "tensorflow.ProfilerService"
-# The original's own health names lack the package.
+# The last two are the names of the original's health service, which lack the package.
 _SERVICE_HEALTH_NAMES = (
     health.OVERALL,
     PREDICTION_SERVICE,
@@ -49,12 +54,12 @@ _SERVICE_HEALTH_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All that the flags say, and the files that they name, read and checked.
+    """The flags, and the contents of the files that they name, read and checked.
 
     Attributes:
         options: The flags.
-        models: What to serve at first; None if the config file says nothing, and a reload is to come.
-        settings: How to listen.
+        models: The models to serve at first; None if the config file sets none, so that a reload must.
+        settings: How the gRPC server listens.
         batching: How requests are batched; None if they are not.
     """
 
@@ -65,7 +70,7 @@ class Configuration:
 
 
 def configure(options: ServerOptions) -> Configuration:
-    """Read what the flags name. Quick: TensorFlow is not needed for it.
+    """Read the files that the flags name. Quick, since it does not import TensorFlow.
 
     Raises:
         ServingError: if the flags or a file that they name are not valid.
@@ -86,18 +91,18 @@ class Server:
         loader: Loader,
         extra_methods: Mapping[str, Method] = MappingProxyType({}),
     ) -> None:
-        """Put the rooms together; nothing is loaded and nothing listens yet.
+        """Put the packages together; nothing is loaded and nothing listens yet.
 
         Args:
             configuration: What to serve and how.
             loader: Loads a version from its directory.
-            extra_methods: More methods by full path, made of what only the caller knows (the profiler). They may wait.
+            extra_methods: More methods by full path, which the caller has made (the profiler). They may wait.
         """
         options = configuration.options
         self._configuration = configuration
         self._router, self._monitor, self._metrics = Router(), StateMonitor(), Metrics()
         self._control = ControlPlane(
-            options, self._metrics.counting_loads(loader), self._router, self._monitor, self._tell_health
+            options, self._metrics.counting_loads(loader), self._router, self._monitor, self._report_health
         )
         self._data = DataPlane(options, configuration.batching, self._router)
         self._grpc = GrpcServer(
@@ -106,10 +111,10 @@ class Server:
             self._waiting_methods(extra_methods),
             HotMethods(self._data.lane_methods, self._data.on_overrun),
         )
-        self._monitor.listen(lambda servable, _state: self._tell_health(servable.name))
+        self._monitor.listen(lambda servable, _state: self._report_health(servable.name))
 
     def start(self) -> list[int]:
-        """Load, then listen; see there."""
+        """Load the models, then listen: see `load` and `listen`."""
         self.load()
         return self.listen()
 
@@ -153,7 +158,7 @@ class Server:
         self._grpc.leave()
 
     def drain(self, grace_s: float) -> None:
-        """Close the ports, send clients away, and return when calls in flight have ended or the grace is over."""
+        """Close the ports, send GOAWAY, and return when calls in flight have ended or the grace is over."""
         self._grpc.drain(grace_s)
         self._end()
 
@@ -173,17 +178,17 @@ class Server:
 
     def _waiting_methods(self, extra_methods: Mapping[str, Method]) -> dict[str, WaitingMethod]:
         reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
-        extra = {path: _not_following(method) for path, method in extra_methods.items()}
+        extra = {path: _without_call_end(method) for path, method in extra_methods.items()}
         return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_, **extra}
 
-    def _tell_health(self, name: str) -> None:
-        # A model may bear any name, also none; it must not speak for the server.
+    def _report_health(self, name: str) -> None:
+        # A model may have any name, even an empty one. Its state must not be reported as that of the server.
         if name not in _SERVICE_HEALTH_NAMES:
             self._grpc.health.set_serving(name, serving=self._monitor.is_available(name))
 
 
-def _not_following(method: Method) -> WaitingMethod:
-    return lambda request, time_left_s, _on_gone: method(request, time_left_s)
+def _without_call_end(method: Method) -> WaitingMethod:
+    return lambda request, time_left_s, _on_call_end: method(request, time_left_s)
 
 
 def _read_models(options: ServerOptions) -> Sequence[ModelConfig] | None:
@@ -201,7 +206,7 @@ def _settings(options: ServerOptions) -> ServerSettings:
         _credentials(options),
         max(options.grpc_max_threads, 1),
         max(options.grpc_lanes, 0),
-        channel_arguments.parse(options.grpc_channel_arguments),
+        flags.parse_channel_arguments(options.grpc_channel_arguments),
     )
 
 
@@ -212,5 +217,5 @@ def _bracketed(host: str) -> str:
 
 def _credentials(options: ServerOptions) -> Any:
     if options.ssl_config_file:
-        return credentials.of_tls(ssl_config.read(options.ssl_config_file))
-    return credentials.of_alts() if options.use_alts_credentials else None
+        return make_tls_credentials(ssl_config.read(options.ssl_config_file))
+    return make_alts_credentials() if options.use_alts_credentials else None

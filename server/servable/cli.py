@@ -1,7 +1,7 @@
 """The command line: `servable serve`, `inspect`, `warmup`, `health`.
 
-Verbs are thin: each reads its arguments, calls one function and prints. TensorFlow is imported only where a verb cannot
-do without.
+Each verb reads its arguments, calls one function and prints. Imports stand in functions, so that TensorFlow and gRPC
+are imported only by the verbs that need them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 
 from servable import __version__, options
 from servable.errors import ServingError
 
 # What the original returns from main as -1.
 EXIT_FAILURE = 255
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["serve"]:
-        # Not argparse's: the flags follow the original's syntax.
+        # The flags follow the original's syntax, which argparse does not take.
         return serve(arguments[1:])
     if arguments[:1] == ["warmup"]:
-        # It takes flags of serve too.
+        # The verb takes flags of serve too.
         return _warm_up(arguments[1:])
     parsed = _parser().parse_args(arguments)
     status: int = parsed.run(parsed)
@@ -43,9 +44,10 @@ def serve(arguments: Sequence[str]) -> int:
         print(*filter(None, (parsed.failure, options.usage())), sep="\n")
         return EXIT_FAILURE
     if parsed.options.version:
-        from servable.inspection import installed
+        from servable.inspection import survey
 
-        print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {installed.find_version()}")
+        tensorflow_version = survey.installed_tensorflow_version()
+        print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {tensorflow_version}")
         return 0
     if parsed.unknown:
         print(f"unknown argument: {parsed.unknown[0]}", options.usage(), sep="\n", flush=True)
@@ -55,13 +57,11 @@ def serve(arguments: Sequence[str]) -> int:
 def _serve(server_options: options.ServerOptions, notices: Sequence[str]) -> int:
     import logging
 
-    from servable.transport import polling
-
-    polling.poll_directly()
+    # Before grpc is imported.
+    disable_event_engine_listener()
     from servable import process
-    from servable.observability import logs
 
-    logs.configure()
+    _configure_log()
     for notice in notices:
         logging.getLogger(__name__).warning(notice)
     try:
@@ -69,6 +69,29 @@ def _serve(server_options: options.ServerOptions, notices: Sequence[str]) -> int
     except ServingError as error:
         print(f"Failed to start server. Error: {error}", flush=True)
         return EXIT_FAILURE
+
+
+def disable_event_engine_listener(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let gRPC's core poll its sockets on the thread that polls a completion queue. To be called before grpc's import.
+
+    By default the core's event engine reads a server's sockets on threads of its own, which then wake the thread that
+    polls: four switches of threads for each small request. Without its listener a lone request takes half the CPU, and
+    one under load a fifth less (docs/performance.md). It is a setting of the process: gRPC,
+    doc/environment_variables.md. A core that no longer has this choice says so in one line of its log. What the
+    operator has set for it stays.
+    """
+    experiments = environment.get("GRPC_EXPERIMENTS", "")
+    if "event_engine_listener" not in experiments:
+        environment["GRPC_EXPERIMENTS"] = ",".join(filter(None, (experiments, "-event_engine_listener")))
+
+
+def _configure_log() -> None:
+    """Send the log to stderr from INFO on: one line an event, with time, level and the module that logs it."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    # TensorFlow's Python side logs a greeting at every import and load; its warnings pass.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,15 +138,15 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
     from servable import inspection
 
-    # What the rooms would log is in the report or in its error.
+    # What would be logged is in the report or in its error.
     logging.getLogger("servable").addHandler(logging.NullHandler())
     tags = arguments.saved_model_tags.split(",") if arguments.saved_model_tags else ()
 
     def find_missing_ops(names: Collection[str]) -> Collection[str]:
-        from servable.execution import op_libraries, registered_ops
+        from servable.execution import op_libraries
 
-        op_libraries.bring(arguments.custom_op_libraries, arguments.modules)
-        return registered_ops.find_missing(names)
+        op_libraries.load_all(arguments.custom_op_libraries, arguments.modules)
+        return op_libraries.find_missing_ops(names)
 
     try:
         report = inspection.inspect(arguments.directory, find_missing_ops, tags)
@@ -145,5 +168,5 @@ def _print_all(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # Whoever reads has enough, as `head` has. Python flushes once more at its end.
+        # The reader closed the pipe, as `head` does. Python flushes stdout once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

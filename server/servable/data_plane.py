@@ -1,27 +1,42 @@
-"""The data plane put together: the methods of PredictionService, and how their runs find a thread.
+"""The data plane put together: the methods of PredictionService, from the bytes of a request to those of its reply.
 
-The public path runs a request on the thread that gRPC gave it; a lane runs it at once if it is quick and hands it to
-the scheduler if it is not; batches come together on both. It must not know gRPC.
+An API parses the bytes: that makes a `requests.Request`. The dispatcher decides where it runs. `Request.finish` makes
+the bytes of the reply from what the run fetched.
+
+A thread of the public path (grpcio's server) runs a request itself; a lane runs it at once if it is short and hands it
+to the scheduler if it is not; batches are made of the requests of both. This module does not know gRPC.
 """
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from servable.batching import timed_runs
-from servable.batching.dispatch import Dispatcher, measure_hand_over
+from servable.batching.dispatch import Dispatcher, is_short, measure_hand_over
+from servable.batching.queues import FifoQueue
 from servable.batching.scheduler import Scheduler
+from servable.batching.tasks import QueuedCall
 from servable.config.batching import BatchingConfig
+from servable.errors import ServingError
 from servable.inference.classify import Classify
 from servable.inference.metadata import GetModelMetadata
 from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
-from servable.methods import LaneMethod, Method
+from servable.methods import AwaitedReply, DeferredRun, LaneMethod, Method, Reply
 from servable.options import ServerOptions, schedulable_cpus
+from servable.requests import Begin, Request
 from servable.routing import Router
+from servable.run_costs import RunCost, RunCosts
 
 SERVICE = "tensorflow.serving.PredictionService"
+
+# A message of no more bytes is always parsed on the lane: the worst of them takes less time than a run there may.
+_SMALL_MESSAGE_BYTES: Final = 4096
 
 
 class DataPlane:
@@ -29,7 +44,7 @@ class DataPlane:
 
     Attributes:
         methods: All methods by full path, for threads that wait for the answer.
-        lane_methods: Those that lanes take, by full path.
+        lane_methods: The methods for lanes, by full path.
         on_overrun: To be called with the id of a lane's thread that runs something for too long.
     """
 
@@ -42,7 +57,7 @@ class DataPlane:
             router: Finds versions.
         """
         self._scheduler = _make_scheduler(options, batching)
-        dispatcher = Dispatcher(self._scheduler, _worth_handing_over_s())
+        factory = MethodFactory(Dispatcher(self._scheduler, _worth_handing_over_s()))
         check, as_content = options.enable_signature_method_name_check, options.enable_serialization_as_tensor_content
         apis: dict[str, Predict | Classify | Regress | MultiInference] = {
             "Predict": Predict(router, as_content, check),
@@ -50,12 +65,12 @@ class DataPlane:
             "Regress": Regress(router, check),
             "MultiInference": MultiInference(router, check),
         }
-        # What lanes need not answer fast is none of theirs: the metadata of a large model takes milliseconds.
+        # Not for lanes, since it need not be fast: the metadata of a large model takes milliseconds.
         self.methods: dict[str, Method] = {_path("GetModelMetadata"): GetModelMetadata(router)}
         self.lane_methods: dict[str, LaneMethod] = {}
         for name, api in apis.items():
-            self.methods[_path(name)] = api if batching is None else dispatcher.waiting_method(api.begin)
-            self.lane_methods[_path(name)] = dispatcher.lane_method(api.begin)
+            self.methods[_path(name)] = api if batching is None else factory.waiting_method(api.begin)
+            self.lane_methods[_path(name)] = factory.lane_method(api.begin)
         self.on_overrun = timed_runs.suspend
 
     def start(self) -> None:
@@ -67,6 +82,128 @@ class DataPlane:
         self._scheduler.stop()
 
 
+class MethodFactory:
+    """Composes methods: an API's `begin` parses, the dispatcher decides where to run, the reply gets the answer."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        """Compose with a dispatcher.
+
+        Args:
+            dispatcher: Decides where requests run. Its scheduler parses what may take long.
+        """
+        self._dispatcher = dispatcher
+        self._unparsed = FifoQueue()
+
+    def lane_method(self, begin: Begin) -> LaneMethod:
+        """A method for lanes: a request that is short to parse and to run is answered before the method returns.
+
+        Any other is answered later, by another thread. Where a message is parsed is decided by the same rule of cost as
+        where a request runs; each API has its own estimates.
+        """
+        parse_costs, begin_run = RunCosts(), self._dispatcher.begin
+
+        def answer(message: bytes, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
+            if len(message) <= _SMALL_MESSAGE_BYTES:
+                return begin_run(begin(message), time_left_s, reply)
+            cost, began_s = parse_costs.of(len(message)), time.monotonic()
+            if not is_short(cost, began_s):
+                self._parse_later(begin, message, time_left_s, reply, cost)
+                return None
+            request = _parse(begin, message, cost, began_s)
+            return begin_run(request, time_left_s, reply)
+
+        return answer
+
+    def waiting_method(self, begin: Begin) -> Method:
+        """A method for a thread that has nothing else to do: it waits for the answer."""
+        begin_run = self._dispatcher.begin
+
+        def answer(message: bytes, time_left_s: float | None) -> bytes:
+            awaited = AwaitedReply()
+            batch = begin_run(begin(message), time_left_s, awaited)
+            if batch is not None:
+                batch.run()
+            return awaited.result()
+
+        return answer
+
+    def _parse_later(
+        self, begin: Begin, message: bytes, time_left_s: float | None, reply: Reply, cost: RunCost
+    ) -> None:
+        """Parse a message on a thread of the scheduler; from there the request goes on as every other does."""
+
+        def parse(message: bytes) -> Request:
+            return _parse(begin, message, cost, time.monotonic())
+
+        def begin_parsed(request: Request, call: _Unparsed) -> None:
+            batch = self._dispatcher.begin(request, call.time_left_s(), call.reply)
+            if batch is not None:
+                batch.hand_over()
+
+        ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
+        task = _Unparsed(_SchedulerThreadReply(reply), ends_at_s, parse, message, begin_parsed)
+        self._dispatcher.scheduler.add(self._unparsed, task)
+
+
+@dataclass(slots=True, eq=False)
+class _Unparsed(QueuedCall):
+    """A call whose message may take long to parse.
+
+    Attributes:
+        parse: Parses it.
+        message: Its bytes.
+        on_parsed: Takes the parsed request. What it raises is the answer.
+    """
+
+    parse: Begin
+    message: bytes
+    on_parsed: Callable[[Request, _Unparsed], None]
+
+    def run(self) -> None:
+        """Parse and go on. Raises a ServingError if that is the answer."""
+        message, self.message = self.message, b""
+        self.on_parsed(self.parse(message), self)
+
+    def _release(self) -> None:
+        self.message = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _SchedulerThreadReply:
+    """A lane's Reply, for a request that is on a thread of the scheduler already."""
+
+    _reply: Reply
+
+    def is_active(self) -> bool:
+        return self._reply.is_active()
+
+    def may_run_here(self) -> bool:
+        # The thread runs jobs of one queue only; the model's own queue says how many threads the model may have.
+        return False
+
+    def other_calls_waiting(self) -> bool:
+        return True
+
+    def send(self, message: bytes) -> None:
+        self._reply.send(message)
+
+    def fail(self, error: ServingError) -> None:
+        self._reply.fail(error)
+
+
+def _parse(begin: Begin, message: bytes, cost: RunCost, began_s: float) -> Request:
+    """Parse a message and note what that took."""
+    try:
+        request = begin(message)
+    except BaseException:
+        cost.note_failure(time.monotonic() - began_s, was_overdue=True)
+        raise
+    ended_s = time.monotonic()
+    # Always as an overdue run: parsing holds the interpreter, so no watchdog could have found out.
+    cost.note(ended_s - began_s, ended_s, was_overdue=True)
+    return request
+
+
 def _make_scheduler(options: ServerOptions, batching: BatchingConfig | None) -> Scheduler:
     # The scheduler keeps one thread free for other models: so two at least, and one more than batches may run at once.
     if batching is None:
@@ -75,8 +212,8 @@ def _make_scheduler(options: ServerOptions, batching: BatchingConfig | None) -> 
 
 
 def _worth_handing_over_s() -> float:
-    # Under load it takes several times what it takes a process that does nothing else: both threads, and those of gRPC,
-    # wait for the interpreter in turn.
+    # Under load a hand-over takes several times what it takes in an idle process: both threads, and those of gRPC, wait
+    # for the interpreter in turn.
     return 3 * measure_hand_over() if schedulable_cpus() > 1 else math.inf
 
 

@@ -1,4 +1,4 @@
-"""The one tree of errors that a caller can be told of, each class with its canonical code.
+"""The errors that a call can end with, in one tree; each class has its canonical code.
 
     ServingError
     ├── Cancelled            ├── AlreadyExists        ├── OutOfRange
@@ -8,7 +8,7 @@
     ├── NotFound             ├── Aborted              ├── DataLoss
     └── Unauthenticated
 
-Rooms raise these; the transport alone turns them into statuses. This module must not know gRPC or TensorFlow.
+Every package raises these; only the transport turns them into statuses. This module must not know gRPC or TensorFlow.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class ServingError(Exception):
 
     Attributes:
         message: The text of the status. Where the original has one, its first words are the original's.
-        hints: What would help, by short key (`loaded_models`, `did_you_mean`). It travels beside the message,
-            as an error detail, so that nothing that matches messages breaks.
+        hints: Advice by short key (`loaded_models`, `did_you_mean`). It is sent beside the message as an error detail,
+            so that clients that match messages do not break.
     """
 
     code: ClassVar[Code]
 
     def __init__(self, message: str, hints: Mapping[str, str] = _NO_HINTS) -> None:
-        # A path may hold bytes that are no text. Replies cannot.
+        # A path may hold bytes that are no valid text. A status cannot.
         self.message = message.encode(errors="replace").decode()
         super().__init__(self.message)
         self.hints = hints

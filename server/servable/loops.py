@@ -1,7 +1,8 @@
-"""A thread with a mailbox: it runs what is posted to it, in order, and takes a turn when one is due.
+"""A loop: a thread with a mailbox. It runs posted tasks in order, and takes a turn when one is due.
 
-What a loop drives is touched by one thread only, so it needs no locks, and a test can step it by hand. This module must
-not know what it drives.
+The objects that a loop drives are used by its thread only, so they need no locks, and a test can step them without
+threads and clocks. So the control plane has no locks: source, manager and config file each have a loop, and send each
+other messages. This module does not know what a loop drives.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 Turn = Callable[[float], "float | None"]
-"""Does what is due, given the time (time.monotonic), and gives the time of the next turn; None: after the next post."""
+"""Does what is due at a time (time.monotonic), and returns when to take the next turn; None: after the next task."""
 
-# A loop that stops waits this long for the task under way, which may be stuck in a file system.
+# `stop` waits this long for the task under way, which may be blocked in a file system.
 LONGEST_STOP_S: Final = 5.0
 
 
@@ -35,10 +36,10 @@ class Loop:
 
         Args:
             name: The thread's.
-            turn: Called at the start, after each task, and at the times that it gave.
+            turn: Called at the start, after each task, and at the times that it returned.
         """
         self._turn = turn
-        # SimpleQueue.put may be called again while it runs, which a finalizer can do.
+        # SimpleQueue.put is reentrant: a finalizer may call it on a thread that is just in it.
         self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -51,15 +52,15 @@ class Loop:
         self._tasks.put(task)
 
     def ask(self, question: Callable[[], _T]) -> Future[_T]:
-        """Post a task whose result, or exception, somebody waits for."""
+        """Post a task; the future gets its result or exception."""
         answer: Future[_T] = Future()
         self.post(lambda: _answer(question, answer))
         return answer
 
     def follow(self, earlier: Future[_T]) -> Future[_T]:
-        """The same result or exception, but no sooner than this loop is done with what was posted until it was there.
+        """Resolve like `earlier`, but after this loop has processed everything posted before `earlier` completed.
 
-        Done means that the turns after these tasks are over, too.
+        That includes the turns after these tasks.
         """
         answer: Future[_T] = Future()
         earlier.add_done_callback(lambda _: self.post(lambda: _answer(earlier.result, answer)))
@@ -70,7 +71,7 @@ class Loop:
         self._tasks.put(None)
 
     def stop(self, longest_wait_s: float = LONGEST_STOP_S) -> None:
-        """End after the tasks that were posted before; return when that is so, or after a while."""
+        """End after the tasks that were posted before; return when the thread has ended, or after the longest wait."""
         self.end()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(max(longest_wait_s, 0))
@@ -78,7 +79,7 @@ class Loop:
     def _run(self) -> None:
         while (task := self._next(self._take_turn())) is not None:
             self._attempt(task)
-            # What a task holds, a model perhaps, must not live until the next one comes.
+            # A task may hold a model, which must not live until the next task comes.
             del task
 
     def _next(self, due_s: float | None) -> Callable[[], object] | None:
@@ -94,7 +95,7 @@ class Loop:
             return self._turn(now_s)
         except Exception:
             _log.exception("%s failed in an unforeseen way", self._thread.name)
-            # Not at once again: what failed may fail for long.
+            # Not at once again, since the turn may fail many times.
             return now_s + 1
 
     def _attempt(self, task: Callable[[], object]) -> None:
@@ -105,11 +106,11 @@ class Loop:
 
 
 def _do_nothing() -> None:
-    """The time of the next turn has come."""
+    """The task in place of one that was posted, when a turn is due."""
 
 
 def stop_all(loops: Sequence[Loop], longest_wait_s: float = LONGEST_STOP_S) -> None:
-    """End several loops. All are told first, so that those which are stuck are waited for together."""
+    """End several loops, all at the same time: those that are blocked share the longest wait."""
     ends_at_s = time.monotonic() + longest_wait_s
     for loop in loops:
         loop.end()

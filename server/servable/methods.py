@@ -1,8 +1,9 @@
-"""What a method is, to whoever calls it and to whoever provides it. Knows nothing of gRPC nor of any API."""
+"""What a method is, for the transport, which calls it, and for the APIs, which provide it. Knows neither of them."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
@@ -14,63 +15,110 @@ _log = logging.getLogger(__name__)
 Method = Callable[[bytes, "float | None"], bytes]
 """Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
 
-OnGone = Callable[[Callable[[], None]], None]
-"""Takes what is to be called when the call is over; at once if it is over already."""
+OnCallEnd = Callable[[Callable[[], None]], None]
+"""Takes a callback for the end of the call; calls it at once if the call is over already."""
 
-WaitingMethod = Callable[[bytes, "float | None", OnGone], bytes]
-"""As Method, but it may wait for minutes, and is told when nobody waits for its answer any more."""
+WaitingMethod = Callable[[bytes, "float | None", OnCallEnd], bytes]
+"""As Method, but it may wait for minutes, and can learn that its call has ended without an answer."""
 
 
 class Reply(Protocol):
-    """The answer that a call waits for: `send` or `fail`, once, from any thread. Thread-safe."""
+    """Takes the answer of one call: `send` or `fail`, once, from any thread. Thread-safe."""
 
     def is_active(self) -> bool:
-        """Whether somebody still waits: not answered, not cancelled, and the deadline has not passed."""
+        """Whether the call still waits for its answer: not answered, not cancelled, and within its deadline."""
 
     def may_run_here(self) -> bool:
         """Whether the thread that the method was called on may run a model at all."""
 
     def other_calls_waiting(self) -> bool:
-        """Whether others wait for the thread that the method was called on, or soon may."""
+        """Whether other calls wait for the thread that the method was called on, or soon may."""
 
     def send(self, message: bytes) -> None:
-        """Answer with the bytes of a reply; nothing happens if nobody waits any more."""
+        """Answer with the bytes of a reply; does nothing if the call is over."""
 
     def fail(self, error: ServingError) -> None:
-        """Answer with an error; nothing happens if nobody waits any more."""
+        """Answer with an error; does nothing if the call is over."""
+
+
+class AwaitedReply:
+    """A Reply that a thread waits for which has nothing else to do."""
+
+    def __init__(self) -> None:
+        self._arrived = threading.Event()
+        self._message = b""
+        self._error: ServingError | None = None
+
+    def is_active(self) -> bool:
+        """Always: such a thread does not see that its call was cancelled."""
+        return True
+
+    def may_run_here(self) -> bool:
+        """Always."""
+        return True
+
+    def other_calls_waiting(self) -> bool:
+        """Never."""
+        return False
+
+    def send(self, message: bytes) -> None:
+        """See Reply."""
+        self._message = message
+        self._arrived.set()
+
+    def fail(self, error: ServingError) -> None:
+        """See Reply."""
+        self._error = error
+        self._arrived.set()
+
+    def result(self) -> bytes:
+        """Wait for the answer, which the scheduler guarantees to come.
+
+        Raises:
+            ServingError: if that is the answer.
+        """
+        self._arrived.wait()
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # The error's traceback refers to this frame, so the frame must not refer to the error.
+                del error
+        return self._message
 
 
 class DeferredRun(Hashable, Protocol):
-    """Work that a lane's methods gathered, equal for all calls that share it."""
+    """A run that the methods of a lane gather calls for. Equal for all calls that share the run."""
 
     def is_full(self) -> bool:
-        """Whether nothing is gained by waiting for more calls."""
+        """Whether waiting for more calls gains nothing."""
 
     def run(self) -> None:
-        """Do it on the calling thread, or see that another one does. Raises nothing."""
+        """Run on the calling thread, or wake another thread for it. Raises nothing."""
 
     def hand_over(self) -> None:
-        """See that another thread does it. Raises nothing."""
+        """Wake another thread for it. Raises nothing."""
 
 
 LaneMethod = Callable[[bytes, "float | None", Reply], "DeferredRun | None"]
 """Answers the bytes of a request, given the seconds that are left (None: no bound).
 
-Runs on the lane's thread, so all calls behind it wait. It replies before it returns, or keeps the reply for another
-thread, or returns what the lane is to run soon, when it has no other call; what it raises is told to the caller.
+Runs on the lane's thread, so all calls behind it wait. It answers the reply before it returns, or keeps the reply for
+another thread, or returns a run that the lane does soon, when it has no other call. What it raises is the answer.
 """
 
 
 def reply_with_error(reply: Reply, error: BaseException, method: object) -> None:
-    """Answer with what a method raised: a ServingError as it is, anything else as a fault of ours, in the log.
+    """Answer with what a method raised: a ServingError as it is, anything else as Internal, with a log of it.
 
-    Raises nothing. No version is held through the error, whoever keeps that.
+    Raises nothing. The error holds no version afterwards, however long it is kept.
     """
     if not isinstance(error, ServingError):
         _log.error("%s failed in an unforeseen way", method, exc_info=error)
         error = Internal("Internal error")
     try:
-        # Its frames, and those of what it came from, hold what the request held.
+        # The frames of its traceback, and those of the errors that led to it, hold what the request held.
         error.__cause__ = error.__context__ = None
         reply.fail(error.with_traceback(None))
     except Exception:

@@ -1,7 +1,7 @@
 """Which well-known Python package registers an op that TensorFlow lacks.
 
-Most packages mark their ops with a prefix; the names of TensorFlow Text's older ops are listed. Knows no TensorFlow and
-looks nothing up on a network.
+Most packages mark their ops with a prefix; the names of TensorFlow Text's older ops are listed. This module must not
+import TensorFlow, and it looks up nothing on a network.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _BY_PREFIX = MappingProxyType(
         "TFRA>": Package("tensorflow_recommenders_addons", "tensorflow-recommenders-addons"),
     }
 )
-# TensorFlow Text 2.16 to 2.21.
+# The ops of TensorFlow Text 2.16 to 2.21 without a prefix.
 _TEXT_OPS = frozenset(
     {
         "CaseFoldUTF8", "ConstrainedSequence", "FastBertNormalize", "FastWordpieceTokenizeWithOffsets",
@@ -55,7 +55,7 @@ _TEXT_OPS = frozenset(
 
 
 def find(op: str) -> Package | None:
-    """The package that registers an op, if it is a well-known one."""
+    """The package that registers an op; None if no well-known one does."""
     if op in _TEXT_OPS:
         return _TEXT
     return next((package for prefix, package in _BY_PREFIX.items() if op.startswith(prefix)), None)

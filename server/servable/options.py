@@ -1,7 +1,7 @@
 """The command line: every flag of tensorflow_model_server and our own, in one table.
 
-A flag's name, type, default, meaning and present effect stand in its field of `ServerOptions` and nowhere
-else; the parser, the usage text, the table of docs/flags.md and the notices are read from there. This module prints
+A flag's name, type, default, meaning and present effect are defined in its field of `ServerOptions` and nowhere else;
+the parser, the usage text, the table of docs/flags.md and the notices are made from these fields. This module prints
 nothing, ends no process and opens no file.
 """
 
@@ -15,7 +15,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 from servable.errors import InvalidArgument
 
@@ -54,10 +54,10 @@ class PerCpu:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Flag:
-    """What the table says about one flag, beside its name.
+    """One flag of the table, without its name.
 
     Attributes:
-        default: The default as shown: a computed one in words, so that no text depends on the machine.
+        default: The default as shown; a computed one in words, so that no text depends on the machine.
         reason: Why the flag has no effect; empty when it has one.
     """
 
@@ -233,7 +233,7 @@ class ServerOptions:
     )
 
 
-# The field of a flag whose name Python keeps for itself ends with an underscore.
+# The field of a flag whose name is a keyword of Python ends with an underscore.
 _FIELDS: Final[Mapping[str, dataclasses.Field[Any]]] = {
     field.name.removesuffix("_"): field for field in dataclasses.fields(ServerOptions)
 }
@@ -242,7 +242,7 @@ FLAGS: Final[Mapping[str, Flag]] = {name: field.metadata["flag"] for name, field
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a command line came to.
+    """A command line that was parsed.
 
     Attributes:
         options: The values; None exactly when `failure` is set.
@@ -259,7 +259,7 @@ class Parsed:
 
     @property
     def help_requested(self) -> bool:
-        """Whether `--help` is the first argument left over; the original then ends as after a failure.
+        """Whether `--help` is the first unknown argument; the original then ends as after a failure.
 
         Behind another unknown argument it is one more unknown argument (TensorFlow: command_line_flags.cc).
         """
@@ -315,13 +315,13 @@ def _complete(argument: str, rest: deque[str]) -> str | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for name, about in FLAGS.items():
-        # argparse before Python 3.13 drops a value that is `--`; nargs and const put it back.
+        # argparse before Python 3.13 drops a value that is `--`; `nargs="?"` with this `const` restores it.
         parser.add_argument(f"--{name}", nargs="?", const="--", type=functools.partial(_value, name, about.kind))
     return parser
 
 
 class _UnreadableValueError(Exception):
-    """Neither a ValueError nor a TypeError: argparse would word those itself, and exit."""
+    """A value that a flag cannot have. Argparse would replace the text of a ValueError or TypeError, and exit."""
 
 
 def _value(name: str, kind: Kind, text: str) -> object:
@@ -387,7 +387,7 @@ def validate(options: ServerOptions) -> None:
     if not options.platform_config_file:
         _validate_tensorflow(options)
     if not 0 <= options.port <= _LAST_PORT:
-        # gRPC would listen on what the lowest 16 bits say.
+        # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
@@ -420,6 +420,35 @@ def _refuse(message: str) -> NoReturn:
     raise InvalidArgument(message)
 
 
+ChannelArgument: TypeAlias = tuple[str, int | str]
+
+
+def parse_channel_arguments(text: str) -> list[ChannelArgument]:
+    """Read the value of --grpc_channel_arguments, `key=value` elements separated by commas.
+
+    Source of the behaviour: TensorFlow Serving, parseGrpcChannelArgs in server.cc. A value that is an int32 becomes an
+    int, whatever the key: only gRPC knows the keys. As in the original, what follows a second `=` is dropped.
+
+    Raises:
+        InvalidArgument: If an element has no `=`; the original reads beyond its own memory then.
+    """
+    return [_channel_argument(element) for element in text.split(",")] if text else []
+
+
+def _channel_argument(element: str) -> ChannelArgument:
+    key, *values = element.split("=")
+    if not values:
+        _refuse(
+            f"grpc_channel_arguments: '{element}' has no '='. "
+            "Expected key=value elements separated by commas, such as grpc.max_connection_age_ms=2000."
+        )
+    text = values[0]
+    # An int32 has at most ten digits; int() refuses thousands of them.
+    if _INTEGER.fullmatch(text) and len(text.strip().lstrip("+-0")) <= 10 and -(2**31) <= int(text) < 2**31:
+        return key, int(text)
+    return key, text
+
+
 def notices(parsed: Parsed) -> list[str]:
     """One line for the log for each flag that was set and changes nothing, in the order of the table."""
     words = {Effect.NOT_YET: "has no effect yet", Effect.NEVER: "has no meaning here"}
@@ -431,7 +460,7 @@ def notices(parsed: Parsed) -> list[str]:
 
 
 def usage() -> str:
-    """The flags for people at a terminal, one line each: name, default, type, meaning, missing effect."""
+    """The flags as text for a terminal, one line each: name, default, type, meaning, missing effect."""
     shown = [(f"  --{name}={about.default}", about) for name, about in FLAGS.items()]
     width = max(len(start) for start, _ in shown)
     lines = [f"{start:{width}}  {about.kind.value:6}  {about.meaning}{_aside(about)}" for start, about in shown]
@@ -443,7 +472,7 @@ def _aside(about: Flag) -> str:
 
 
 def markdown_table() -> str:
-    """The same as a Markdown table for docs/flags.md. No cell depends on the machine."""
+    """The flags as a Markdown table for docs/flags.md. No cell depends on the machine."""
     rows = [
         f"| `--{name}` | {about.kind.value} | {_cell(about.default)} | {about.meaning} | {_effect(about)} |"
         for name, about in FLAGS.items()

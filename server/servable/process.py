@@ -1,6 +1,6 @@
-"""A server as a process: from the command line to the exit status, with signals in between.
+"""A server as a process: from the flags to the exit status, with signals in between.
 
-It must not know what a server is made of.
+This module does not know what a server is made of.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from servable.config.batching import BatchingConfig
 from servable.lifecycle.manager import Loader
 from servable.methods import Method
 from servable.options import ServerOptions
-from servable.warmup.loading import WarmLoader
+from servable.warmup.replay import WarmLoader
 
 if TYPE_CHECKING:
     from servable.execution.loader import SavedModelLoader
@@ -29,23 +29,24 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Termination:
-    """SIGTERM and SIGINT: the first asks for an orderly end, one more ends the process at once.
+    """SIGTERM and SIGINT: the first asks for a drain, one more ends the process at once.
 
-    Between the two stands the drain's delay: a signal that comes while it lasts ends it, and no more than that.
+    Exception: a signal that comes during the delay before the drain only skips the rest of that delay.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requested, self._hurried = threading.Event(), threading.Event()
+        self._requested, self._delay_skipped = threading.Event(), threading.Event()
         self._may_drain = self._is_delaying = False
         self._delay_s = 0.0
         self._reader, self._writer = socket.socketpair()
 
     def install(self) -> None:
-        """Take the signals; as the first process of a container nothing else would end us.
+        """Handle the signals. As the first process of a container, a process without handlers would ignore them.
 
-        The system may give a signal to any thread. Python then calls handlers on the main thread, once that is back
-        from TensorFlow or from a lock, which may be never. So a thread of our own is told of signals, by their numbers.
+        Signals have a thread of their own. Python calls handlers on the main thread only, once that returns from
+        TensorFlow or from a lock; a load may take minutes, or never return. So the interpreter writes the number of
+        each signal to a socket, which the thread reads.
         """
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
@@ -54,43 +55,46 @@ class Termination:
         threading.Thread(target=self._read, name="signals", daemon=True).start()
 
     def expect_drain(self, delay_s: float) -> None:
-        """From now on calls may be in flight: a signal no longer ends the process by itself.
+        """From now on calls may be in flight, so the first signal asks for a drain in place of ending the process.
 
         Args:
-            delay_s: How long the server will go on serving after the first signal.
+            delay_s: How long the server goes on serving after the first signal.
         """
         self._delay_s = min(delay_s, threading.TIMEOUT_MAX)
         self._may_drain = True
 
     def wait(self) -> None:
-        """Return when an orderly end is asked for."""
+        """Return after the first signal."""
         self._requested.wait()
 
     def wait_for_delay(self) -> None:
-        """Return when the delay is over, or when a signal ends it. The next signal then ends the process."""
-        self._hurried.wait(self._delay_s)
+        """Return when the delay is over, or when a signal skips it. The next signal ends the process."""
+        self._delay_skipped.wait(self._delay_s)
         with self._lock:
             self._is_delaying = False
 
     def _read(self) -> None:
         while True:
-            for number in filter(_SIGNALS.__contains__, self._reader.recv(64)):
-                self._receive(number)
+            # One byte for each signal, of any number that has a handler.
+            for number in self._reader.recv(64):
+                if number in _SIGNALS:
+                    self._receive(number)
 
     def _receive(self, number: int) -> None:
-        # The main thread ends the delay under the same lock: a signal skips the rest of it or ends the process.
+        # On the thread `signals`. The main thread ends the delay under the same lock, so a signal either skips the rest
+        # of the delay or ends the process.
         with self._lock:
             if not self._requested.is_set():
                 if not self._may_drain:
-                    # Nothing is in flight while models load, and a load may take minutes.
+                    # No call is in flight while models load, and a load may take minutes.
                     os._exit(0)
                 self._is_delaying = self._delay_s > 0
                 self._requested.set()
             elif self._is_delaying:
                 self._is_delaying = False
-                self._hurried.set()
+                self._delay_skipped.set()
             else:
-                # Threads may be deep in TensorFlow, and nobody wants to wait for them any more.
+                # Not sys.exit, which would wait for threads that may be in TensorFlow for long.
                 os._exit(128 + number)
 
 
@@ -104,8 +108,8 @@ def serve(options: ServerOptions) -> NoReturn:
     termination.install()
     configuration = app.configure(options)
     server = app.Server(configuration, _make_loader(options, configuration.batching), _make_profiler(options))
-    # What TensorFlow's import has made stays for good. Each full search for garbage would go through it again, and all
-    # requests would wait for that: a quarter of a second. What is loaded from here on must remain garbage one day.
+    # The objects that TensorFlow's import has made are never garbage, but each full collection would visit them, and
+    # all requests would wait for that: a quarter of a second. Before `load`, since models must remain collectable.
     gc.freeze()
     server.load()
     termination.expect_drain(options.drain_delay_s)
@@ -124,7 +128,7 @@ def serve(options: ServerOptions) -> NoReturn:
     server.drain(options.drain_timeout_s)
     _log.info("stopped")
     logging.shutdown()
-    # A call that outlasted the drain still holds a thread, deep in TensorFlow. Python would wait for it.
+    # A call that outlasted the drain still has a thread in TensorFlow, and sys.exit would wait for it.
     os._exit(0)
 
 
@@ -139,7 +143,7 @@ def _make_loader(options: ServerOptions, batching: BatchingConfig | None = None)
 
 
 def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> SavedModelLoader:
-    """A loader as the flags ask for it, but for the warm-up."""
+    """A loader by the flags, without the warm-up."""
     from servable.execution import memory
 
     memory.prepare()
@@ -147,11 +151,11 @@ def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = N
     from servable.execution import op_libraries, session_config
     from servable.execution.loader import SavedModelLoader
 
-    op_libraries.bring(options.custom_op_libraries, options.import_)
+    op_libraries.load_all(options.custom_op_libraries, options.import_)
     tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
     return SavedModelLoader(
         tags,
-        session_config.make(options),
+        session_config.from_flags(options),
         batching=batching,
         freeze_up_to_bytes=max(options.freeze_variables_up_to_mb, 0) * 1_000_000,
     )

@@ -1,7 +1,7 @@
 """Python functions that models call: a module of --import provides them, the loader binds them.
 
-Of a tf.py_function or tf.numpy_function a SavedModel keeps the op with a token, such as `pyfunc_0`, and not the
-function. Knows no TensorFlow and no model.
+A SavedModel stores a tf.py_function or tf.numpy_function as an op with a token, such as `pyfunc_0`, without the
+function. This module must not know TensorFlow or models.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class _Key:
 
 
 class Provided:
-    """Functions by what models call them."""
+    """Functions by the names that models' ops have."""
 
     def __init__(self) -> None:
         self._functions: dict[_Key, Function] = {}
 
     def provide(self, name: str, base_path: str | None = None) -> Callable[[_AnyFunction], _AnyFunction]:
-        """A decorator: the function is what models mean by a name.
+        """A decorator that provides a function for the ops of a name.
 
-        The function takes and returns what it did where the model was exported: NumPy arrays for tf.numpy_function,
-        eager tensors for tf.py_function (of a ragged or sparse tensor, its parts). It is called from several threads.
+        The function takes and returns the same as at export: NumPy arrays for tf.numpy_function, eager tensors for
+        tf.py_function (of a ragged or sparse tensor, its parts). It is called from several threads.
 
         Args:
             name: The `name=` that the op was given at export, or its token, which changes with each export.
@@ -53,9 +53,10 @@ class Provided:
         return keep
 
     def find(self, names: Iterable[str], directory: Path) -> Function | None:
-        """The function of the first of some names that has one for a version directory.
+        """The function of the first of some names that has one for a version directory; None if no name has.
 
-        A function that is only for models of a directory goes first, the nearest before others.
+        A function that is provided for a directory takes precedence: that of the nearest directory first, then those
+        for all models.
         """
         names = list(names)
         for base_path in (directory, *directory.parents, None):

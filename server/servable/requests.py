@@ -1,6 +1,7 @@
-"""What a request is on its way, and what every API does first and last.
+"""A request on its way from bytes to bytes, and the first and last steps that all APIs share.
 
-First: parse the bytes, insist on a model spec. Last: name the version that answered.
+An API parses the bytes, which makes a `Request`. `batching.dispatch` decides where its run happens, and passes what the
+run fetched to `Request.finish`, which makes the bytes of the reply. `data_plane` puts these together.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from servable import wire
 from servable.errors import Internal, InvalidArgument
-from servable.routing import Handle, Servable
+from servable.servables import Handle, Servable
 from servable.signatures import DEFAULT_KEY
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -23,13 +24,16 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """What is run: some tensors of a version. All its runs have arrays of the same shapes, dtypes and size.
+    """What a request runs: some tensors of a version. All runs of one target have arrays of equal shapes and dtypes.
+
+    A request that is read by a template (`inference.template_cache`) shares the target of the request that the template
+    was made of, so what a run needs besides its arrays is worked out once.
 
     Attributes:
         servable: The version that runs.
         feeds: The names of the tensors to feed.
         fetches: The names of the tensors to fetch.
-        placement: What whoever dispatches the runs worked out for the first, and wants again for the next.
+        placement: What the dispatcher has worked out for the runs of this target; None before the first.
     """
 
     servable: Servable
@@ -40,17 +44,17 @@ class Target:
 
 @dataclass(slots=True)
 class Fetched:
-    """What a run gave: one array for each fetch, and their tensorflow.DataTypes."""
+    """The results of a run: one array for each fetch, and their tensorflow.DataTypes."""
 
     arrays: Sequence[Array]
     dtypes: Sequence[int]
 
 
 class Request(Protocol):
-    """A request on its way: parsed and checked, and in need of one run.
+    """A request that has been parsed and checked, and needs one run.
 
-    Whoever drives it decides when and where the run happens: at once, on another thread, or in a batch with others.
-    As long as it lives, it holds the handle of its version.
+    When and where it runs is not its concern: at once, on another thread, or in a batch with others. It refers to the
+    handle of its version as long as it exists.
     """
 
     @property
@@ -63,13 +67,13 @@ class Request(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """What the run is measured by: the bytes that arrived, or those of the arrays if they are more."""
+        """The size by which the run is estimated: the bytes that arrived, or those of the arrays if they are more."""
 
     def finish(self, fetched: Fetched) -> bytes:
         """The bytes of the reply.
 
         Raises:
-            ServingError: if what was fetched makes no reply.
+            ServingError: if no reply can be made of the results.
         """
 
 
@@ -78,14 +82,14 @@ Begin: TypeAlias = Callable[[bytes], Request]
 
 
 def complete(request: Request, time_left_s: float | None) -> bytes:
-    """Run a request on the calling thread; its reply.
+    """Run a request on the calling thread; the bytes of its reply.
 
     Args:
-        request: What to run.
-        time_left_s: Seconds until the caller stops waiting; None if it waits for ever.
+        request: The request.
+        time_left_s: Seconds until the caller stops waiting; None for no bound.
 
     Raises:
-        ServingError: for everything that the caller is to be told.
+        ServingError: if that is the answer.
     """
     target = request.target
     runner = target.servable.runner(target.feeds, target.fetches)

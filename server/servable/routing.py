@@ -1,107 +1,25 @@
-"""From a ModelSpec to the loaded version that answers it.
+"""Routes: from a ModelSpec to the handle of the loaded version that answers it.
 
-Readers take one immutable map whole, without a lock; a change of versions makes a new map. This module must
-not know how a version is loaded or run, only what a request may ask of one. Source of the behaviour:
-TensorFlow Serving, server_core.cc (ServableRequestFromModelSpec) and basic_manager.cc.
+Routes are an immutable map. Readers take the current one without a lock; each change of versions or labels makes a new
+map, which replaces the old one in one step. This module does not know how a version is loaded or run. Source of the
+behaviour: TensorFlow Serving, server_core.cc (ServableRequestFromModelSpec) and basic_manager.cc.
 """
 
 from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Mapping
 
 from servable import wire
-from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument, NotFound, Unavailable
-from servable.run_costs import RunCosts
-from servable.signatures import Signature
+from servable.servables import Handle
 
-# Hints travel in a header; a server with thousands of models names the first of them.
+# Hints are sent in a header of limited size, and a server may have thousands of models.
 _MOST_NAMES_IN_A_HINT = 20
-# The search for a near name takes time for each character and each name, and callers choose what they send.
+# The search for a similar name takes time for each character and each name, and callers choose what they send.
 _LONGEST_NAME_TO_COMPARE = 100
 _MOST_NAMES_TO_COMPARE = 500
-
-
-class Runner(Protocol):
-    """One set of feeds and fetches of a graph, ready to run. Safe to share between threads."""
-
-    costs: RunCosts
-    """What its runs cost, noted by whoever times them from the merged arrays to the replies."""
-
-    @property
-    def may_not_end(self) -> bool:
-        """Whether a run may last for ever, however quick others were."""
-
-    @property
-    def fetch_dtypes(self) -> Sequence[int]:
-        """The tensorflow.DataType of each fetch."""
-
-    def check(self, feeds: Sequence[np.ndarray[Any, Any]]) -> None:
-        """Refuse what `run` would refuse before it runs.
-
-        Raises:
-            InvalidArgument: if an array has another dtype than its tensor.
-        """
-
-    def run(self, feeds: Sequence[np.ndarray[Any, Any]], timeout_s: float | None) -> Sequence[np.ndarray[Any, Any]]:
-        """Run once.
-
-        Args:
-            feeds: One array for each feed, in the order that the runner was asked for.
-            timeout_s: Time until the caller stops waiting; None for no bound.
-
-        Returns:
-            One array for each fetch, in order.
-
-        Raises:
-            ServingError: with the code and text of TensorFlow.
-        """
-
-
-class Servable(Protocol):
-    """One loaded version of a model. Safe to share between threads; it lives as long as somebody holds it."""
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        """All signatures by key."""
-
-    @property
-    def queue_limits(self) -> QueueLimits | None:
-        """How its requests are batched; None if they are not."""
-
-    def ready_runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Runner | None:
-        """The runner for these tensor names if there is one already. Quick."""
-
-    def runner(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Runner:
-        """A runner for these tensor names; the same names give the same runner. The first time may take seconds.
-
-        Raises:
-            ServingError: if the graph has no such tensors.
-        """
-
-    def close(self) -> None:
-        """Give back its memory. Called once, when no call holds a handle of it any more."""
-
-
-@dataclass(frozen=True)
-class Handle:
-    """A loaded version under its name and number.
-
-    Whoever answers a call holds the handle until the reply is made: a version that leaves is unloaded when nobody
-    holds its handle any more.
-    """
-
-    __slots__ = ("__weakref__", "name", "servable", "version")
-
-    name: str
-    version: int
-    servable: Servable
 
 
 Labels = Mapping[str, Mapping[str, int]]
@@ -118,7 +36,7 @@ class Routes:
 
         Args:
             handles: What is loaded.
-            labels: What labels stand for; None as long as no config was applied that could say.
+            labels: What labels stand for; None until the first config has been applied.
         """
         self._handles: dict[str, dict[int, Handle]] = {}
         for handle in handles:
@@ -131,7 +49,7 @@ class Routes:
 
     @property
     def labels(self) -> Labels | None:
-        """What labels stand for; None as long as no config was applied that could say."""
+        """What labels stand for; None until the first config has been applied."""
         return self._labels
 
     def get(self, name: str, version: int) -> Handle | None:
@@ -143,7 +61,7 @@ class Routes:
         return self._handles.get(name, {}).values()
 
     def with_versions(self, name: str, handles: Iterable[Handle]) -> Routes:
-        """These routes, but with just these handles for one model. Other models are not looked at."""
+        """These routes, but with exactly these handles for one model; the others stay."""
         own = {handle.version: handle for handle in handles}
         routes = Routes(labels=self._labels)
         routes._handles, routes._latest = self._handles.copy(), self._latest.copy()
@@ -164,7 +82,7 @@ class Routes:
         Raises:
             InvalidArgument: for an empty name or an unknown label.
             NotFound: if no such version is loaded.
-            Unavailable: for a label, before there is a config to know labels from.
+            Unavailable: for a label, before the first config has been applied.
         """
         name = spec.name
         if not name:
@@ -203,7 +121,7 @@ class Routes:
 
 
 class Router:
-    """Holds the current routes. Readers take them whole and without a lock; writers take turns."""
+    """Holds the current routes. Readers take them whole, without a lock; a lock serializes writers."""
 
     __slots__ = ("_writing", "routes")
 
@@ -212,23 +130,23 @@ class Router:
         self._writing = threading.Lock()
 
     def resolve(self, spec: wire.ModelSpec) -> Handle:
-        """As Routes.resolve, on the routes of this moment."""
+        """As Routes.resolve, on the current routes."""
         return self.routes.resolve(spec)
 
     def add(self, handle: Handle) -> None:
-        """Route to a handle, in place of another one of its version."""
+        """Route to a handle; it replaces another one of the same version."""
         with self._writing:
             self.routes = self.routes.with_versions(handle.name, [*self._others(handle), handle])
 
     def remove(self, handle: Handle) -> None:
-        """Route to a handle no more; another one of its version stays."""
+        """Remove the route to a handle; if another handle has replaced it for its version, that one stays."""
         with self._writing:
             current = self.routes.get(handle.name, handle.version)
             if current is handle:
                 self.routes = self.routes.with_versions(handle.name, self._others(handle))
 
     def relabel(self, labels: Labels) -> None:
-        """Replace all labels. If they are the same, the routes stay too, and with them what was learnt under them."""
+        """Replace all labels. Equal ones change nothing, so the template caches of these routes stay, too."""
         with self._writing:
             if self.routes.labels != labels:
                 self.routes = self.routes.with_labels(labels)
@@ -238,7 +156,7 @@ class Router:
 
 
 def suggest(name: str, known: Iterable[str], key: str) -> dict[str, str]:
-    """Hints for a name that is not known: what is, and the nearest to what was meant."""
+    """Hints for an unknown name: the known ones, and the one that is most similar."""
     names = sorted(known)
     hints = {key: ", ".join(names[:_MOST_NAMES_IN_A_HINT])}
     if len(name) > _LONGEST_NAME_TO_COMPARE or len(names) > _MOST_NAMES_TO_COMPARE:

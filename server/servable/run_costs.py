@@ -1,15 +1,17 @@
-"""What runs cost, by their size: the one estimate that decides where a run happens.
+"""The cost of runs by their size: the estimates by which `batching.dispatch` decides where a run happens.
 
-An estimate is a guess, and whoever follows it may hold up others. So it is bounded by construction:
+An estimate may be wrong, and a run on a lane that takes longer than its estimate holds up other calls. So estimates are
+bounded by construction:
 
-- One estimate stands for the sizes between two powers of two. A size that was not measured itself has none: that a
-  model answers one row in 100 us says nothing of 150,000 rows.
-- Only runs that were completed are noted. A refused request takes next to nothing and says nothing of a run.
-- An estimate is trusted after a few runs that nobody waited behind, and for a minute after the latest one.
-- While a run on a lane takes longer than its estimate allows, the estimate is suspended. If it took far longer in the
-  end, the trust is withdrawn, and each time it is, twice as many runs must prove the estimate anew.
+- One estimate stands for the sizes between two powers of two. A size without measured runs has no estimate: a model
+  that answers one row in 100 us may take any time for 150,000 rows.
+- Only completed runs are noted. A refused request takes next to no time, and its time does not count.
+- An estimate is trusted after a few runs on other threads than lanes, and for a minute after the latest run.
+- While a run on a lane takes longer than its estimate allows, the estimate is suspended. If the run took far longer in
+  the end, the trust is withdrawn, and each time twice as many runs must prove the estimate anew.
 
-What a run takes may depend on its values, which no size tells; `transport.watchdog` bounds what such a run can do.
+The time of a run may depend on its values, which the size does not show; `transport.watchdog` bounds the effect of such
+a run.
 """
 
 from __future__ import annotations
@@ -18,37 +20,37 @@ import math
 import time
 from typing import Final
 
-# So many runs prove a size; the shortest of them counts, since the first ones may prepare kernels.
+# The number of runs that prove an estimate. The shortest of them counts, since the first ones may prepare kernels.
 _FIRST_PROOF: Final = 3
 _SECOND_PROOF: Final = 16
 _LONGEST_PROOF: Final = 4096
-# After so many runs of a trusted estimate half of the proof is forgiven.
+# After so many runs of a trusted estimate the number of runs for the next proof is halved.
 _RUNS_TO_FORGIVE: Final = 4096
 _TRUSTED_FOR_S: Final = 60.0
-# A run of a trusted estimate takes 1 ms at most (see batching.dispatch). The threads of a busy machine may be held up
-# for a few; a run that takes longer than this was no such run.
+# Runs with a trusted estimate on a lane take 1 ms at most (see batching.dispatch). On a busy machine a thread may be
+# delayed for a few ms; if a run took longer than this, its estimate was wrong.
 _OVERRUN_S: Final = 0.008
-# What is expected sinks to short runs fast and rises to long ones slowly: what was measured includes waits for the
-# interpreter and for processors, and nothing makes a run shorter than it is.
+# The weights by which an estimate falls to shorter runs and rises to longer ones. It rises slowly, since measured times
+# include waits for the interpreter and for processors; it falls fast, since nothing makes a run seem shorter.
 _SINKS: Final = 0.3
 _RISES: Final = 0.1
-# To ask for the CPU of a thread is a call of the system, so one of so many runs is measured.
+# Reading the CPU time of a thread is a system call, so one of so many runs is measured.
 _RUNS_A_CPU_SAMPLE: Final = 16
-# A run that waited for the interpreter says nothing of the graph: one alone moves an estimate by no more than this.
+# A run may have waited for the interpreter; so at most this multiple of the estimate, plus a step, counts of its time.
 _LONGEST_STEP: Final = 2.0
 _SMALLEST_STEP_S: Final = 1e-4
 
 
 class RunCost:
-    """The estimate for one size. Threads may note at the same time.
+    """The estimate for one size. Threads may note runs at the same time.
 
-    A note that is lost to another thread's does no harm. A note that restores the trust in the moment in which another
-    thread suspends it leads to one more run that takes too long, which suspends it again.
+    If two threads note at once, one note may be lost; that does no harm. If a thread that notes a run restores the
+    trust just when the watchdog's thread suspends it, one more run may take too long, which suspends it again.
 
     Attributes:
-        trusted_until_s: Until when the times hold (time.monotonic); 0 if they do not.
-        run_s: What a run takes.
-        cpu_s: How much of that is work of the thread that runs it.
+        trusted_until_s: Until when the estimate is trusted (time.monotonic); 0 if it is not.
+        run_s: The time that a run takes.
+        cpu_s: The CPU time that the thread of a run spends on it.
     """
 
     __slots__ = (
@@ -69,14 +71,15 @@ class RunCost:
         self._is_new, self._runs = True, 0
         self._proof, self._to_prove = _SECOND_PROOF, _FIRST_PROOF
         self._trusted_runs = 0
-        # Runs that took longer than the estimate allows and have not ended yet; a list, since it changes in one step.
+        # One item for each run that took longer than the estimate allows and has not ended yet. Several threads change
+        # the count: `append` and `pop` are atomic under the GIL, `+= 1` is not.
         self._overdue: list[None] = []
 
     def note(self, seconds: float, now_s: float, *, was_overdue: bool = False) -> None:
-        """A run was completed.
+        """Note that a run was completed.
 
         Args:
-            seconds: What it took.
+            seconds: The time that it took.
             now_s: The time (time.monotonic).
             was_overdue: Whether the estimate was suspended for it.
         """
@@ -89,26 +92,26 @@ class RunCost:
             self._trust(now_s)
 
     def wants_cpu(self) -> bool:
-        """Whether the CPU of the run that begins is to be noted as well."""
+        """Whether the CPU time of the run that begins is to be noted as well."""
         self._runs += 1
         return not self.trusted_until_s or not self._runs % _RUNS_A_CPU_SAMPLE
 
     def note_cpu(self, seconds: float) -> None:
-        """A run took so much CPU of its thread; to be noted before the run is."""
+        """Note the CPU time that a run took on its thread. Call this before `note`."""
         self.cpu_s = min(seconds, self.cpu_s) if self._is_new else _follow(self.cpu_s, seconds)
 
     def note_failure(self, seconds: float, *, was_overdue: bool) -> None:
-        """A run was refused or failed: this proves nothing, unless that it takes long to fail."""
+        """Note that a run was refused or failed. This adds no trust; it withdraws it if the run took too long."""
         if was_overdue and seconds > _OVERRUN_S:
             self._withdraw()
 
     def suspend(self) -> None:
-        """A run takes longer than the estimate allows: trust it no more until `resume`. Any thread may call this."""
+        """Trust the estimate no more until `resume`: a run takes longer than it allows. Any thread may call this."""
         self._overdue.append(None)
         self.trusted_until_s = 0.0
 
     def resume(self) -> None:
-        """The run has ended, and was noted or is to be."""
+        """End a suspension: its run has ended. The run itself is noted separately, before or after this."""
         self._overdue.pop()
 
     def _trust(self, now_s: float) -> None:
@@ -126,6 +129,7 @@ class RunCost:
 
 
 def _follow(expected_s: float, seconds: float) -> float:
+    """An estimate, moved towards a measured time."""
     weight = _SINKS if seconds < expected_s else _RISES
     return expected_s + weight * (min(seconds, _LONGEST_STEP * expected_s + _SMALLEST_STEP_S) - expected_s)
 
@@ -145,7 +149,7 @@ class RunCosts:
         return cost if cost is not None else self._by_exponent.setdefault(exponent, RunCost())
 
     def assume(self, size_bytes: int, seconds: float) -> None:
-        """Prove an estimate as runs of such a size would."""
+        """Make an estimate trusted, as completed runs of such a size would."""
         cost = self.of(size_bytes)
         for _ in range(_FIRST_PROOF):
             cost.note_cpu(seconds)
@@ -153,20 +157,21 @@ class RunCosts:
 
 
 class LongestRuns:
-    """The longest runs of late, by size: what a deadline has to reckon with. Threads may note at the same time."""
+    """The longest recent runs by size, to decide whether a run needs a time limit. Threads may note runs at once."""
 
     __slots__ = ("_has_run", "_largest", "_longest_s")
 
-    # What is remembered of the longest run fades, so that one slow start does not count for ever.
+    # The longest time shrinks by this factor with each run, so that one slow first run does not count for ever.
     _FADING: Final = 0.95
 
     def __init__(self) -> None:
         self._longest_s: dict[int, float] = {}
-        # The largest size that tells something of still larger ones: the first run of all prepares the graph.
+        # The largest size from which the time of larger ones is estimated. The very first run does not count, since it
+        # prepares the graph.
         self._has_run, self._largest = False, 0
 
     def note(self, size_bytes: int, seconds: float) -> None:
-        """A run of such a size was completed."""
+        """Note that a run of such a size was completed."""
         exponent = size_bytes.bit_length()
         self._longest_s[exponent] = max(self._longest_s.get(exponent, 0.0) * self._FADING, seconds)
         if self._has_run:
@@ -174,16 +179,15 @@ class LongestRuns:
         self._has_run = True
 
     def note_failure(self, size_bytes: int, seconds: float) -> None:
-        """A run was refused, failed or was given up: another one may take as long, but none is short for that."""
+        """Note that a run was refused, failed or given up. It raises the longest time, but never lowers it."""
         exponent = size_bytes.bit_length()
         if seconds > self._longest_s.get(exponent, 0.0):
             self._longest_s[exponent] = seconds
 
     def estimate_s(self, size_bytes: int) -> float:
-        """What a run of such a size may take; 0 if nothing is known.
+        """The time that a run of such a size may take; 0 if no run was noted.
 
-        Runs of a size that was not seen take as long as the next larger one's, or longer than the largest one's in
-        proportion.
+        For a size without runs it is the time of the next larger size; beyond the largest size it grows in proportion.
         """
         exponent, largest = size_bytes.bit_length(), self._largest
         longest_s = self._longest_s.get(exponent)

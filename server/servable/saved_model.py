@@ -1,6 +1,7 @@
-"""What lies on disk in a SavedModel: its meta graphs, tags, signatures, init op and assets.
+"""The contents of a SavedModel on disk: its meta graphs, tags, signatures, init op and assets.
 
-Read without TensorFlow, so that a look at a model takes milliseconds. It must not know sessions or servers.
+They are read without TensorFlow, so that `servable inspect` takes milliseconds. This module must not know sessions or
+servers.
 Source of the behaviour: TensorFlow, cc/saved_model/reader.cc and loader_util.cc.
 """
 
@@ -34,7 +35,7 @@ _ASSETS_COLLECTION = "saved_model_assets"
 
 
 def parse_text_view(text: bytes) -> wire.SavedModel:
-    """A SavedModel in text, without what our trimmed messages lack: enough for a look, not for a load."""
+    """Parse a SavedModel in text format; fields that our trimmed messages lack are lost. Not enough for a load."""
     return text_format.Parse(text, wire.SavedModel(), allow_unknown_field=True, descriptor_pool=wire.POOL)
 
 

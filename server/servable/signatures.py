@@ -1,6 +1,8 @@
-"""What a loaded signature is: aliases on the outside, tensor names of the graph on the inside.
+"""A loaded signature: it maps the aliases that requests use to the tensor names of the graph.
 
-Prepared once at load, read by every request. It must not know how a graph is run.
+A signature is prepared once at load and read by every request. It lists its tensors in the order of their names, so
+that APIs and output filters over the same tensors share a prepared run and a batch. This module must not know how a
+graph is run.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Signature:
 
 
 def prepare(key: str, definition: wire.SignatureDef) -> Signature:
-    """Take a stored signature apart.
+    """Make a signature of a stored SignatureDef.
 
     Raises:
         InvalidArgument: if a default value is no tensor.
@@ -57,12 +59,11 @@ def prepare(key: str, definition: wire.SignatureDef) -> Signature:
 
 
 def _names(infos: Mapping[str, wire.TensorInfo]) -> dict[str, str]:
-    # In an order of the tensors: signatures over the same ones then share a prepared run, and batches.
     return dict(sorted(((alias, info.name) for alias, info in infos.items()), key=lambda pair: (pair[1], pair[0])))
 
 
 def _copy(definition: wire.SignatureDef) -> wire.SignatureDef:
-    # A part of a message keeps the whole of it in memory, which for a SavedModel is the graph with all its constants.
+    # A submessage keeps the whole message in memory, which for a SavedModel is the graph with all its constants.
     copy = wire.SignatureDef()
     copy.CopyFrom(definition)
     return copy

@@ -1,6 +1,6 @@
 """`servable warmup`: writes the requests that a version answers before it serves.
 
-Reads its arguments, puts the `warmup` room together with a loader, and prints. It must not know what a request is.
+Reads its arguments, passes a loader and the reader of records to the package `warmup`, and prints.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from pathlib import Path
 
 from servable import options, saved_model
 from servable.errors import FailedPrecondition, ServingError
-from servable.inspection import location
+from servable.inspection import survey
 from servable.options import ServerOptions
 from servable.signatures import Signature
-from servable.warmup import candidates, making
-from servable.warmup.making import Candidate
-from servable.warmup.recorded import RequestKind
-from servable.warmup.records import WARMUP_FILE
-from servable.warmup.replay import Replay
+from servable.warmup import candidates
+from servable.warmup.candidates import Candidate
+from servable.warmup.records import WARMUP_FILE, RequestKind
+from servable.warmup.replay import LogExecutor
 
 WRITTEN, FAILED, INCOMPLETE = 0, 1, 3
 
@@ -29,7 +28,7 @@ _DESCRIPTION = """\
 Write the warm-up file of a model: requests that a server answers before a version becomes available, so that
 no caller meets a cold model. Without recorded requests they are made up from the signatures: zeros, empty
 strings, and tf.Examples with the features that the graph parses. Every request is tried on the model first;
-what it refuses is told and left out.
+what it refuses is reported and left out.
 """
 _EPILOG = """\
 Flags of `servable serve` that say how models are loaded (--saved_model_tags, ...) are taken too: give those
@@ -100,23 +99,23 @@ def _sizes(text: str) -> list[int]:
 
 
 def _write(plan: argparse.Namespace, server_options: ServerOptions) -> int:
-    directory = location.locate(plan.directory).path
+    directory = survey.locate(plan.directory).path
     output = plan.output or directory / WARMUP_FILE
-    making.check_output(output, force=plan.force)
-    # TensorFlow takes seconds to import: a wrong argument is told before.
+    candidates.check_output(output, force=plan.force)
+    # TensorFlow takes seconds to import: wrong arguments are reported before.
     from servable import process
     from servable.execution import tf_records
 
     loader = process.make_cold_loader(server_options)
     servable = loader(directory)
-    execute = Replay(servable, check_method_name=server_options.enable_signature_method_name_check)
+    execute = LogExecutor(servable, check_method_name=server_options.enable_signature_method_name_check)
     found = chain(
-        _made_up(plan, servable.signatures, directory, loader.tags),
-        *(candidates.of_logs(path, tf_records.read) for path in plan.logs),
-        (candidates.of_request(path, kind) for path, kind in plan.requests),
+        _signature_candidates(plan, servable.signatures, directory, loader.tags),
+        *(candidates.log_candidates(path, tf_records.read) for path in plan.logs),
+        (candidates.request_candidate(path, kind) for path, kind in plan.requests),
     )
-    with making.replacing(output, tf_records.writing) as write:
-        outcome = making.make(found, execute, write, _tell)
+    with candidates.replace_file(output, tf_records.writing) as write:
+        outcome = candidates.write_accepted(found, execute, write, _report)
         if not outcome.kept:
             raise FailedPrecondition(
                 "The model takes none of the requests; nothing is written."
@@ -127,14 +126,15 @@ def _write(plan: argparse.Namespace, server_options: ServerOptions) -> int:
     return INCOMPLETE if outcome.skipped else WRITTEN
 
 
-def _made_up(
+def _signature_candidates(
     plan: argparse.Namespace, signatures: Mapping[str, Signature], directory: Path, tags: Sequence[str]
 ) -> Iterable[Candidate]:
     if (plan.logs or plan.requests) and not plan.signature:
         return []
     graph_def = saved_model.select_meta_graph(saved_model.read(directory), tags).graph_def
-    return candidates.of_signatures(candidates.choose(signatures, plan.signature), plan.batch_sizes, graph_def)
+    chosen = candidates.choose_signatures(signatures, plan.signature)
+    return candidates.signature_candidates(chosen, plan.batch_sizes, graph_def)
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -92,7 +92,7 @@ def outputs_of(reply):
 
 
 class Held:
-    """A run that waits until it is let go, so that requests of the same queue gather behind it."""
+    """A run that waits until it is released, so that requests of the same queue gather behind it."""
 
     def __init__(self, address, model):
         """Begin such a run; it has begun when this returns."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from servable.batching import merging
 from servable.batching.tasks import Task
+from servable.data_plane import MethodFactory
 from servable.errors import InvalidArgument
 from servable.methods import reply_with_error
 from servable.requests import Target
@@ -17,10 +18,10 @@ TIMEOUT_S = 30.0
 
 
 class FakeReply:
-    """Where one answer goes. Two answers are an error, told wherever the second one comes from and at `wait`."""
+    """Takes one answer. A second answer is an error, raised where it is given and by `wait`."""
 
-    def __init__(self, active=True, in_the_way=False, may_run=True):
-        self.in_the_way, self.may_run = in_the_way, may_run
+    def __init__(self, active=True, others_waiting=False, may_run=True):
+        self.others_waiting, self.may_run = others_waiting, may_run
         self.active, self.answers, self._answered = active, [], threading.Event()
 
     def is_active(self):
@@ -30,7 +31,7 @@ class FakeReply:
         return self.may_run
 
     def other_calls_waiting(self):
-        return self.in_the_way
+        return self.others_waiting
 
     def send(self, message):
         self._answer(pickle.loads(message))
@@ -56,7 +57,7 @@ class FakeReply:
         return self.answers[0]
 
     @property
-    def told(self):
+    def error(self):
         """The code and text of the error that is there already."""
         return self.answer.code.name, self.answer.message
 
@@ -66,9 +67,10 @@ class FakeRunner:
 
     fetch_dtypes = (1,)
 
-    def __init__(self, function=None, *, takes_s=None, may_not_end=False, dtype=None):
+    def __init__(self, function=None, *, takes_s=None, may_not_end=False, batches_itself=False, dtype=None):
         """What it is fed decides nothing: `takes_s` is what runs of any size are known to take, None if nothing is."""
         self.costs, self.may_not_end, self.dtype = RunCosts(), may_not_end, dtype
+        self.batches_itself = batches_itself
         for exponent in range(32) if takes_s is not None else ():
             self.costs.assume(2**exponent - 1, takes_s)
         self.function = function or (lambda arrays: [arrays[0] * 2])
@@ -123,6 +125,6 @@ def task(runner, *arrays, active=True, ends_at_s=None, pads=False):
 def call(dispatcher, begin, reply, time_left_s=None, message=b""):
     """Call as a lane does: answer with what the method raises; the batch that the caller is to run, if there is one."""
     try:
-        return dispatcher.lane_method(begin)(message, time_left_s, reply)
+        return MethodFactory(dispatcher).lane_method(begin)(message, time_left_s, reply)
     except Exception as error:  # noqa: BLE001
         reply_with_error(reply, error, "the method")

@@ -1,4 +1,4 @@
-"""Models whose every row tells which request, row and model it came from, and what they must answer, by NumPy.
+"""Models whose every row shows which request, row and model it came from, and what they must answer, by NumPy.
 
     one_<dtype>(x) -> y                 each element of x by itself: a * x + b, another text, or another truth
     two_<dtype>(k: int64, x) -> y, z    the same, and z = a * k + b
@@ -35,7 +35,7 @@ LOOP_STEPS = 300
 LINGER = 50_000
 # So that three times the largest element is exact as float32.
 NUMBERS = 4096
-# Of the largest element, which truths tell by their bits.
+# Of the largest element, which booleans encode by their bits.
 BITS = 22
 
 
@@ -94,7 +94,7 @@ def make_inputs(key, number, rows, shape=()):
 
 
 def expected(model, key, inputs):
-    """What a model answers to such inputs, if nobody else were there."""
+    """What a model answers to such inputs alone."""
     if key == "number_string":
         return {"y": model.answer(inputs["x"].astype(np.int64))}
     if key == "matmul_float32":
@@ -134,7 +134,7 @@ def _signatures(model):
 
 
 def _linger():
-    """Takes some tenths of a millisecond, though nobody needs it: a quick run, and yet time for others to come."""
+    """Takes some tenths of a millisecond for nothing: a short run, but long enough for other requests to arrive."""
     return tf.reduce_sum(tf.random.uniform([LINGER]))
 
 

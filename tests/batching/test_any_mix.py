@@ -75,7 +75,7 @@ LIMITS = st.builds(
 )
 
 
-@pytest.mark.behaviour("8.2", "each caller gets its own rows, as unbatched, whoever else calls, leaves or fails")
+@pytest.mark.behaviour("8.2", "each caller gets its own rows, as unbatched, whatever happens to other calls")
 @settings(deadline=None, max_examples=100)
 @given(REQUESTS, LIMITS, st.lists(st.booleans(), min_size=len(DTYPES), max_size=len(DTYPES)), st.booleans())
 def test_each_caller_gets_its_own_rows_as_if_it_were_alone(drawn, limits, quick, starts_late):

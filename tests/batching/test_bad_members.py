@@ -1,4 +1,4 @@
-"""Over sockets, with TensorFlow: a bad request is told what is wrong with it, and nobody else notices.
+"""Over sockets, with TensorFlow: a bad request is answered with what is wrong with it, and affects no other request.
 
 Once as a member of a batch that gathered behind a run, and once each among callers who never stop.
 """
@@ -27,7 +27,7 @@ LIMITS = {
     "enable_large_batch_splitting { value: true } max_enqueued_batches { value: 99 }",
 }
 MODEL, OTHER = MODELS
-NEIGHBOURS = 4
+GOOD_CALLERS = 4
 TIMES = 5
 
 
@@ -37,7 +37,7 @@ class Bad:
 
     Attributes:
         message: What is sent.
-        code: What its caller is told.
+        code: What its caller gets.
         text: How the text begins.
     """
 
@@ -107,7 +107,7 @@ def batching(request, tmp_path_factory):
     running.close()
 
 
-def told(call):
+def status_of(call):
     """The code and text of the error of a call."""
     error = call.exception(TIMEOUT_S)
     return error.code(), error.details()
@@ -137,11 +137,11 @@ def test_a_bad_member_of_a_batch_fails_alone(batching, kind):
         for asked in good[6:]:
             asked.send(channel)
         held.open()
-        check(told(call), request)
+        check(status_of(call), request)
         assert [asked.fault() for asked in good] == [None] * len(good)
 
 
-class Neighbour(threading.Thread):
+class GoodCaller(threading.Thread):
     """Sends good requests to the queues of the bad ones, some at once, until it is stopped."""
 
     def __init__(self, address, number):
@@ -170,9 +170,9 @@ class Neighbour(threading.Thread):
 
 
 @contextlib.contextmanager
-def neighbours(address):
+def good_callers(address):
     """Callers who must not notice anything."""
-    threads = [Neighbour(address, number) for number in range(NEIGHBOURS)]
+    threads = [GoodCaller(address, number) for number in range(GOOD_CALLERS)]
     for thread in threads:
         thread.start()
     try:
@@ -180,27 +180,27 @@ def neighbours(address):
     finally:
         for thread in threads:
             thread.stop()
-    assert [thread.faults for thread in threads] == [[]] * NEIGHBOURS
+    assert [thread.faults for thread in threads] == [[]] * GOOD_CALLERS
     assert all(thread.answered for thread in threads)
 
 
 @pytest.mark.behaviour(
     "8.4", "over a socket, ours: a bad member of a batch fails alone, also under load, with splitting and without"
 )
-def test_under_load_each_bad_request_is_told_and_nobody_else_notices(batching):
+def test_under_load_each_bad_request_fails_and_no_other(batching):
     address, largest = batching
     requests = [*OF_THE_GATE.values(), *OF_OTHERS.values(), too_many(largest)]
-    with neighbours(address), connect(address) as channel:
+    with good_callers(address), connect(address) as channel:
         for _ in range(TIMES):
             calls = [channel.unary_unary(PREDICT).future(request.message, timeout=TIMEOUT_S) for request in requests]
             for request, call in zip(requests, calls, strict=True):
-                check(told(call), request)
+                check(status_of(call), request)
 
 
 @pytest.mark.behaviour("8.2", "over a socket, under load: requests without rows and of the largest size")
 def test_under_load_requests_without_rows_and_the_largest_are_answered(batching):
     address, largest = batching
-    with neighbours(address), connect(address) as channel:
+    with good_callers(address), connect(address) as channel:
         for number, rows in enumerate([0, largest] * TIMES):
             calls = [Asked(MODEL, key, make_inputs(key, number, rows)) for key in ROW_SIGNATURES]
             for asked in calls:

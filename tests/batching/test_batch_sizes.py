@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from servable.batching.batch_sizes import BatchSizer
+from servable.batching.queues import BatchSizer
 
 LIMIT, LONG_S = 1000, 0.03
 FIXED_S = [1e-4, 0.005, 0.02, 0.1]
@@ -55,7 +55,7 @@ def test_a_tenth_of_the_rows_a_second_at_most_is_given_for_short_batches(fixed_s
 
 
 @pytest.mark.parametrize("callers", CALLERS)
-def test_where_a_row_costs_the_same_in_any_company_batches_are_short(callers):
+def test_where_a_row_costs_the_same_in_any_batch_batches_are_short(callers):
     assert mean_rows(1e-4, 0.025, callers, BatchSizer(LIMIT, LONG_S)) < 4
 
 
@@ -67,7 +67,7 @@ def test_short_batches_grow_to_the_limit():
     assert seen == [16, 32, 64, 100, 100, 100]
 
 
-def test_a_model_that_changes_its_ways_gets_other_batches():
+def test_a_model_whose_costs_change_gets_other_batches():
     """At first a row costs the same in any company, later the run does."""
     sizer = BatchSizer(LIMIT, LONG_S)
     assert mean_rows(1e-4, 0.025, 64, sizer) < 4

@@ -1,4 +1,4 @@
-"""Where a request runs, and that each is answered once and then let go."""
+"""Where a request runs, and that each is answered once and then released."""
 
 import gc
 import threading
@@ -47,28 +47,49 @@ class Gate:
         return [arrays[0] * 2]
 
 
-def begin(dispatcher, servable, *arrays, time_left_s=None, active=True, in_the_way=True):
+def begin(dispatcher, servable, *arrays, time_left_s=None, active=True, others_waiting=True):
     """Begin a request, one of several unless said; its reply, and the batch if it is for the caller to run."""
-    reply = FakeReply(active, in_the_way)
+    reply = FakeReply(active, others_waiting)
     return reply, call(dispatcher, lambda _: FakeRequest(servable, *arrays), reply, time_left_s)
 
 
 def test_a_quick_run_is_over_when_begin_returns(dispatcher):
     servable = FakeServable(None, FakeRunner(takes_s=QUICK_S))
-    reply, line = begin(dispatcher, servable, [1, 2], time_left_s=5.0)
-    assert line is None
+    reply, batch = begin(dispatcher, servable, [1, 2], time_left_s=5.0)
+    assert batch is None
     assert reply.answer == [[2, 4]]
     assert servable.its_runner.timeouts_s == [5.0]
 
 
-def test_a_long_run_holds_up_nobody(dispatcher):
+def test_a_long_run_does_not_block_the_caller(dispatcher):
     gate = Gate()
-    reply, line = begin(dispatcher, FakeServable(None, FakeRunner(gate)), [1])
-    assert line is None
+    reply, batch = begin(dispatcher, FakeServable(None, FakeRunner(gate)), [1])
+    assert batch is None
     assert gate.entered.wait(TIMEOUT_S)
     assert not reply.answers
     gate.opened.set()
     assert reply.wait() == [[2]]
+
+
+class Meeting:
+    """A runner's function whose runs end once two of them run at the same time, as in a graph that batches itself."""
+
+    def __init__(self):
+        self.entered, self._both = threading.Event(), threading.Barrier(2)
+
+    def __call__(self, arrays):
+        self.entered.set()
+        self._both.wait(TIMEOUT_S)
+        return [arrays[0] * 2]
+
+
+def test_batches_of_a_graph_that_batches_itself_run_at_the_same_time(dispatcher):
+    meeting = Meeting()
+    servable = FakeServable(QueueLimits(longest_run_s=1.0), FakeRunner(meeting, batches_itself=True))
+    first, _ = begin(dispatcher, servable, [1])
+    assert meeting.entered.wait(TIMEOUT_S)
+    second, _ = begin(dispatcher, servable, [2])
+    assert [first.wait(), second.wait()] == [[[2]], [[4]]]
 
 
 @pytest.mark.parametrize("limits", [None, QueueLimits(max_batch_rows=1, max_batches=9, batches_at_once=None)])
@@ -92,13 +113,13 @@ def test_a_runner_that_is_not_made_yet_is_made_on_another_thread(dispatcher, lim
     makers = []
     make = servable.runner
     servable.runner = lambda feeds, fetches: makers.append(threading.current_thread()) or make(feeds, fetches)
-    reply, line = begin(dispatcher, servable, [1])
-    assert line is None
+    reply, batch = begin(dispatcher, servable, [1])
+    assert batch is None
     assert reply.wait() == [[2]]
     assert threading.current_thread() not in makers
 
 
-def test_a_runner_that_cannot_be_made_is_told(dispatcher):
+def test_a_runner_that_cannot_be_prepared_fails_the_request(dispatcher):
     servable = FakeServable(None, ready=False)
 
     def refuse(feeds, fetches):
@@ -110,13 +131,13 @@ def test_a_runner_that_cannot_be_made_is_told(dispatcher):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "answer"),
     [
         (InvalidArgument("no"), ("INVALID_ARGUMENT", "no")),
         (ValueError("what?"), ("INTERNAL", "Internal error")),
     ],
 )
-def test_whatever_fails_is_answered(dispatcher, caplog, error, told):
+def test_whatever_fails_is_answered(dispatcher, caplog, error, answer):
     def fail(_message):
         raise error
 
@@ -128,7 +149,7 @@ def test_whatever_fails_is_answered(dispatcher, caplog, error, told):
     call(dispatcher, lambda _: FakeRequest(FakeServable(None, FakeRunner(failing_run, takes_s=QUICK_S)), [1]), inline)
     call(dispatcher, lambda _: FakeRequest(FakeServable(None, FakeRunner(failing_run)), [1]), posted)
     posted.wait()
-    assert (before.told, inline.told, posted.told) == (told, told, told)
+    assert (before.error, inline.error, posted.error) == (answer, answer, answer)
 
 
 @pytest.mark.behaviour("11.2", "ours: on a lane too what was cancelled or is late is not run")
@@ -141,15 +162,15 @@ def test_what_waited_too_long_for_a_thread_is_not_run(dispatcher):
     gate.opened.set()
     assert [reply.wait() for reply in held] == [[[2]]] * 2
     late.wait(), gone.wait()
-    assert late.told == ("DEADLINE_EXCEEDED", "Timed out waiting for notification")
-    assert gone.told == ("CANCELLED", "CANCELLED")
+    assert late.error == ("DEADLINE_EXCEEDED", "Timed out waiting for notification")
+    assert gone.error == ("CANCELLED", "CANCELLED")
     assert len(servable.its_runner.runs) == 2
 
 
 @pytest.mark.parametrize(
-    ("tiny", "in_the_way", "here"), [(False, False, True), (False, True, False), (True, True, True)]
+    ("tiny", "others_waiting", "here"), [(False, False, True), (False, True, False), (True, True, True)]
 )
-def test_a_run_that_takes_longer_than_a_hand_over_leaves_the_thread_to_others(dispatcher, tiny, in_the_way, here):
+def test_a_run_that_takes_longer_than_a_hand_over_leaves_the_thread_to_others(dispatcher, tiny, others_waiting, here):
     threads = []
 
     def note(arrays):
@@ -157,7 +178,7 @@ def test_a_run_that_takes_longer_than_a_hand_over_leaves_the_thread_to_others(di
         return [arrays[0] * 2]
 
     servable = FakeServable(None, FakeRunner(note, takes_s=QUICK_S if tiny else SHORT_S))
-    reply = FakeReply(in_the_way=in_the_way)
+    reply = FakeReply(others_waiting=others_waiting)
     assert call(dispatcher, lambda _: FakeRequest(servable, [1]), reply) is None
     assert reply.wait() == [[2]]
     assert (threads == [threading.current_thread()]) is here
@@ -167,16 +188,16 @@ def test_quick_requests_wait_until_the_caller_has_no_more(dispatcher):
     servable = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S))
     begun = [begin(dispatcher, servable, [number]) for number in range(3)]
     assert not any(reply.answers for reply, _ in begun)
-    (line,) = {line for _, line in begun}
-    line.run()
+    (batch,) = {batch for _, batch in begun}
+    batch.run()
     assert [reply.answer for reply, _ in begun] == [[[0]], [[2]], [[4]]]
     assert len(servable.its_runner.runs) == 1
 
 
 def test_a_quick_request_runs_at_once_if_no_other_is_there(dispatcher):
     servable = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S))
-    reply, line = begin(dispatcher, servable, [1, 2], time_left_s=5.0, in_the_way=False)
-    assert line is None
+    reply, batch = begin(dispatcher, servable, [1, 2], time_left_s=5.0, others_waiting=False)
+    assert batch is None
     assert reply.answer == [[2, 4]]
     assert servable.its_runner.timeouts_s == [5.0]
     counts = dispatcher.counts
@@ -184,12 +205,12 @@ def test_a_quick_request_runs_at_once_if_no_other_is_there(dispatcher):
     assert (counts.runs, counts.waits[0], sum(counts.waits), counts.waited_s) == ({(2, 0): 1}, 1, 1, 0.0)
 
 
-def test_a_request_that_finds_others_in_line_joins_them(dispatcher):
+def test_a_request_that_finds_others_queued_joins_them(dispatcher):
     servable = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S))
-    first, line = begin(dispatcher, servable, [1])
-    second, same_line = begin(dispatcher, servable, [2], in_the_way=False)
-    assert line == same_line
-    line.run()
+    first, batch = begin(dispatcher, servable, [1])
+    second, same_batch = begin(dispatcher, servable, [2], others_waiting=False)
+    assert batch == same_batch
+    batch.run()
     assert (first.answer, second.answer) == ([[2]], [[4]])
     assert servable.its_runner.runs == [[[1, 2]]]
 
@@ -197,9 +218,9 @@ def test_a_request_that_finds_others_in_line_joins_them(dispatcher):
 @pytest.mark.parametrize("limits", [QueueLimits(timeout_s=0.02), QueueLimits(allowed_rows=(4,), max_batch_rows=4)])
 def test_a_lone_request_waits_and_is_filled_up_where_the_limits_say_so(dispatcher, limits):
     servable = FakeServable(limits, FakeRunner(takes_s=QUICK_S))
-    reply, line = begin(dispatcher, servable, [1], in_the_way=False)
-    if line is not None:
-        line.run()
+    reply, batch = begin(dispatcher, servable, [1], others_waiting=False)
+    if batch is not None:
+        batch.run()
     assert reply.wait() == [[2]]
     assert servable.its_runner.runs == [[[1, 1, 1, 1] if limits.allowed_rows else [1]]]
     assert dispatcher.counts.waited_s > 0
@@ -208,9 +229,9 @@ def test_a_lone_request_waits_and_is_filled_up_where_the_limits_say_so(dispatche
 def test_a_lone_request_that_is_too_large_for_one_batch_is_split(dispatcher):
     servable = FakeServable(QueueLimits(max_batch_rows=2, splits=True), FakeRunner(takes_s=QUICK_S))
     for rows in ([1, 2], [1, 2, 3]):
-        reply, line = begin(dispatcher, servable, rows, in_the_way=False)
-        if line is not None:
-            line.run()
+        reply, batch = begin(dispatcher, servable, rows, others_waiting=False)
+        if batch is not None:
+            batch.run()
         assert reply.wait() == [[2 * row for row in rows]]
     assert servable.its_runner.runs == [[[1, 2]], [[1, 2]], [[3]]]
 
@@ -230,19 +251,19 @@ def test_what_comes_while_a_lone_request_runs_is_run_together_by_the_threads(dis
     caller = threading.Thread(target=call, args=(dispatcher, lambda _: FakeRequest(servable, [0]), lone))
     caller.start()
     assert gate.entered.wait(TIMEOUT_S)
-    later = [begin(dispatcher, servable, [number], in_the_way=False) for number in (1, 2)]
-    for _, line in later:
-        line.run()
+    later = [begin(dispatcher, servable, [number], others_waiting=False) for number in (1, 2)]
+    for _, batch in later:
+        batch.run()
     assert servable.its_runner.runs == [[[0]]]
     gate.opened.set()
     caller.join(TIMEOUT_S)
     assert [reply.wait() for reply, _ in later] == [[[2]], [[4]]]
     assert servable.its_runner.runs == [[[0]], [[1, 2]]]
-    assert lone.told == ("INVALID_ARGUMENT", "no") if fails else lone.answer == [[0]]
+    assert lone.error == ("INVALID_ARGUMENT", "no") if fails else lone.answer == [[0]]
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("result", "text"),
     [
         (np.float32(1), "Batched output tensor has 0 dimensions"),
         (
@@ -252,30 +273,30 @@ def test_what_comes_while_a_lone_request_runs_is_run_together_by_the_threads(dis
         ),
     ],
 )
-def test_what_a_lone_request_gives_is_checked_as_in_a_batch(dispatcher, result, told):
+def test_what_a_lone_request_gives_is_checked_as_in_a_batch(dispatcher, result, text):
     servable = FakeServable(QueueLimits(), FakeRunner(lambda arrays: [result], takes_s=QUICK_S))
-    for in_the_way in (False, True):
-        reply, line = begin(dispatcher, servable, [1, 2], in_the_way=in_the_way)
-        if line is not None:
-            line.run()
-        assert reply.told == ("FAILED_PRECONDITION", told)
+    for others_waiting in (False, True):
+        reply, batch = begin(dispatcher, servable, [1, 2], others_waiting=others_waiting)
+        if batch is not None:
+            batch.run()
+        assert reply.error == ("FAILED_PRECONDITION", text)
 
 
 def test_no_lone_request_runs_after_a_stop(dispatcher, scheduler):
     assert scheduler.stop(TIMEOUT_S)
-    reply, _ = begin(dispatcher, FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S)), [1], in_the_way=False)
-    assert reply.told == ("UNAVAILABLE", "The server is shutting down.")
+    reply, _ = begin(dispatcher, FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S)), [1], others_waiting=False)
+    assert reply.error == ("UNAVAILABLE", "The server is shutting down.")
 
 
 def test_a_full_batch_says_so(dispatcher):
     servable = FakeServable(QueueLimits(max_batch_rows=2), FakeRunner(takes_s=QUICK_S))
-    told = []
+    seen = []
     for number in range(3):
         reply, batch = begin(dispatcher, servable, [number])
-        told.append(batch.is_full())
+        seen.append(batch.is_full())
         if batch.is_full():
             batch.run()
-    assert told == [False, True, False]
+    assert seen == [False, True, False]
     batch.run()
     assert reply.answer == [[4]]
 
@@ -284,7 +305,7 @@ def test_a_full_batch_says_so(dispatcher):
 def test_with_a_timeout_batches_are_for_the_threads(dispatcher):
     servable = FakeServable(QueueLimits(timeout_s=0.02), FakeRunner(takes_s=QUICK_S))
     begun = [begin(dispatcher, servable, [number]) for number in range(2)]
-    assert [line for _, line in begun] == [None, None]
+    assert [batch for _, batch in begun] == [None, None]
     assert [reply.wait() for reply, _ in begun] == [[[0]], [[2]]]
 
 
@@ -318,15 +339,15 @@ def test_several_batches_of_a_queue_run_at_once_where_the_limits_let_them(dispat
 def test_models_share_no_batch(dispatcher):
     one, other = (FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S)) for _ in range(2))
     begun = [begin(dispatcher, servable, [1]) for servable in (one, other, one)]
-    for _, line in begun:
-        line.run()
+    for _, batch in begun:
+        batch.run()
     assert (one.its_runner.runs, other.its_runner.runs) == ([[[1, 1]]], [[[1]]])
 
 
 @pytest.mark.behaviour("8.4", "a request above max_batch_size")
 @pytest.mark.behaviour("13.12", "180 BatchingWithLargeBatch, 182 BatchingLazySplit")
 @pytest.mark.parametrize(
-    ("arrays", "told"),
+    ("arrays", "text"),
     [
         ([], "Batching Run() must have at least one input tensor"),
         ([np.float32(1)], "Batching Run() input tensors must have at least one dimension"),
@@ -338,25 +359,25 @@ def test_models_share_no_batch(dispatcher):
         ([np.array([1], np.int32)], "wrong dtype"),
     ],
 )
-def test_what_cannot_be_batched_is_refused_before_it_meets_others(dispatcher, arrays, told):
+def test_what_cannot_be_batched_is_refused_before_it_is_queued(dispatcher, arrays, text):
     runner = FakeRunner(takes_s=QUICK_S, dtype=np.float32)
     servable = FakeServable(QueueLimits(max_task_rows=4, max_batch_rows=4, pads=True), runner)
     arrays = [np.asarray(array, np.float32) if isinstance(array, list) else array for array in arrays]
-    good, line = begin(dispatcher, servable, np.ones(1, np.float32))
+    good, batch = begin(dispatcher, servable, np.ones(1, np.float32))
     bad, _ = begin(dispatcher, servable, *arrays)
-    assert bad.told == ("INVALID_ARGUMENT", told)
-    line.run()
+    assert bad.error == ("INVALID_ARGUMENT", text)
+    batch.run()
     assert good.answer == [[2.0]]
 
 
 @pytest.mark.behaviour("8.4", "a full queue, with and without splitting")
-def test_a_full_queue_is_told_to_try_elsewhere(dispatcher):
+def test_a_full_queue_answers_unavailable(dispatcher):
     gate = Gate()
     servable = FakeServable(QueueLimits(max_batch_rows=1, max_batches=1), FakeRunner(gate))
     first, _ = begin(dispatcher, servable, [1])
     assert gate.entered.wait(TIMEOUT_S)
     second, third = begin(dispatcher, servable, [2])[0], begin(dispatcher, servable, [3])[0]
-    assert third.told == (
+    assert third.error == (
         "UNAVAILABLE",
         "The batch scheduling queue to which this task was submitted is full; currently 1 batches enqueued and "
         "max_enqueued_batches is 1",
@@ -378,7 +399,7 @@ def test_queued_work_whose_deadline_passes_is_not_run(dispatcher):
     late.active = False
     gate.opened.set()
     first.wait(), late.wait()
-    assert late.told == ("RESOURCE_EXHAUSTED", "Run() timeout exceeded while waiting in batching queue")
+    assert late.error == ("RESOURCE_EXHAUSTED", "Run() timeout exceeded while waiting in batching queue")
     assert len(servable.its_runner.runs) == 1
 
 
@@ -400,7 +421,7 @@ def test_a_stop_answers_all_that_wait(limits):
     waiting = [begin(dispatcher, servable, [number])[0] for number in range(3)]
     assert not scheduler.stop(0.0)
     waiting.append(begin(dispatcher, servable, [4])[0])
-    assert {reply.told for reply in waiting} == {("UNAVAILABLE", "The server is shutting down.")}
+    assert {reply.error for reply in waiting} == {("UNAVAILABLE", "The server is shutting down.")}
     gate.opened.set()
     assert running.wait() == [[2]]
     assert scheduler.stop(TIMEOUT_S)
@@ -427,7 +448,7 @@ def refuse(arrays):
     [(None, [1, 2]), (refuse, [1, 2]), (lambda arrays: [np.float32(1)], [1, 2]), (None, [1] * 1001)],
     ids=["answered", "refused", "no rows out", "too many rows"],
 )
-def test_an_answer_lets_go_of_the_version_whoever_keeps_the_answer(dispatcher, limits, takes_s, function, array):
+def test_an_answer_releases_the_version_even_if_the_answer_is_kept(dispatcher, limits, takes_s, function, array):
     held = Held()
     gone = threading.Event()
     weakref.finalize(held, gone.set)
@@ -436,16 +457,16 @@ def test_an_answer_lets_go_of_the_version_whoever_keeps_the_answer(dispatcher, l
     try:
         requests = [HoldingRequest(servable, array, held)]
         del held
-        line = call(dispatcher, lambda _: requests.pop(), reply)
-        if line is not None:
-            line.run()
+        batch = call(dispatcher, lambda _: requests.pop(), reply)
+        if batch is not None:
+            batch.run()
         reply.wait()
         assert gone.wait(TIMEOUT_S)
     finally:
         gc.enable()
 
 
-def test_an_error_of_parsing_lets_go_of_the_version_whoever_keeps_the_error(dispatcher):
+def test_an_error_of_parsing_releases_the_version_even_if_the_error_is_kept(dispatcher):
     held = [Held()]
     gone = weakref.ref(held[0])
 
@@ -466,16 +487,16 @@ def test_an_error_of_parsing_lets_go_of_the_version_whoever_keeps_the_error(disp
         assert gone() is None
     finally:
         gc.enable()
-    assert reply.told == ("INVALID_ARGUMENT", "no")
+    assert reply.error == ("INVALID_ARGUMENT", "no")
 
 
-def test_lines_go_with_what_they_are_for(dispatcher):
+def test_queues_are_collected_with_their_runners_and_models(dispatcher):
     batched, alone = FakeServable(QueueLimits(), FakeRunner(takes_s=QUICK_S)), FakeServable(None)
-    _, line = begin(dispatcher, batched, [1])
-    line.run()
+    _, batch = begin(dispatcher, batched, [1])
+    batch.run()
     begin(dispatcher, alone, [1])[0].wait()
     assert (len(dispatcher._batch_queues), len(dispatcher._fifo_queues)) == (1, 1)
-    del line, batched, alone
+    del batch, batched, alone
     ends_at_s = time.monotonic() + TIMEOUT_S
     while len(dispatcher._fifo_queues) and time.monotonic() < ends_at_s:  # A thread may just be letting go of it.
         threading.Event().wait(0.001)

@@ -1,6 +1,6 @@
 """Over sockets, with TensorFlow: no request of one model holds up another model, whatever was learnt before.
 
-Each test sends what once stopped all models for seconds. None of them judges by time: a neighbour that was not held
+Each test sends what once stopped all models for seconds. None of them judges by time: a caller that was not held
 up is answered while the request that would hold it up still runs.
 """
 
@@ -130,22 +130,22 @@ def check_that_others_are_answered(caller, running):
 
 
 @takes_huge_requests
-def test_a_huge_request_after_many_small_ones_holds_up_nobody(server, callers):
-    neighbour, victim = callers(), callers()
+def test_a_huge_request_after_many_small_ones_delays_no_other_model(server, callers):
+    busy_caller, victim = callers(), callers()
     for _ in range(SMALL_CALLS):
-        neighbour.call(work("heavy", 1))
+        busy_caller.call(work("heavy", 1))
         victim.call(work("light", 1))
-    huge = neighbour.begin(work("heavy", HUGE))
+    huge = busy_caller.begin(work("heavy", HUGE))
     check_that_others_are_answered(victim, huge)
     assert outputs_of(huge.result(TIMEOUT_S))["y"].shape == (HUGE,)
 
 
 @takes_huge_requests
 def test_the_deadline_of_a_huge_request_after_many_small_ones_ends_it(server, callers):
-    neighbour, victim = callers(), callers()
+    busy_caller, victim = callers(), callers()
     for _ in range(SMALL_CALLS):
-        neighbour.call(work("heavy", 1))
-    late = neighbour.begin(work("heavy", HUGE), timeout_s=_measure_s(neighbour, work("other", HUGE)) / 4)
+        busy_caller.call(work("heavy", 1))
+    late = busy_caller.begin(work("heavy", HUGE), timeout_s=_measure_s(busy_caller, work("other", HUGE)) / 4)
     assert late.exception(TIMEOUT_S).code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert victim.call(work("light", 1))
 
@@ -153,20 +153,20 @@ def test_the_deadline_of_a_huge_request_after_many_small_ones_ends_it(server, ca
 @takes_huge_requests
 def test_refused_requests_do_not_make_a_slow_model_quick(server, callers):
     """They are as large as those that take long, and are refused in no time."""
-    neighbour, victim = callers(), callers()
+    busy_caller, victim = callers(), callers()
     for _ in range(3):
-        neighbour.call(work("heavy", HUGE))
+        busy_caller.call(work("heavy", HUGE))
     for _ in range(SMALL_CALLS):
-        assert neighbour.begin(work("heavy", 1, HUGE)).exception(TIMEOUT_S).code() is INVALID_ARGUMENT
-    slow = neighbour.begin(work("heavy", HUGE))
+        assert busy_caller.begin(work("heavy", 1, HUGE)).exception(TIMEOUT_S).code() is INVALID_ARGUMENT
+    slow = busy_caller.begin(work("heavy", HUGE))
     check_that_others_are_answered(victim, slow)
     slow.result(TIMEOUT_S)
 
 
 @takes_huge_requests
 def test_a_busy_model_leaves_a_thread_to_others(server, callers):
-    neighbours, victim = [callers() for _ in range(12)], callers()
-    busy = [neighbour.begin(work("heavy", HUGE)) for neighbour in neighbours]
+    busy_callers, victim = [callers() for _ in range(12)], callers()
+    busy = [busy_caller.begin(work("heavy", HUGE)) for busy_caller in busy_callers]
     # Unknown as yet, so each of them needs a thread.
     for count in range(1, 8):
         assert outputs_of(victim.call(work("other", count)))["y"].shape == (count,)

@@ -35,7 +35,7 @@ def requests(draw, *, padded):
     return made
 
 
-@pytest.mark.behaviour("8.2", "each caller gets its own rows, as unbatched, whoever else calls, leaves or fails")
+@pytest.mark.behaviour("8.2", "each caller gets its own rows, as unbatched, whatever happens to other calls")
 @settings(deadline=None)
 @given(requests(padded=False), st.integers(0, 3))
 def test_each_request_gets_its_own_rows_back(made, filler):
@@ -109,7 +109,7 @@ def test_a_run_has_the_first_allowed_size_that_is_large_enough(rows, allowed, ch
 @pytest.mark.behaviour("8.4", "no inputs, scalars, inputs of different rows")
 @pytest.mark.behaviour("13.12", "188 RequestWithIncompatibleInputTensorSizes")
 @pytest.mark.parametrize(
-    ("shapes", "told"),
+    ("shapes", "text"),
     [
         ([], "Batching Run() must have at least one input tensor"),
         ([()], "Batching Run() input tensors must have at least one dimension"),
@@ -118,10 +118,10 @@ def test_a_run_has_the_first_allowed_size_that_is_large_enough(rows, allowed, ch
         ([(0,), (3,)], "Batching Run() input tensors must have equal 0th-dimension size"),
     ],
 )
-def test_what_has_no_rows_to_share_is_refused_in_the_original_s_words(shapes, told):
+def test_what_has_no_rows_to_share_is_refused_in_the_original_s_words(shapes, text):
     with pytest.raises(InvalidArgument) as error:
         merging.count_rows([np.zeros(shape) for shape in shapes])
-    assert error.value.message == told
+    assert error.value.message == text
 
 
 @pytest.mark.behaviour("8.2", "the size of a request is dimension 0 of its inputs")

@@ -14,7 +14,8 @@ from servable.errors import ServingError
 from servable.execution.loader import SavedModelLoader
 from servable.inference.classify import Classify
 from servable.inference.predict import Predict
-from servable.routing import Handle, Router
+from servable.routing import Router
+from servable.servables import Handle
 from tests.batching.fakes import TIMEOUT_S, FakeReply, call
 from tests.conformance.calls import predict_request, values
 from tests.conformance.example_calls import classification, example, xs
@@ -174,7 +175,7 @@ def test_apis_and_filters_over_the_same_tensors_share_a_batch(batched):
 
 
 @pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
-def test_a_wrong_dtype_meets_no_others(batched):
+def test_a_wrong_dtype_is_refused_before_it_is_queued(batched):
     served = batched("half_plus_two")
     served.prepare()
     answers = served.run(({"x": np.float32([1.0])}, ()), ({"x": np.int32([1])}, ()))

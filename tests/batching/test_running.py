@@ -1,4 +1,4 @@
-"""One batch run to its end: who is run together, and what each is told when something is wrong."""
+"""Running a batch: which members run together, and what each is answered when something is wrong."""
 
 import time
 
@@ -56,7 +56,7 @@ def test_a_bad_request_fails_alone():
     requests = [task(runner, [1]), task(runner, [13]), task(runner, [3])]
     answers = run(requests)
     assert [answers[0], answers[2]] == [[[2]], [[6]]]
-    assert requests[1][1].told == ("INVALID_ARGUMENT", "13 is bad")
+    assert requests[1][1].error == ("INVALID_ARGUMENT", "13 is bad")
     assert runner.runs == [[[1, 13, 3]], [[1]], [[13, 3]], [[13]], [[3]]]
 
 
@@ -64,7 +64,7 @@ def test_one_bad_request_of_64_costs_13_runs():
     runner = refusing(13)
     requests = [task(runner, [13 if number == 40 else -number]) for number in range(64)]
     answers = run(requests)
-    assert requests[40][1].told == ("INVALID_ARGUMENT", "13 is bad")
+    assert requests[40][1].error == ("INVALID_ARGUMENT", "13 is bad")
     assert [answer for number, answer in enumerate(answers) if number != 40] == [
         [[-2 * number]] for number in range(64) if number != 40
     ]
@@ -90,7 +90,7 @@ def test_an_unforeseen_failure_fails_alone_too(caplog):
     runner = refusing(13, TypeError("what is this?"))
     requests = [task(runner, [1]), task(runner, [13])]
     assert run(requests)[0] == [[2]]
-    assert requests[1][1].told == ("INTERNAL", "Internal error")
+    assert requests[1][1].error == ("INTERNAL", "Internal error")
     assert "what is this?" in caplog.text
 
 
@@ -100,32 +100,32 @@ def test_a_lone_request_that_fails_is_run_once():
     requests = [task(runner, [13])]
     run(requests)
     assert len(runner.runs) == 1
-    assert requests[0][1].told == ("INVALID_ARGUMENT", "13 is bad")
+    assert requests[0][1].error == ("INVALID_ARGUMENT", "13 is bad")
 
 
-@pytest.mark.behaviour("8.4", "ours: what no input is to blame for is told to all, and not tried again")
+@pytest.mark.behaviour("8.4", "ours: an error that no input can cause goes to all callers, without another try")
 @pytest.mark.parametrize("name", ["Cancelled", "DeadlineExceeded", "ResourceExhausted", "Aborted", "Unavailable"])
-def test_what_no_input_is_to_blame_for_is_not_tried_again(name):
+def test_an_error_that_no_input_caused_is_not_tried_again(name):
     error = getattr(errors, name)("no", {"hint": "why"})
     runner = refusing(13, error)
     requests = [task(runner, [1]), task(runner, [13])]
     answers = run(requests)
     assert len(runner.runs) == 1
-    assert [reply.told for _, reply in requests] == [(error.code.name, "no")] * 2
+    assert [reply.error for _, reply in requests] == [(error.code.name, "no")] * 2
     assert all(answer.hints == {"hint": "why"} for answer in answers)
-    # Whoever raises one changes it.
+    # Raising an error changes it.
     assert answers[0] is not answers[1]
 
 
 @pytest.mark.behaviour(
     "8.4", "a deadline that passes in the queue is RESOURCE_EXHAUSTED; ours: each late request, and it is not run"
 )
-def test_nobody_runs_whose_caller_has_gone():
+def test_a_request_whose_caller_left_is_not_run():
     runner = FakeRunner()
     requests = [task(runner, [1]), task(runner, [2], active=False), task(runner, [3])]
     run(requests)
     assert runner.runs == [[[1, 3]]]
-    assert requests[1][1].told == LATE
+    assert requests[1][1].error == LATE
 
 
 def test_a_deadline_that_has_passed_is_seen_whatever_the_reply_says():
@@ -133,7 +133,7 @@ def test_a_deadline_that_has_passed_is_seen_whatever_the_reply_says():
     requests = [task(runner, [1]), task(runner, [2], ends_at_s=time.monotonic())]
     run(requests)
     assert runner.runs == [[[1]]]
-    assert requests[1][1].told == LATE
+    assert requests[1][1].error == LATE
 
 
 @pytest.mark.behaviour(
@@ -144,10 +144,10 @@ def test_a_batch_that_nobody_waits_for_is_not_run():
     requests = [task(runner, [1], active=False)]
     run(requests)
     assert not runner.runs
-    assert requests[0][1].told == LATE
+    assert requests[0][1].error == LATE
 
 
-def test_who_goes_during_the_run_is_not_tried_again():
+def test_a_request_whose_caller_leaves_during_the_run_is_not_tried_again():
     requests = []
 
     def function(arrays):
@@ -159,7 +159,7 @@ def test_who_goes_during_the_run_is_not_tried_again():
     requests += [task(runner, [1]), task(runner, [2])]
     run(requests)
     assert len(runner.runs) == 1
-    assert [reply.told for _, reply in requests] == [LATE, LATE]
+    assert [reply.error for _, reply in requests] == [LATE, LATE]
 
 
 @pytest.mark.behaviour("8.4", "a run has as long as the last of its callers waits")
@@ -218,14 +218,14 @@ def test_no_rows_run_apart_and_are_not_filled_up(pads):
 @pytest.mark.behaviour(
     "8.3", "a run has the first allowed size that is large enough, filled up with the first row of the last request"
 )
-def test_a_run_is_filled_up_to_an_allowed_size_and_nobody_sees_it():
+def test_a_run_is_filled_up_to_an_allowed_size_unseen_by_callers():
     runner = FakeRunner()
     answers = run([task(runner, [1]), task(runner, [2, 3])], allowed_rows=(2, 4, 8))
     assert runner.runs == [[[1, 2, 3, 2]]]
     assert answers == [[[2]], [[4, 6]]]
 
 
-def test_who_runs_again_alone_is_filled_up_too():
+def test_a_request_that_runs_again_alone_is_filled_up_too():
     runner = refusing(13)
     run([task(runner, [1]), task(runner, [13])], allowed_rows=(2, 4))
     assert runner.runs == [[[1, 13]], [[1, 1]], [[13, 13]]]
@@ -235,15 +235,15 @@ def test_who_runs_again_alone_is_filled_up_too():
 def test_an_output_of_other_rows_fails_even_a_lone_request():
     requests = [task(FakeRunner(lambda arrays: [np.zeros(3)]), [1, 2])]
     run(requests)
-    assert requests[0][1].told == NO_BATCH_DIMENSION
+    assert requests[0][1].error == NO_BATCH_DIMENSION
 
 
 @pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
-def test_an_output_that_depends_on_the_rows_fails_only_who_makes_it_so():
+def test_an_output_that_depends_on_the_rows_fails_only_the_request_that_causes_it():
     runner = FakeRunner(lambda arrays: [arrays[0][arrays[0] > 0]])
     requests = [task(runner, [1]), task(runner, [-1])]
     assert run(requests)[0] == [[1]]
-    assert requests[1][1].told == NO_BATCH_DIMENSION
+    assert requests[1][1].error == NO_BATCH_DIMENSION
 
 
 @pytest.mark.behaviour("8.4", "ours: two output aliases on one tensor both have their values")
@@ -261,7 +261,7 @@ def test_a_reply_that_cannot_be_made_fails_its_own_caller_only(caplog):
 
     bad[0].request.finish = fail
     run([bad, good])
-    assert bad[1].told == ("INTERNAL", "Internal error")
+    assert bad[1].error == ("INTERNAL", "Internal error")
     assert good[1].answer == [[2]]
     assert len(runner.runs) == 1
     assert "no such dtype" in caplog.text
@@ -283,10 +283,10 @@ def test_a_reply_that_cannot_be_sent_leaves_the_others_theirs(caplog):
 
 def split(runner, values, most, **limits):
     """The batches of one request that is split, and its reply."""
-    line = BatchQueue(QueueLimits(max_batch_rows=most, splits=True, **limits), BatchCounts())
+    queue = BatchQueue(QueueLimits(max_batch_rows=most, splits=True, **limits), BatchCounts())
     waiting, reply = task(runner, values, pads=limits.get("pads", False))
-    line.add(waiting, 0.0)
-    return [line.take() for _ in range(len(line))], reply
+    queue.add(waiting, 0.0)
+    return [queue.take() for _ in range(len(queue))], reply
 
 
 @pytest.mark.behaviour("8.5", "one request goes through several batches, the open one first")
@@ -306,29 +306,29 @@ def test_a_part_that_fails_fails_the_request_once_and_the_rest_is_not_run():
     batches, reply = split(runner, [1, 2, 3, 4, 2, 2], 2)
     for batch in batches:
         run_batch(batch, QueueLimits(), BatchCounts())
-    assert reply.told == ("INVALID_ARGUMENT", "2 is bad")
+    assert reply.error == ("INVALID_ARGUMENT", "2 is bad")
     assert runner.runs == [[[1, 2]]]
 
 
 @pytest.mark.behaviour("8.5", "a part that fails fails the request")
 def test_a_part_that_fails_leaves_its_batch_to_the_others():
     runner = refusing(2)
-    line = BatchQueue(QueueLimits(max_batch_rows=2, splits=True), BatchCounts())
+    queue = BatchQueue(QueueLimits(max_batch_rows=2, splits=True), BatchCounts())
     requests = [task(runner, [1]), task(runner, [2, 3])]
     for waiting, _ in requests:
-        line.add(waiting, 0.0)
-    for _ in range(len(line)):
-        run_batch(line.take(), QueueLimits(), BatchCounts())
+        queue.add(waiting, 0.0)
+    for _ in range(len(queue)):
+        run_batch(queue.take(), QueueLimits(), BatchCounts())
     assert requests[0][1].answer == [[2]]
-    assert requests[1][1].told == ("INVALID_ARGUMENT", "2 is bad")
+    assert requests[1][1].error == ("INVALID_ARGUMENT", "2 is bad")
 
 
 @pytest.mark.behaviour("8.5", "a part that fails fails the request")
-def test_a_part_that_fails_during_the_run_of_another_takes_nobody_with_it():
+def test_a_part_that_fails_during_the_run_of_another_fails_no_other_request():
     runner = FakeRunner()
     batches, reply = split(runner, [1, 2, 3, 4], 2)
-    neighbour, neighbour_s_reply = task(runner, [5])
-    batches[0].add(neighbour)
+    other, other_reply = task(runner, [5])
+    batches[0].add(other)
 
     def fail_the_other(arrays):
         runner.function = refuse
@@ -340,8 +340,8 @@ def test_a_part_that_fails_during_the_run_of_another_takes_nobody_with_it():
 
     runner.function = fail_the_other
     run_batch(batches[0], QueueLimits(), BatchCounts())
-    assert reply.told == ("INVALID_ARGUMENT", "no")
-    assert neighbour_s_reply.answer == [[10]]
+    assert reply.error == ("INVALID_ARGUMENT", "no")
+    assert other_reply.answer == [[10]]
 
 
 @pytest.mark.behaviour("8.5", "a part that fails fails the request")
@@ -352,19 +352,19 @@ def test_parts_that_came_out_in_different_shapes_fail_their_request_only():
     batches[1].add(wide)
     for batch in batches:
         run_batch(batch, QueueLimits(pads=True), BatchCounts())
-    assert reply.told[0] == "INTERNAL"
-    assert reply.told[1].startswith("Tensor concat operation failed: ")
+    assert reply.error[0] == "INTERNAL"
+    assert reply.error[1].startswith("Tensor concat operation failed: ")
     assert wide_reply.answer == [[[8, 10]]]
 
 
 @pytest.mark.behaviour("13.12", "189 AllowedBatchSizesNoPaddingNeeded, 190 AllowedBatchSizesRequirePadding")
 def test_batches_are_counted():
     counts, runner = BatchCounts(), FakeRunner()
-    line = BatchQueue(QueueLimits(max_batch_rows=4), counts)
+    queue = BatchQueue(QueueLimits(max_batch_rows=4), counts)
     for values in ([1, 2], [3], [4, 5]):
-        line.add(task(runner, values)[0], time.monotonic())
+        queue.add(task(runner, values)[0], time.monotonic())
     for _ in range(2):
-        run_batch(line.take(), QueueLimits(allowed_rows=(4,)), counts)
+        run_batch(queue.take(), QueueLimits(allowed_rows=(4,)), counts)
     assert counts.cuts == {Cut.FULL: 1, Cut.FREE: 1}
     assert counts.requests == {2: 1, 1: 1}
     assert counts.request_rows == {2: 2, 1: 1}

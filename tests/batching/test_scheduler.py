@@ -1,4 +1,4 @@
-"""Threads for lines: turns, limits, timeouts, and nothing left lying. Real threads that wait for events."""
+"""Threads for queues: turns, limits, timeouts, and no job left behind. Real threads that wait for events."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from tests.batching.fakes import TIMEOUT_S
 
 
 class Job:
-    """Runs until it is let go."""
+    """Runs until it is released."""
 
     def __init__(self, *, held=False, error=None):
         self.began, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
@@ -29,7 +29,7 @@ class Job:
             raise self.error
 
 
-class FakeLine:
+class FakeQueue:
     """Jobs as they came, each due some time after it is added."""
 
     def __init__(self, max_in_flight=1):
@@ -76,9 +76,9 @@ def start():
         assert scheduler.stop(TIMEOUT_S)
 
 
-def add(scheduler, line, *jobs, after_s=0.0, wakes=True):
+def add(scheduler, queue, *jobs, after_s=0.0, wakes=True):
     for job in jobs:
-        scheduler.add(line, (job, after_s), wakes=wakes)
+        scheduler.add(queue, (job, after_s), wakes=wakes)
 
 
 def await_sleep(scheduler, threads):
@@ -95,15 +95,15 @@ def all_end(*jobs):
 
 @pytest.mark.behaviour("8.1", "batch_timeout_micros 0 runs a batch as soon as a thread is free")
 def test_what_is_added_runs(start):
-    scheduler, line, jobs = start(2), FakeLine(), [Job() for _ in range(20)]
+    scheduler, queue, jobs = start(2), FakeQueue(), [Job() for _ in range(20)]
     await_sleep(scheduler, 2)
-    add(scheduler, line, *jobs)
+    add(scheduler, queue, *jobs)
     assert all_end(*jobs)
 
 
 @pytest.mark.behaviour("8.2", "models and versions share threads in turns, and no batch")
-def test_a_line_runs_no_more_jobs_at_a_time_than_it_may_and_others_go_on(start):
-    scheduler, busy, light = start(2), FakeLine(), FakeLine()
+def test_a_queue_runs_no_more_jobs_at_a_time_than_it_may_and_others_go_on(start):
+    scheduler, busy, light = start(2), FakeQueue(), FakeQueue()
     first, second, other = Job(held=True), Job(), Job()
     add(scheduler, busy, first, second)
     assert first.began.wait(TIMEOUT_S)
@@ -115,10 +115,10 @@ def test_a_line_runs_no_more_jobs_at_a_time_than_it_may_and_others_go_on(start):
     assert busy.most_in_flight == 1
 
 
-def test_a_line_runs_as_many_jobs_at_a_time_as_it_may(start):
-    scheduler, line = start(4), FakeLine(max_in_flight=3)
+def test_a_queue_runs_as_many_jobs_at_a_time_as_it_may(start):
+    scheduler, queue = start(4), FakeQueue(max_in_flight=3)
     jobs = [Job(held=True) for _ in range(3)]
-    add(scheduler, line, *jobs)
+    add(scheduler, queue, *jobs)
     assert all(job.began.wait(TIMEOUT_S) for job in jobs)
     for job in jobs:
         job.go_on.set()
@@ -126,7 +126,7 @@ def test_a_line_runs_as_many_jobs_at_a_time_as_it_may(start):
 
 
 def test_however_many_jobs_wait_the_last_idle_thread_is_kept_for_another_queue(start):
-    scheduler, busy, light = start(3), FakeLine(max_in_flight=99), FakeLine()
+    scheduler, busy, light = start(3), FakeQueue(max_in_flight=99), FakeQueue()
     held, others = [Job(held=True) for _ in range(9)], [Job() for _ in range(3)]
     add(scheduler, busy, *held)
     assert held[0].began.wait(TIMEOUT_S)
@@ -141,7 +141,7 @@ def test_however_many_jobs_wait_the_last_idle_thread_is_kept_for_another_queue(s
 
 
 def test_the_last_idle_thread_goes_on_with_a_busy_queue_once_it_is_not_the_last(start):
-    scheduler, busy, light = start(2), FakeLine(max_in_flight=2), FakeLine()
+    scheduler, busy, light = start(2), FakeQueue(max_in_flight=2), FakeQueue()
     first, second, third, other = Job(held=True), Job(), Job(), Job(held=True)
     add(scheduler, busy, first)
     add(scheduler, light, other)
@@ -154,44 +154,44 @@ def test_the_last_idle_thread_goes_on_with_a_busy_queue_once_it_is_not_the_last(
 
 
 @pytest.mark.behaviour("8.2", "models and versions share threads in turns, and no batch")
-def test_lines_take_turns(start):
+def test_queues_take_turns(start):
     scheduler, gate = start(1), Job(held=True)
-    add(scheduler, FakeLine(), gate)
+    add(scheduler, FakeQueue(), gate)
     assert gate.began.wait(TIMEOUT_S)
     order = []
-    lines = {name: FakeLine() for name in "ab"}
-    for name, line in lines.items():
-        line.run = lambda job, name=name: (order.append(name), job.run())
+    queues = {name: FakeQueue() for name in "ab"}
+    for name, queue in queues.items():
+        queue.run = lambda job, name=name: (order.append(name), job.run())
     jobs = [Job() for _ in range(6)]
-    add(scheduler, lines["a"], *jobs[:4])
-    add(scheduler, lines["b"], *jobs[4:])
+    add(scheduler, queues["a"], *jobs[:4])
+    add(scheduler, queues["b"], *jobs[4:])
     gate.go_on.set()
     assert all_end(*jobs)
     assert order == list("ababaa")
 
 
 def test_a_job_runs_when_it_is_due_and_not_before(start):
-    scheduler, line, job = start(2), FakeLine(), Job()
+    scheduler, queue, job = start(2), FakeQueue(), Job()
     begun_s = time.monotonic()
-    add(scheduler, line, job, after_s=0.05)
+    add(scheduler, queue, job, after_s=0.05)
     assert all_end(job)
     assert time.monotonic() - begun_s >= 0.05
 
 
 def test_a_job_that_is_due_earlier_is_not_held_up_by_a_later_one(start):
-    scheduler, line, late, early = start(2), FakeLine(), Job(), Job()
+    scheduler, queue, late, early = start(2), FakeQueue(), Job(), Job()
     await_sleep(scheduler, 2)
-    add(scheduler, line, late, after_s=3600.0)
-    add(scheduler, line, early)
+    add(scheduler, queue, late, after_s=3600.0)
+    add(scheduler, queue, early)
     assert all_end(early)
     assert not late.began.is_set()
 
 
-def test_a_line_that_becomes_due_earlier_does_not_wait_longer(start):
-    scheduler, line, late, early = start(1), FakeLine(), Job(), Job()
+def test_a_queue_that_becomes_due_earlier_does_not_wait_longer(start):
+    scheduler, queue, late, early = start(1), FakeQueue(), Job(), Job()
     await_sleep(scheduler, 1)
-    add(scheduler, line, late, after_s=3600.0, wakes=False)
-    add(scheduler, line, early)
+    add(scheduler, queue, late, after_s=3600.0, wakes=False)
+    add(scheduler, queue, early)
     assert all_end(early)
     assert not late.began.is_set()
 
@@ -200,7 +200,7 @@ def test_a_thread_that_waits_holds_nothing_of_what_it_ran(start):
     scheduler, gone = start(1), threading.Event()
     job = Job()
     weakref.finalize(job, gone.set)
-    add(scheduler, FakeLine(), job)
+    add(scheduler, FakeQueue(), job)
     assert all_end(job)
     del job
     assert gone.wait(TIMEOUT_S)
@@ -208,13 +208,13 @@ def test_a_thread_that_waits_holds_nothing_of_what_it_ran(start):
 
 def test_a_wait_of_ages_is_no_error(start):
     scheduler, job = start(1), Job()
-    add(scheduler, FakeLine(), Job(), after_s=1e13)
-    add(scheduler, FakeLine(), job)
+    add(scheduler, FakeQueue(), Job(), after_s=1e13)
+    add(scheduler, FakeQueue(), job)
     assert all_end(job)
 
 
-def test_a_line_that_waits_for_time_is_looked_after_when_its_thread_takes_other_work(start):
-    scheduler, timed, busy = start(2), FakeLine(), FakeLine()
+def test_a_job_that_is_due_later_runs_though_its_thread_takes_other_work(start):
+    scheduler, timed, busy = start(2), FakeQueue(), FakeQueue()
     held, job = Job(held=True), Job()
     add(scheduler, timed, job, after_s=0.05)
     add(scheduler, busy, held)
@@ -223,77 +223,77 @@ def test_a_line_that_waits_for_time_is_looked_after_when_its_thread_takes_other_
 
 
 def test_a_job_that_raises_is_refused_and_the_thread_goes_on(start, caplog):
-    scheduler, line = start(1), FakeLine()
+    scheduler, queue = start(1), FakeQueue()
     bad, good = Job(error=RuntimeError("no")), Job()
-    add(scheduler, line, bad, good)
+    add(scheduler, queue, bad, good)
     assert all_end(good)
     assert [error.code.name for error in bad.refusals] == ["INTERNAL"]
     assert "RuntimeError: no" in caplog.text
     assert not good.refusals
 
 
-def test_what_a_line_does_not_take_is_told_to_who_adds(start):
-    scheduler, line = start(1), FakeLine()
+def test_what_a_queue_refuses_is_raised_to_the_caller_of_add(start):
+    scheduler, queue = start(1), FakeQueue()
     with pytest.raises(Unavailable, match="full"):
-        add(scheduler, line, None)
+        add(scheduler, queue, None)
     job = Job()
-    add(scheduler, line, job)
+    add(scheduler, queue, job)
     assert all_end(job)
 
 
 def test_run_here_runs_on_the_caller_s_thread(start):
-    scheduler, line, job = start(1), FakeLine(), Job()
-    add(scheduler, line, job, wakes=False)
-    scheduler.run_here(line, lambda: True)
+    scheduler, queue, job = start(1), FakeQueue(), Job()
+    add(scheduler, queue, job, wakes=False)
+    scheduler.run_here(queue, lambda: True)
     assert job.thread is threading.current_thread()
-    scheduler.run_here(line, lambda: True)
-    assert line.in_flight == 0
+    scheduler.run_here(queue, lambda: True)
+    assert queue.in_flight == 0
 
 
 def test_what_run_here_does_not_accept_is_for_a_thread(start):
-    scheduler, line, job = start(1), FakeLine(), Job()
+    scheduler, queue, job = start(1), FakeQueue(), Job()
     await_sleep(scheduler, 1)
-    add(scheduler, line, job, wakes=False)
-    scheduler.run_here(line, lambda: False)
+    add(scheduler, queue, job, wakes=False)
+    scheduler.run_here(queue, lambda: False)
     assert all_end(job)
     assert job.thread is not threading.current_thread()
 
 
-def test_what_was_added_without_a_thread_is_looked_after_when_one_is_woken(start):
-    scheduler, line, job = start(1), FakeLine(), Job()
+def test_a_job_that_was_added_without_waking_runs_when_a_thread_is_woken(start):
+    scheduler, queue, job = start(1), FakeQueue(), Job()
     await_sleep(scheduler, 1)
-    add(scheduler, line, job, wakes=False)
-    scheduler.wake(line)
+    add(scheduler, queue, job, wakes=False)
+    scheduler.wake(queue)
     assert all_end(job)
 
 
 def test_run_here_leaves_what_is_not_due(start):
-    scheduler, line, job = start(1), FakeLine(), Job()
-    add(scheduler, line, job, after_s=3600.0)
-    scheduler.run_here(line, lambda: True)
+    scheduler, queue, job = start(1), FakeQueue(), Job()
+    add(scheduler, queue, job, after_s=3600.0)
+    scheduler.run_here(queue, lambda: True)
     assert not job.began.is_set()
 
 
 def test_run_here_leaves_what_comes_meanwhile_to_a_thread(start):
-    scheduler, line = start(1), FakeLine()
+    scheduler, queue = start(1), FakeQueue()
     later = Job()
 
     class Adding(Job):
         def run(self):
-            add(scheduler, line, later, wakes=False)
+            add(scheduler, queue, later, wakes=False)
             super().run()
 
-    add(scheduler, line, Adding(), wakes=False)
-    scheduler.run_here(line, lambda: True)
+    add(scheduler, queue, Adding(), wakes=False)
+    scheduler.run_here(queue, lambda: True)
     assert all_end(later)
     assert later.thread is not threading.current_thread()
 
 
 def test_run_here_shares_what_may_run_at_the_same_time(start):
-    scheduler, line = start(2), FakeLine(max_in_flight=2)
+    scheduler, queue = start(2), FakeQueue(max_in_flight=2)
     first, second = Job(held=True), Job(held=True)
-    add(scheduler, line, first, second, wakes=False)
-    thread = threading.Thread(target=scheduler.run_here, args=[line, lambda: True])
+    add(scheduler, queue, first, second, wakes=False)
+    thread = threading.Thread(target=scheduler.run_here, args=[queue, lambda: True])
     thread.start()
     assert first.began.wait(TIMEOUT_S)
     assert second.began.wait(TIMEOUT_S)
@@ -303,24 +303,24 @@ def test_run_here_shares_what_may_run_at_the_same_time(start):
 
 
 def test_run_here_runs_nothing_while_a_thread_runs_as_much_as_may(start):
-    scheduler, line, first, second = start(1), FakeLine(), Job(held=True), Job()
-    add(scheduler, line, first)
+    scheduler, queue, first, second = start(1), FakeQueue(), Job(held=True), Job()
+    add(scheduler, queue, first)
     assert first.began.wait(TIMEOUT_S)
-    add(scheduler, line, second, wakes=False)
-    scheduler.run_here(line, lambda: True)
+    add(scheduler, queue, second, wakes=False)
+    scheduler.run_here(queue, lambda: True)
     assert not second.began.is_set()
     first.go_on.set()
     assert all_end(second)
 
 
 def test_stop_refuses_what_waits_and_ends_with_what_runs():
-    scheduler, line = Scheduler(1), FakeLine()
+    scheduler, queue = Scheduler(1), FakeQueue()
     scheduler.start()
     running, waiting, timed = Job(held=True), [Job(), Job()], Job()
-    add(scheduler, line, running)
+    add(scheduler, queue, running)
     assert running.began.wait(TIMEOUT_S)
-    add(scheduler, line, *waiting)
-    add(scheduler, FakeLine(), timed, after_s=3600.0)
+    add(scheduler, queue, *waiting)
+    add(scheduler, FakeQueue(), timed, after_s=3600.0)
     assert not scheduler.stop(0.0)
     for job in (*waiting, timed):
         assert [(error.code.name, error.message) for error in job.refusals] == [
@@ -336,22 +336,22 @@ def test_nothing_is_taken_after_stop():
     scheduler = Scheduler(1)
     assert scheduler.stop()
     with pytest.raises(Unavailable):
-        add(scheduler, FakeLine(), Job())
+        add(scheduler, FakeQueue(), Job())
 
 
-def test_nothing_is_left_lying_whoever_adds_and_runs(start):
-    """Six callers, of whom some run what is there themselves, over lines of every limit, on three threads."""
+def test_no_job_is_left_behind_by_many_callers(start):
+    """Six callers, of whom some run what is there themselves, over queues of every limit, on three threads."""
     scheduler = start(3)
-    lines = [FakeLine(limit) for limit in (1, 2, 9)]
+    queues = [FakeQueue(limit) for limit in (1, 2, 9)]
     jobs = [[Job() for _ in range(300)] for _ in range(6)]
 
     def call(number):
         for index, job in enumerate(jobs[number]):
-            line = lines[(index + number) % 3]
+            queue = queues[(index + number) % 3]
             runs_here = (index + number) % 2 == 0
-            add(scheduler, line, job, after_s=0.0 if runs_here else 0.0005 * (index % 3), wakes=not runs_here)
+            add(scheduler, queue, job, after_s=0.0 if runs_here else 0.0005 * (index % 3), wakes=not runs_here)
             if runs_here:
-                scheduler.run_here(line, lambda: True)
+                scheduler.run_here(queue, lambda: True)
 
     callers = [threading.Thread(target=call, args=[number]) for number in range(6)]
     for caller in callers:
@@ -359,5 +359,5 @@ def test_nothing_is_left_lying_whoever_adds_and_runs(start):
     for caller in callers:
         caller.join(TIMEOUT_S)
     assert all(all_end(*own) for own in jobs)
-    for line in lines:
-        assert line.most_in_flight <= line.max_in_flight
+    for queue in queues:
+        assert queue.most_in_flight <= queue.max_in_flight

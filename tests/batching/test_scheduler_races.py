@@ -1,6 +1,6 @@
-"""What the scheduler states of itself, under threads that yield anywhere: after any line of the scheduler's modules.
+"""The invariants of the scheduler, under threads that yield anywhere: after any line of the scheduler's modules.
 
-A tracer gives the processor away after lines that chance picks, so that threads meet in the middle of what they do.
+A tracer yields the processor after random lines, so that threads interleave anywhere.
 Each seed is another schedule as far as the system lets it be; what fails with one need not fail with it each time.
 """
 
@@ -18,7 +18,7 @@ from servable.batching import scheduler as scheduler_module
 from servable.batching.counts import BatchCounts
 from servable.batching.queues import BatchQueue, FifoQueue
 from servable.batching.scheduler import Scheduler
-from servable.batching.tasks import Waiting
+from servable.batching.tasks import QueuedCall
 from servable.config.batching import QueueLimits
 from servable.errors import Unavailable
 from tests.batching.fakes import TIMEOUT_S, FakeReply, FakeRunner, task
@@ -30,14 +30,14 @@ SEEDS = range(12)
 
 @contextlib.contextmanager
 def yielding(seed):
-    """Threads that begin meanwhile give the processor away after some lines."""
+    """Threads that begin meanwhile yield the processor after some lines."""
     chance = random.Random(seed)
 
     def trace(frame, event, argument):
         if frame.f_code.co_filename not in TRACED:
             return None
         if event == "line" and chance.random() < 0.2:
-            time.sleep(chance.choice([0.0, 0.0, 1e-6, 1e-4]))  # Not to wait for anything: to be overtaken.
+            time.sleep(chance.choice([0.0, 0.0, 1e-6, 1e-4]))  # So that another thread overtakes this one.
         return trace
 
     threading.settrace(trace)
@@ -51,7 +51,7 @@ def yielding(seed):
 
 
 class Watched(FifoQueue):
-    """Notes what is touched by whom: no two threads may be in it at the same time, but for `run`."""
+    """A queue that notes a fault if two threads are in it at the same time, but for `run`."""
 
     def __init__(self, name, faults, most_in_flight=sys.maxsize):
         super().__init__()
@@ -91,7 +91,7 @@ class Watched(FifoQueue):
             self._inside.release()
 
 
-class Call(Waiting):
+class Call(QueuedCall):
     """Runs once; `ends` counts how it was answered."""
 
     def __init__(self, ends, number):
@@ -106,7 +106,7 @@ class Call(Waiting):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_each_call_is_run_once_whoever_adds_wakes_and_runs(seed):
+def test_each_call_is_run_once_by_any_mix_of_callers(seed):
     with yielding(seed) as chance:
         scheduler, faults, ends = Scheduler(THREADS), [], Counter()
         queues = [Watched(name, faults, most) for name, most in (("one", 1), ("two", 2), ("any", sys.maxsize))]
@@ -133,8 +133,8 @@ def test_each_call_is_run_once_whoever_adds_wakes_and_runs(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nothing_is_left_lying_when_nobody_calls_any_more(seed):
-    """Few calls a round, and then silence: a job whose thread was not woken has nobody else who would come by."""
+def test_no_job_is_left_behind_when_calls_cease(seed):
+    """Few calls a round, and then none: no later call wakes a thread for a job that was left behind."""
     with yielding(seed) as chance:
         scheduler, ends = Scheduler(THREADS), Counter()
         queue = Watched("one", [], 1)
@@ -269,5 +269,5 @@ def run_all(call):
 def wait_until(condition):
     ends_at_s = time.monotonic() + TIMEOUT_S
     while not condition():
-        assert time.monotonic() < ends_at_s, "something is left lying"
-        time.sleep(0.001)  # Bounded; nobody tells.
+        assert time.monotonic() < ends_at_s, "a job is left behind"
+        time.sleep(0.001)  # Bounded; there is no event to wait for.

@@ -91,14 +91,14 @@ def test_multi_inference_runs_several_signatures(client):
     assert classes.scores.tolist() == [[0.5, 0.5]]
 
 
-def test_metadata_tells_the_signatures(client):
+def test_metadata_reports_the_signatures(client):
     found = client.metadata(model="half_plus_two")
     assert found.version == 1
     assert str(found.signatures["serving_default"].inputs["x"]) == "x: float32[?, 1]"
     assert found.signatures["regress_x_to_y"].method == "tensorflow/serving/regress"
 
 
-def test_status_tells_the_versions(client):
+def test_status_reports_the_versions(client):
     (only,) = client.status(model="half_plus_two")
     assert (only.version, only.state, only.message) == (1, State.AVAILABLE, "")
 

@@ -35,7 +35,7 @@ def test_servable_serves_what_a_reload_says_with_versions_and_labels(client, mod
     assert client.predict({"x": [[2.0]]}, model="three")["y"].tolist() == [[4.0]]
 
 
-def test_servable_tells_what_keeps_a_model_from_serving(client, tmp_path):
+def test_servable_reports_what_keeps_a_model_from_serving(client, tmp_path):
     with pytest.raises(errors.Unknown, match=f"new due to error: NOT_FOUND: .* {tmp_path}/new for servable new"):
         client.reload_config({"new": str(tmp_path / "new")})
 

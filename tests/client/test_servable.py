@@ -1,4 +1,4 @@
-"""What only servable says: hints in the error details, and what it makes of labels."""
+"""What only servable has: hints in the error details, and its handling of labels."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def client(servers):
         yield client
 
 
-def test_a_label_that_is_unknown_is_told(client):
+def test_a_label_that_is_unknown_is_reported(client):
     with pytest.raises(errors.InvalidArgument, match="Unrecognized servable version label: worst"):
         client.predict([[1.0]], model="half_plus_two", label="worst")
 

@@ -1,6 +1,6 @@
 """PredictRequests of any shape on the wire: each part written in one of the ways that a parser takes, in any order.
 
-Most are answered, and most of these can be known again: what is odd comes one or two at a time.
+Most are answered, and most of these can be cached: what is odd comes one or two at a time.
 """
 
 import numpy as np
@@ -157,7 +157,7 @@ def _codes(count):
 
 
 def _disordered(draw, parts):
-    """The parts of a message; now and then in another order, or with a field that nobody knows."""
+    """The parts of a message; now and then in another order, or with an unknown field."""
     if draw(SELDOM):
         parts = draw(st.permutations(parts))
     if draw(SELDOM):

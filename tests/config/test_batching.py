@@ -23,7 +23,7 @@ def refused(tmp_path, text):
 
 
 @pytest.mark.behaviour("8.1", "every field of BatchingParameters is heeded")
-def test_every_field_is_heeded(tmp_path):
+def test_every_field_counts(tmp_path):
     config = read(
         tmp_path,
         """
@@ -80,7 +80,7 @@ def test_no_enqueued_batches_mean_one_without_splitting(tmp_path):
     "13.12", "192 FinalAllowedBatchSizeLargerThanMaxBatchSizeRejected, 206 WrapSessionForBatchingConfigError"
 )
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("num_batch_threads { value: 0 }", "num_batch_threads must be positive; was 0"),
         ("num_batch_threads { value: -2 }", "num_batch_threads must be positive; was -2"),
@@ -107,8 +107,8 @@ def test_no_enqueued_batches_mean_one_without_splitting(tmp_path):
         ),
     ],
 )
-def test_numbers_out_of_range_are_refused_in_the_original_s_words(tmp_path, text, told):
-    assert refused(tmp_path, text) == told
+def test_numbers_out_of_range_are_refused_in_the_original_s_words(tmp_path, text, message):
+    assert refused(tmp_path, text) == message
 
 
 @pytest.mark.behaviour("8.3", "the last allowed size must be max_batch_size, sortedness is not checked")
@@ -137,7 +137,7 @@ def test_a_version_without_a_file_of_its_own_is_not_batched(tmp_path):
 
 @pytest.mark.behaviour("8.6", "a version's batching_params.pbtxt has its limits; without one it is not batched")
 @pytest.mark.behaviour("13.12", "207 GetPerModelBatchingParams")
-def test_a_version_s_file_sets_its_limits_and_its_threads_mean_nothing(tmp_path):
+def test_a_version_s_file_sets_its_limits_and_its_threads_are_ignored(tmp_path):
     (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: 5 } num_batch_threads { value: 0 }")
     assert batching.read_per_model(tmp_path) == QueueLimits(5, 5, batches_at_once=None)
 

@@ -1,4 +1,4 @@
-"""Models from a file, a message or two flags, and what is refused, in which words and order."""
+"""Models from a file, a message or two flags: which configs are refused, in which words and order."""
 
 import logging
 
@@ -6,8 +6,7 @@ import pytest
 
 from servable import wire
 from servable.config import models
-from servable.config.models import ModelConfig
-from servable.config.version_policy import All, Latest, Specific
+from servable.config.models import All, Latest, ModelConfig, Specific
 from servable.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
 
 
@@ -83,13 +82,13 @@ def test_a_file_that_sets_no_config_asks_for_no_change(write):
 
 @pytest.mark.behaviour("6.1", "a config that sets neither is taken, and the first reload is then like a start")
 @pytest.mark.behaviour("6.1", "a config that is not set asks for no change")
-def test_a_config_that_is_not_set_is_told_in_the_log(caplog):
+def test_a_config_that_is_not_set_is_logged(caplog):
     with caplog.at_level(logging.INFO):
         assert models.from_message(wire.ModelServerConfig()) is None
     assert caplog.messages == ["Taking no action for empty config."]
 
 
-@pytest.mark.behaviour("6.1", "a custom_model_config at the start; ours: told, not aborted")
+@pytest.mark.behaviour("6.1", "a custom_model_config at the start; ours: an error, not an abort")
 def test_a_custom_config_is_refused(write):
     with pytest.raises(Unimplemented) as caught:
         models.read(write("custom_model_config {}"))
@@ -99,7 +98,7 @@ def test_a_custom_config_is_refused(write):
 @pytest.mark.behaviour("6.2", "a list does not give way to a custom config")
 @pytest.mark.behaviour("6.2", "list to custom transition")
 @pytest.mark.behaviour("13.14", "259 and 260, a list to a custom config and back")
-def test_models_that_are_served_cannot_give_way_to_a_custom_config(write):
+def test_models_that_are_served_cannot_be_replaced_by_a_custom_config(write):
     with pytest.raises(FailedPrecondition) as caught:
         models.read(write("custom_model_config {}"), served=["m"])
     assert caught.value.message == (

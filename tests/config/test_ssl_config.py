@@ -1,4 +1,4 @@
-"""The file of --ssl_config_file: what is read, what is refused, and that the key is never shown."""
+"""The file of --ssl_config_file: which files are read and which refused, and that the key is never shown."""
 
 import contextlib
 import datetime

@@ -1,4 +1,4 @@
-"""Text-format files, and what is said of those that cannot be read."""
+"""Text-format files, and the errors of those that cannot be read."""
 
 import errno
 

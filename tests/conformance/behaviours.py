@@ -25,8 +25,8 @@ else:
 ROOT = Path(__file__).parents[2]
 LEFT = Path(__file__).with_name("left.toml")
 
-# The sections of what this project wrote down of TensorFlow Serving's behaviour, in their order. Those about REST,
-# metrics and TFLite, which this server does not have yet, are absent.
+# The sections of this project's notes on TensorFlow Serving's behaviour, in their order; the last one is about this
+# server alone. Those about REST, metrics and TFLite, which this server does not have yet, are absent.
 SECTIONS = {
     "1.1": "Services and methods",
     "1.2": "Messages",
@@ -75,15 +75,15 @@ SECTIONS = {
     "13.12": "The original's tests: batching",
     "13.13": "The original's tests: warm-up",
     "13.14": "The original's tests: other suites",
-    "issue 4: bad input": "and changes under traffic",
+    "14": "Robustness: malformed input and changes under load",
 }
 
 INTRODUCTION = """\
 # Conformance
 
-What tensorflow_model_server does, in the sections in which this project wrote it down, and the tests that prove that
-this server does the same. A behaviour that begins with "ours:" is one that the original does not have, or a deliberate
-difference. [What has no test](#not-tested) is at the end, with the reason.
+The behaviours of tensorflow_model_server, by section, and the tests which prove that this server behaves the same. A
+behaviour that begins with "ours:" is one that the original does not have, or a deliberate difference. Behaviours
+without a test are at the [end](#not-tested), each with the reason.
 
 <!-- Written by `python -m tests.conformance.behaviours`: change the tests' marks or tests/conformance/left.toml. -->
 """
@@ -183,7 +183,7 @@ def _natural_order(sentence: str) -> list[tuple[str, int]]:
 
 
 def _escape(sentence: str) -> str:
-    """What Markdown would take for a tag is text, outside of `code`."""
+    """Escapes what Markdown would read as a tag, outside of `code`."""
     parts = sentence.split("`")
     return "`".join(part if at % 2 else html.escape(part, quote=False) for at, part in enumerate(parts))
 

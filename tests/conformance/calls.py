@@ -29,15 +29,15 @@ INTERNAL = grpc.StatusCode.INTERNAL
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """What a caller is told: a code, a text, and hints that travel beside them."""
+    """The error that a caller gets: a code, a text, and hints beside them."""
 
     code: grpc.StatusCode
     details: str
     hints: dict
 
     @property
-    def told(self):
-        """Code and text, to compare with what the original says."""
+    def code_and_text(self):
+        """To compare with the original's."""
         return self.code, self.details
 
 
@@ -53,7 +53,7 @@ def refusal(call, request, timeout_s=TIMEOUT_S, **options):
 
 def refused(call, request, **options):
     """Make a call that must fail and give its code and text."""
-    return refusal(call, request, **options).told
+    return refusal(call, request, **options).code_and_text
 
 
 def hints_of(error):

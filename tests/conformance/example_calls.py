@@ -19,7 +19,7 @@ CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 PREDICT_METHOD = "tensorflow/serving/predict"
 
-# What the tests of examples are about, on one server for each way to run graphs.
+# The models of the tests of examples, on one server for each way to run graphs.
 MODELS = ("half_plus_two", "half_plus_two_tf2", "example_heads", "dnn_classifier", "odd_heads")
 # Every call that takes examples; the last asks one regression task.
 APIS = ("Classify", "Regress", "MultiInference")

@@ -1,4 +1,4 @@
-"""Servables behind the protocols of routing that only pretend, and so can tell what a graph was asked for."""
+"""Fake servables behind the protocols of routing, which record their runs."""
 
 import dataclasses
 import threading
@@ -6,9 +6,10 @@ import threading
 import numpy as np
 
 from servable import signatures, wire
-from servable.inference.outputs import Output
-from servable.routing import Handle, Router, Routes
+from servable.inference.examples import Output
+from servable.routing import Router, Routes
 from servable.run_costs import RunCosts
+from servable.servables import Handle
 
 
 @dataclasses.dataclass
@@ -21,7 +22,7 @@ class Run:
 
 
 class FakeServable:
-    """Gives the outputs that it was made with, by tensor name, and remembers its runs and whether it was closed."""
+    """Returns the outputs that it was made with, by tensor name, and records its runs and whether it was closed."""
 
     def __init__(self, *definitions, outputs=None, error=None):
         self.signatures = {key: signatures.prepare(key, definition) for key, definition in definitions}
@@ -44,7 +45,7 @@ class FakeServable:
 
 
 class _FakeRunner:
-    may_not_end = False
+    may_not_end = batches_itself = False
 
     def __init__(self, servable, feeds, fetches):
         self.costs = RunCosts()

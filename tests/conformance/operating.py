@@ -1,6 +1,6 @@
-"""A server as its operator has it: folders come and go, configs replace each other, and states are waited for.
+"""A server as its operator sees it: folders are added and removed, configs replace each other, states are awaited.
 
-Its loader only pretends: a version is a folder with a file `answer`, and that number is what it answers. Everything
+Its loader is a fake: a version is a folder with a file `answer`, and that number is what it answers. Everything
 else is real, from the folders to the sockets.
 """
 
@@ -26,15 +26,15 @@ from tests.conformance.calls import NOT_FOUND, TIMEOUT_S, model_spec, predict, p
 from tests.conformance.fakes import FakeServable, define, floats
 
 State = get_model_status_pb2.ModelVersionStatus.State
-# No test waits longer for what comes about by itself.
+# The longest that a test waits for a state.
 PATIENCE_S = 20.0
-# Tests look often, so that they are quick; no flag of the command line can say this.
-LOOK_S = 0.02
+# Base paths are polled more often than a flag can say, so that tests are quick.
+POLL_INTERVAL_S = 0.02
 _UNFINISHED = ".unfinished"
 
 
 class Gate:
-    """Holds who comes until it is opened."""
+    """Blocks the threads that pass it until it is opened."""
 
     def __init__(self):
         self._arrived, self._open = threading.Semaphore(0), threading.Event()
@@ -44,7 +44,7 @@ class Gate:
         assert self._open.wait(PATIENCE_S)
 
     def await_arrival(self):
-        """Wait until one more is held."""
+        """Wait until one more thread is blocked."""
         assert self._arrived.acquire(timeout=PATIENCE_S)
 
     def open(self):
@@ -187,7 +187,7 @@ class Operated:
 
     def states(self, name):
         """{version: name of its state, or (name, code, text) where there is an error}."""
-        return {version: _told(entry) for version, entry in self.status(name).items()}
+        return {version: _summarize(entry) for version, entry in self.status(name).items()}
 
     def await_states(self, name, states):
         """Wait until the states of a model's versions are these."""
@@ -221,8 +221,8 @@ class Operated:
         for reply in health_pb2_grpc.HealthStub(self.running.channel).Watch(request, timeout=PATIENCE_S):
             yield reply.status == health_pb2.HealthCheckResponse.SERVING
 
-    def await_look(self, beacon):
-        """Wait until all base paths were looked at once more; `beacon` is that of the last model in the config."""
+    def await_poll(self, beacon):
+        """Wait until all base paths were polled once more; `beacon` is that of the last model in the config."""
         version = 1 + max(int(path.name) for path in beacon.iterdir() if path.name.isdigit())
         put(beacon, version)
         eventually(lambda: self.states(beacon.name).get(version), "AVAILABLE")
@@ -232,7 +232,7 @@ def reload_request(*models, metrics=()):
     return model_management_pb2.ReloadConfigRequest(config=server_config(*models), metric_names=metrics)
 
 
-def _told(entry):
+def _summarize(entry):
     state, status = State.Name(entry.state), entry.status
     return (state, status.error_code, status.error_message) if status.error_code else state
 
@@ -242,7 +242,7 @@ def eventually(observe, wanted):
     ends_at_s = time.monotonic() + PATIENCE_S
     while (seen := observe()) != wanted:
         assert time.monotonic() < ends_at_s, f"{seen!r} did not become {wanted!r}"
-        time.sleep(LOOK_S / 2)
+        time.sleep(POLL_INTERVAL_S / 2)
 
 
 @contextlib.contextmanager
@@ -260,7 +260,7 @@ def operate(folder, *models, loader=None, **flags):
         write_config(file, *models)
     else:
         file.write_text("# nothing yet\n")
-    flags = {"max_num_load_retries": 0, "file_system_poll_wait_seconds": LOOK_S, **flags}
+    flags = {"max_num_load_retries": 0, "file_system_poll_wait_seconds": POLL_INTERVAL_S, **flags}
     configuration = app.configure(ServerOptions(model_config_file=str(file), **flags))
     settings = dataclasses.replace(configuration.settings, addresses=["127.0.0.1:0"])
     server = app.Server(dataclasses.replace(configuration, settings=settings), loader := loader or Loader())

@@ -1,4 +1,4 @@
-"""Servers of what no shared test model is: a graph made for one test, or a router that the test holds itself."""
+"""Servers without the shared test models: of a graph made for one test, or of a router that the test controls."""
 
 import contextlib
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Batching over a socket: section 8 as callers see it. What is merged with what, tests/batching/ holds."""
+"""Batching over a socket: section 8 as callers see it. tests/batching/ tests what is merged with what."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_each_caller_gets_its_own_rows(served):
     assert ask_all(served, inputs) == [[0.5 * x + 2.0 for x in xs] for xs in inputs]
 
 
-@pytest.mark.behaviour("8.2", "over a socket: a lone request waits for nobody")
+@pytest.mark.behaviour("8.2", "over a socket: a lone request does not wait")
 def test_a_lone_request_is_answered_without_waiting_for_others(served):
     assert ask_all(served, [[2.0]]) == [[3.0]]
 
@@ -75,8 +75,8 @@ def test_one_bad_request_among_good_ones_fails_alone(served):
     assert {tuple(values(call.result().outputs["y"])) for call in good} == {(3.0,)}
 
 
-@pytest.mark.behaviour("8.2", "over a socket: what is wrong before the run is told as without batching")
-def test_what_is_wrong_before_the_run_is_told_as_without_batching(served):
+@pytest.mark.behaviour("8.2", "over a socket: errors before the run are those without batching")
+def test_what_is_wrong_before_the_run_is_reported_as_without_batching(served):
     assert refused(served.prediction.Predict, predict_request("nobody", {"x": [2.0]})) == (
         NOT_FOUND,
         "Servable not found for request: Latest(nobody)",

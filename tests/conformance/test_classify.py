@@ -3,8 +3,7 @@
 import pytest
 
 from servable import errors
-from servable.inference import classification
-from servable.inference.classify import Classify
+from servable.inference.classify import Classifier, Classify, make_classification_result, require_classifier
 from tests.conformance import fakes
 from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, RUNS, refusal
 from tests.conformance.example_calls import (
@@ -128,7 +127,7 @@ def test_classes_are_fetched_before_scores_and_nothing_else_is():
         assert run.fetches == (("classes:0", "scores:0") if "classes" in aliases else ("scores:0",))
 
 
-@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
+@pytest.mark.behaviour("2.3", "a failed run returns its error as it was raised, and has the time that is left")
 def test_the_time_that_is_left_reaches_the_run():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"scores": "scores:0"})
     servable = fakes.FakeServable(head, outputs={"scores:0": fakes.floats([[0.5]])})
@@ -136,9 +135,9 @@ def test_the_time_that_is_left_reaches_the_run():
     assert servable.runs[0].timeout_s == 2.5
 
 
-@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
+@pytest.mark.behaviour("2.3", "a failed run returns its error as it was raised, and has the time that is left")
 @pytest.mark.behaviour("13.4", "68 RunsFails")
-def test_a_failed_run_is_told_as_it_was_raised():
+def test_a_failed_run_is_returned_as_it_was_raised():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"scores": "scores:0"})
     servable = fakes.FakeServable(head, error=errors.Unavailable("the device is gone"))
     with pytest.raises(errors.Unavailable, match=r"^UNAVAILABLE: the device is gone$"):
@@ -166,18 +165,18 @@ def test_a_model_spec_that_finds_nothing_is_refused(served, name, version, code,
 @pytest.mark.behaviour("2.3", "signature, then examples, then the run, then outputs")
 @pytest.mark.behaviour("12", "unknown signature under Classify, Regress and MultiInference")
 @pytest.mark.behaviour("13.7", "108 and 113 InvalidSignature")
-@pytest.mark.parametrize(("asked", "told"), [("nope", "nope"), ("", "serving_default")])
-def test_an_unknown_signature_is_named(either, asked, told):
-    expected = (INVALID_ARGUMENT, f"No signature was found with the name: {told}")
+@pytest.mark.parametrize(("asked", "reported"), [("nope", "nope"), ("", "serving_default")])
+def test_an_unknown_signature_is_named(either, asked, reported):
+    expected = (INVALID_ARGUMENT, f"No signature was found with the name: {reported}")
     assert refused(either, "odd_heads", asked) == expected
-    # Before anything is said of the examples.
+    # This check comes before those of the examples.
     assert refused(either, "odd_heads", asked, plain()) == expected
 
 
 @pytest.mark.behaviour("12", "unknown signature under Classify, Regress and MultiInference")
-def test_the_signatures_that_there_are_are_told_beside_the_text(served):
-    told = refusal(served.prediction.Classify, request_for("example_heads", "regresion", TWO))
-    assert told.hints == {"known_signatures": "regression, serving_default", "did_you_mean": "regression"}
+def test_existing_signatures_are_listed_beside_the_text(served):
+    reported = refusal(served.prediction.Classify, request_for("example_heads", "regresion", TWO))
+    assert reported.hints == {"known_signatures": "regression, serving_default", "did_you_mean": "regression"}
 
 
 @pytest.mark.behaviour("12", "undecodable request bytes")
@@ -257,7 +256,7 @@ def test_an_empty_signature_is_no_classifier(servers):
 def test_inputs_are_counted_before_outputs_and_names_come_last(definition, text):
     servable = fakes.FakeServable(fakes.define("s", *definition, CLASSIFY_METHOD))
     with pytest.raises(errors.InvalidArgument) as caught:
-        classification.require(servable.signatures["s"], check_method_name=False)
+        require_classifier(servable.signatures["s"], check_method_name=False)
     assert caught.value.message.startswith(text)
 
 
@@ -279,7 +278,7 @@ def test_by_default_the_method_of_a_signature_does_not_matter(served, signature)
         ("odd_heads", "classify_method_empty", ""),
         ("odd_heads", "regress_ok", "tensorflow/serving/regress"),
         ("half_plus_two_tf2", "classify_x_to_y", "tensorflow/serving/predict"),
-        # Wrong in structure as well: the method is looked at first.
+        # Wrong in structure as well: the method is checked first.
         ("odd_heads", "regress_no_inputs", "tensorflow/serving/regress"),
     ],
 )
@@ -320,6 +319,7 @@ def test_outputs_that_are_no_classification_are_refused(either, signature, text)
 
 
 GOOD_CLASSES, GOOD_SCORES = fakes.strings([[b"a", b"b"]]), fakes.floats([[0.1, 0.9]])
+BOTH = Classifier("in:0", {"classes": "classes:0", "scores": "scores:0"})
 
 
 @pytest.mark.behaviour("2.3", "Classify: all checks of classes before all of scores")
@@ -372,15 +372,15 @@ GOOD_CLASSES, GOOD_SCORES = fakes.strings([[b"a", b"b"]]), fakes.floats([[0.1, 0
 )
 def test_classes_are_checked_before_scores_and_rank_dtype_rows_in_this_order(classes, scores, text):
     with pytest.raises(errors.InvalidArgument) as caught:
-        classification.read_result({"scores": scores, "classes": classes}, 1)
+        make_classification_result(BOTH, {"scores:0": scores, "classes:0": classes}, 1)
     assert caught.value.message == text
 
 
 @pytest.mark.behaviour("2.3", "Classify: a label that is no UTF-8 is refused, as a reply with it could not be read")
 def test_a_label_that_is_no_text_is_refused_and_shown():
-    outputs = {"classes": fakes.strings([[b"a", b"\xff"]]), "scores": GOOD_SCORES}
+    outputs = {"classes:0": fakes.strings([[b"a", b"\xff"]]), "scores:0": GOOD_SCORES}
     with pytest.raises(errors.FailedPrecondition, match=r"b'\\xff'"):
-        classification.read_result(outputs, 1)
+        make_classification_result(BOTH, outputs, 1)
 
 
 @pytest.mark.behaviour("2.1", "examples are answered in their order")

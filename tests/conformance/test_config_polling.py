@@ -1,10 +1,10 @@
-"""The config file that is read again and again: section 6.6."""
+"""The config file that is polled: section 6.6."""
 
 import grpc
 import pytest
 
 from tests.conformance.calls import NOT_FOUND
-from tests.conformance.operating import LOOK_S, eventually, model, operate, put, write_config
+from tests.conformance.operating import POLL_INTERVAL_S, eventually, model, operate, put, write_config
 
 ANOTHER = (NOT_FOUND, "Servable not found for request: Latest(another)")
 
@@ -26,7 +26,7 @@ def models(tmp_path):
 @pytest.fixture
 def server(tmp_path, models):
     """A server of `m` that reads its config file often."""
-    with operate(tmp_path, models[0], model_config_file_poll_wait_seconds=LOOK_S) as server:
+    with operate(tmp_path, models[0], model_config_file_poll_wait_seconds=POLL_INTERVAL_S) as server:
         yield server
 
 
@@ -53,7 +53,7 @@ def test_labels_and_policies_of_the_file_are_applied(server, file, tmp_path):
 
 @pytest.mark.behaviour("6.6", "it is applied even if it has not changed")
 def test_a_file_that_does_not_change_is_applied_again_over_what_came_by_rpc(server, models):
-    # The file may come over it again before the new model is there, which is told.
+    # The file may be applied again before the new model serves, which is reported.
     eventually(lambda: server.begin_reload(*models).code(), grpc.StatusCode.OK)
     server.await_states("another", {1: "END"})
     assert server.answer("m") == 1
@@ -151,7 +151,7 @@ def test_without_polling_the_file_is_read_once(tmp_path, models, file, seconds):
     with operate(tmp_path, models[0], model_config_file_poll_wait_seconds=seconds) as server:
         write_config(file, *models)
         put(tmp_path / "m", 2)
-        # Base paths are looked at meanwhile, more than once.
+        # Base paths are polled meanwhile, more than once.
         server.await_states("m", {2: "AVAILABLE", 1: "END"})
         assert server.refused_call("another") == ANOTHER
         assert not [loop for loop in server.running.server._control._loops if loop._thread.name == "config file"]
@@ -159,7 +159,7 @@ def test_without_polling_the_file_is_read_once(tmp_path, models, file, seconds):
 
 @pytest.mark.behaviour("6.6", "the file is read again each period and applied like a reload")
 def test_a_server_whose_file_sets_nothing_at_first_serves_once_it_does(tmp_path, models, file):
-    with operate(tmp_path, model_config_file_poll_wait_seconds=LOOK_S) as server:
+    with operate(tmp_path, model_config_file_poll_wait_seconds=POLL_INTERVAL_S) as server:
         write_config(file, *models)
         server.await_states("m", {1: "AVAILABLE"})
         assert server.is_serving("m")

@@ -1,4 +1,4 @@
-"""Section 2.1 of docs/conformance.md: how examples reach the graph, and what is said of those that do not."""
+"""Section 2.1 of docs/conformance.md: how examples reach the graph, and the errors of those that do not."""
 
 import re
 
@@ -202,7 +202,7 @@ def test_the_hand_made_bytes_are_a_request_if_the_example_is_well_formed(served)
 @pytest.mark.behaviour("2.1", "malformed Example bytes that reach the graph are INVALID_ARGUMENT in its words")
 @pytest.mark.behaviour("12", "bad Example bytes inside a string tensor")
 @pytest.mark.parametrize("signature", ["classify_x_to_y", "regress_x_to_y"])
-def test_predict_tells_which_example_the_graph_could_not_parse(served, signature):
+def test_predict_reports_which_example_the_graph_could_not_parse(served, signature):
     assert refused_predict(served, "half_plus_two", {"inputs": [MALFORMED]}, signature) == (
         INVALID_ARGUMENT,
         "Could not parse example input, value: '\n\x05abc'\n\t [[{{node ParseExample/ParseExample}}]]",
@@ -210,7 +210,7 @@ def test_predict_tells_which_example_the_graph_could_not_parse(served, signature
 
 
 @pytest.mark.behaviour("2.1", "malformed Example bytes that reach the graph are INVALID_ARGUMENT in its words")
-def test_predict_tells_of_an_example_that_is_no_text(served):
+def test_predict_reports_an_example_that_is_no_text(served):
     # A Python client sees U+FFFD for each byte that is not UTF-8, whichever server sent it.
     assert refused_predict(served, "half_plus_two", {"inputs": [b"\xff\xfe"]}, "classify_x_to_y") == (
         INVALID_ARGUMENT,
@@ -249,18 +249,18 @@ MISFITS = [
 
 
 @pytest.mark.behaviour(
-    "2.1", "a missing feature, a wrong kind and a wrong length are told in the graph's words with the node"
+    "2.1", "a missing feature, a wrong kind and a wrong length are reported in the graph's words with the node"
 )
 @pytest.mark.parametrize(("misfit", "text"), MISFITS)
-def test_an_example_that_does_not_fit_is_told_in_the_graphs_words(served, api, misfit, text):
+def test_an_example_that_does_not_fit_is_reported_in_the_graphs_words(served, api, misfit, text):
     assert refuse(served, api, plain(misfit)) == (INVALID_ARGUMENT, text + NODE)
 
 
 @pytest.mark.behaviour(
-    "2.1", "a missing feature, a wrong kind and a wrong length are told in the graph's words with the node"
+    "2.1", "a missing feature, a wrong kind and a wrong length are reported in the graph's words with the node"
 )
 @pytest.mark.parametrize(("misfit", "text"), MISFITS)
-def test_a_function_tells_the_same_and_names_itself(served, api, misfit, text):
+def test_a_function_reports_the_same_and_names_itself(served, api, misfit, text):
     code, details = refuse(served, api, plain(misfit), "half_plus_two_tf2")
     assert code == INVALID_ARGUMENT
     suffix = rf"\n\t \[\[\{{\{{function_node __inference_{signature_of(api)}_\d+\}}\}}\{{\{{node .*\}}\}}\]\]"
@@ -268,7 +268,7 @@ def test_a_function_tells_the_same_and_names_itself(served, api, misfit, text):
 
 
 @pytest.mark.behaviour(
-    "2.1", "a missing feature, a wrong kind and a wrong length are told in the graph's words with the node"
+    "2.1", "a missing feature, a wrong kind and a wrong length are reported in the graph's words with the node"
 )
 def test_the_index_is_the_examples_place_in_the_request(served, api):
     assert refuse(served, api, plain(example(x=1.0), example(x=1))) == (

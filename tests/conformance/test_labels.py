@@ -1,4 +1,4 @@
-"""Version labels over a socket: where they come from, when they may be set, and what becomes of them (section 6.3)."""
+"""Version labels over a socket: where they are set, when they may be set, and how long they stay (section 6.3)."""
 
 import pytest
 

@@ -196,9 +196,9 @@ def test_the_first_field_that_is_not_known_is_refused_before_the_model_is_looked
 
 
 @pytest.mark.behaviour("3", "a field other than signature_def, before the model is looked up")
-def test_the_field_that_is_supported_is_told_beside_the_text(served):
-    told = refusal(served.prediction.GetModelMetadata, request_for("half_plus_two", "nope"))
-    assert told.hints == {"supported": "signature_def"}
+def test_the_supported_field_is_named_beside_the_text(served):
+    reported = refusal(served.prediction.GetModelMetadata, request_for("half_plus_two", "nope"))
+    assert reported.hints == {"supported": "signature_def"}
 
 
 @pytest.mark.behaviour("3", "a repeated signature_def is harmless")
@@ -247,7 +247,7 @@ def test_a_version_is_described_by_its_number_and_the_highest_without(two_versio
 
 
 @pytest.mark.behaviour("3", "works by version and label")
-def test_a_version_is_described_by_its_label_and_told_by_its_number():
+def test_a_version_is_described_by_its_label_and_reported_by_its_number():
     router = fakes.route(fakes.FakeServable(fakes.define("s", {"x": "x:0"}, {"y": "y:0"})), labels={"stable": 7})
     request = request_for("fake", "signature_def", label="stable")
     reply = GetModelMetadata(router)(request.SerializeToString(), None)

@@ -12,7 +12,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, inference_pb2
 from servable import app
 from servable.execution.loader import SavedModelLoader
 from servable.options import ServerOptions
-from servable.routing import Handle, Router, Routes
+from servable.routing import Router, Routes
+from servable.servables import Handle
 from tests import serving
 from tests.conformance.calls import (
     FAILED_PRECONDITION,
@@ -87,7 +88,7 @@ def test_a_request_without_a_model_spec(running, api):
 
 
 @pytest.mark.behaviour("1.3", "step 1: no model_spec")
-def test_a_missing_model_spec_is_told_before_all_else(running):
+def test_a_missing_model_spec_is_reported_before_all_else(running):
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["nonsense"])
     assert refused(running.prediction.GetModelMetadata, request) == (INVALID_ARGUMENT, "Missing ModelSpec")
 
@@ -111,8 +112,8 @@ def test_metadata_fields_are_checked_before_the_name(running, fields, text):
 @EVERY_API
 @pytest.mark.parametrize("version", [{}, {"version": 1}, {"label": "canary"}], ids=["latest", "version", "label"])
 def test_an_empty_name(running, api, version):
-    told = refused_call(running, api, "", **version)
-    assert told == (INVALID_ARGUMENT, "ModelSpec has no name specified.")
+    reported = refused_call(running, api, "", **version)
+    assert reported == (INVALID_ARGUMENT, "ModelSpec has no name specified.")
 
 
 @pytest.mark.behaviour("1.3", "MultiInference resolves its first task alone")
@@ -123,8 +124,8 @@ def test_an_empty_name(running, api, version):
     ids=["no_tasks", "no_spec"],
 )
 def test_multi_inference_without_a_first_model_spec(running, request_of):
-    told = refused(running.prediction.MultiInference, request_of)
-    assert told == (INVALID_ARGUMENT, "ModelSpec has no name specified.")
+    reported = refused(running.prediction.MultiInference, request_of)
+    assert reported == (INVALID_ARGUMENT, "ModelSpec has no name specified.")
 
 
 @pytest.mark.behaviour("1.3", "step 3: an unknown label, before the model's existence")
@@ -133,8 +134,8 @@ def test_multi_inference_without_a_first_model_spec(running, request_of):
 @pytest.mark.parametrize("name", ["half_plus_two", "nobody"])
 @pytest.mark.parametrize("label", ["canary", ""])
 def test_an_unknown_label_even_of_an_unknown_model(running, api, name, label):
-    told = refused_call(running, api, name, label=label)
-    assert told == (INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
+    reported = refused_call(running, api, name, label=label)
+    assert reported == (INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
 
 
 @pytest.mark.behaviour("1.3", "step 4: a version by its number, 0 and below 0 too")
@@ -142,38 +143,40 @@ def test_an_unknown_label_even_of_an_unknown_model(running, api, name, label):
 @EVERY_API
 @pytest.mark.parametrize("version", [0, 9, -1, -(1 << 63), (1 << 63) - 1])
 def test_a_version_that_is_not_loaded(running, api, version):
-    told = refused_call(running, api, "half_plus_two", version=version)
-    assert told == (NOT_FOUND, f"Servable not found for request: Specific(half_plus_two, {version})")
+    reported = refused_call(running, api, "half_plus_two", version=version)
+    assert reported == (NOT_FOUND, f"Servable not found for request: Specific(half_plus_two, {version})")
 
 
 @pytest.mark.behaviour("1.3", "step 4: a version by its number, 0 and below 0 too")
 @EVERY_API
 def test_a_version_of_an_unknown_model(running, api):
-    told = refused_call(running, api, "nobody", version=1)
-    assert told == (NOT_FOUND, "Servable not found for request: Specific(nobody, 1)")
+    reported = refused_call(running, api, "nobody", version=1)
+    assert reported == (NOT_FOUND, "Servable not found for request: Specific(nobody, 1)")
 
 
-@pytest.mark.behaviour("1.3", "step 6: nothing is found, under a label its number is told")
+@pytest.mark.behaviour("1.3", "step 6: nothing is found, under a label the error has its number")
 @pytest.mark.behaviour("12", "Predict: unknown model")
 @pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @EVERY_API
 @pytest.mark.parametrize("name", ["nobody", "Half_plus_two", "half_plus_two/1", "half_plus_two "])
 def test_an_unknown_model(running, api, name):
-    told = refused_call(running, api, name)
-    assert told == (NOT_FOUND, f"Servable not found for request: Latest({name})")
+    reported = refused_call(running, api, name)
+    assert reported == (NOT_FOUND, f"Servable not found for request: Latest({name})")
 
 
 @pytest.mark.behaviour("1.3", "version and label are one oneof")
 def test_the_last_of_version_and_label_that_was_sent_counts(running):
     """They are one oneof: on the wire the later wins."""
     version, label = b"\x12\x02\x08\x09", b"\x22\x06canary"
-    for sent, told in (
+    for sent, reported in (
         (version + label, (INVALID_ARGUMENT, "Unrecognized servable version label: canary")),
         (label + version, (NOT_FOUND, "Servable not found for request: Specific(m, 9)")),
     ):
         spec = b"\x0a\x01m" + sent
         request = b"\x0a" + bytes([len(spec)]) + spec
-        assert refused(running.channel.unary_unary("/tensorflow.serving.PredictionService/Predict"), request) == told
+        assert (
+            refused(running.channel.unary_unary("/tensorflow.serving.PredictionService/Predict"), request) == reported
+        )
 
 
 @pytest.mark.behaviour("1.3", "step 5: neither means the highest ready number")
@@ -217,7 +220,7 @@ def test_a_version_that_is_unloaded_is_not_found_and_the_next_answers():
         assert refused_predict(running, "m") == (NOT_FOUND, "Servable not found for request: Latest(m)")
 
 
-@pytest.mark.behaviour("1.3", "step 6: nothing is found, under a label its number is told")
+@pytest.mark.behaviour("1.3", "step 6: nothing is found, under a label the error has its number")
 @pytest.mark.behaviour("1.3", "a known label answers with its version")
 @pytest.mark.behaviour(
     "1.3", "replies of Predict, Classify, Regress and MultiInference name model, version and signature, never a label"
@@ -258,18 +261,16 @@ def serve_config(folder, text):
 @pytest.mark.behaviour("1.3", "step 3b: a label before any config was applied")
 def test_before_any_config_there_are_no_labels_at_all(tmp_path):
     with serve_config(tmp_path, "# nothing yet\n") as running:
-        told = refused_predict(running, "m", label="canary")
+        reported = refused_predict(running, "m", label="canary")
         assert refused_predict(running, "m") == (NOT_FOUND, "Servable not found for request: Latest(m)")
-    assert told == (UNAVAILABLE, "Model labels does not init yet.canary")
+    assert reported == (UNAVAILABLE, "Model labels does not init yet.canary")
 
 
 @pytest.mark.behaviour("1.3", "a missing signature under Predict, Classify, Regress and MultiInference")
-@pytest.mark.behaviour(
-    "1.4", "only the first mistake is told: model, signature, number of inputs, tensors, filter, run"
-)
+@pytest.mark.behaviour("1.4", "only the first mistake counts: model, signature, number of inputs, tensors, filter, run")
 @pytest.mark.behaviour("12", "Predict: unknown signature")
 @pytest.mark.parametrize(
-    ("api", "request_of", "told"),
+    ("api", "request_of", "reported"),
     [
         (
             "Predict",
@@ -293,8 +294,8 @@ def test_before_any_config_there_are_no_labels_at_all(tmp_path):
         ),
     ],
 )
-def test_a_missing_signature_is_told_by_each_api_in_its_own_way(running, api, request_of, told):
-    assert refused(getattr(running.prediction, api), request_of) == told
+def test_a_missing_signature_is_reported_by_each_api_in_its_own_way(running, api, request_of, reported):
+    assert refused(getattr(running.prediction, api), request_of) == reported
 
 
 @pytest.mark.behaviour("1.3", "an empty signature name is serving_default")
@@ -348,8 +349,8 @@ def test_only_the_first_task_of_multi_inference_chooses_the_version(running):
     labelled = task("half_plus_two", "regress_x2_to_y3", label="canary")
     response = running.prediction.MultiInference(multi_inference(*tasks, given=xs(2.0)), timeout=TIMEOUT_S)
     assert [result.model_spec.version.value for result in response.results] == [1, 1]
-    told = refused(running.prediction.MultiInference, multi_inference(labelled, given=xs(2.0)))
-    assert told == (INVALID_ARGUMENT, "Unrecognized servable version label: canary")
+    reported = refused(running.prediction.MultiInference, multi_inference(labelled, given=xs(2.0)))
+    assert reported == (INVALID_ARGUMENT, "Unrecognized servable version label: canary")
 
 
 @pytest.mark.behaviour("1.3", "replies of GetModelMetadata name no signature")

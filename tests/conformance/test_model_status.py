@@ -8,8 +8,8 @@ from tensorflow_serving.apis import get_model_status_pb2
 
 from servable import errors
 from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.states import ServableId, State, VersionState
-from servable.management.status import GetModelStatus
+from servable.lifecycle.version import ServableId, State, VersionState
+from servable.management.model_service import GetModelStatus
 from tests.conformance.calls import (
     INTERNAL,
     INVALID_ARGUMENT,
@@ -143,11 +143,11 @@ def test_what_was_never_seen_is_not_found(served, name, spec, text):
 
 
 @pytest.mark.behaviour("4.1", "an unknown model is not found")
-def test_what_is_known_is_told_beside_the_text(four_versions):
-    told = refusal(four_versions.model.GetModelStatus, request_for("many", version=9))
-    assert told.hints == {"known_versions": "124, 123, 10, 2"}
-    told = refusal(four_versions.model.GetModelStatus, request_for("mani"))
-    assert told.hints == {"known_models": "many", "did_you_mean": "many"}
+def test_known_versions_and_models_are_listed_beside_the_text(four_versions):
+    reported = refusal(four_versions.model.GetModelStatus, request_for("many", version=9))
+    assert reported.hints == {"known_versions": "124, 123, 10, 2"}
+    reported = refusal(four_versions.model.GetModelStatus, request_for("mani"))
+    assert reported.hints == {"known_models": "many", "did_you_mean": "many"}
 
 
 @pytest.mark.behaviour("12", "undecodable request bytes")
@@ -171,7 +171,7 @@ def identify(number, name="m"):
 @pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
 @pytest.mark.behaviour("4.1", "END: unloaded with status OK")
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "reported"),
     [
         (State.START, ModelVersionStatus.START),
         (State.LOADING, ModelVersionStatus.LOADING),
@@ -180,17 +180,17 @@ def identify(number, name="m"):
         (State.END, ModelVersionStatus.END),
     ],
 )
-def test_each_state_is_told_by_its_number_with_status_ok(state, told):
+def test_each_state_is_reported_by_its_number_with_status_ok(state, reported):
     monitor = StateMonitor()
     monitor.publish(identify(1), VersionState(state))
     (entry,) = status_of(monitor)
-    assert entry.state == told
+    assert entry.state == reported
     assert entry.HasField("status")
     assert (entry.status.error_code, entry.status.error_message) == (0, "")
 
 
-@pytest.mark.behaviour("4.1", "the text of an error is told whole")
-def test_the_text_of_a_failure_is_told_whole():
+@pytest.mark.behaviour("4.1", "the text of an error is complete")
+def test_the_text_of_a_failure_is_reported_whole():
     monitor = StateMonitor()
     text = "long" * 1000
     monitor.publish(identify(1), VersionState(State.END, errors.DataLoss(text)))
@@ -198,9 +198,9 @@ def test_the_text_of_a_failure_is_told_whole():
     assert (entry.status.error_code, entry.status.error_message) == (15, text)
 
 
-@pytest.mark.behaviour("4.1", "only END tells an error: the state of a failed try is LOADING with status OK")
+@pytest.mark.behaviour("4.1", "only END has an error: the state of a failed try is LOADING with status OK")
 @pytest.mark.parametrize("state", [State.START, State.LOADING, State.AVAILABLE, State.UNLOADING])
-def test_an_error_is_told_only_when_a_version_has_ended_with_it(state):
+def test_an_error_is_reported_only_when_a_version_has_ended_with_it(state):
     monitor = StateMonitor()
     monitor.publish(identify(1), VersionState(state, errors.DataLoss("of the last try")))
     (entry,) = status_of(monitor)

@@ -89,7 +89,7 @@ def test_a_model_of_any_origin_answers(serve, name, key, inputs, outputs):
 
 
 @pytest.mark.behaviour("1.4", "outputs may have any rank, there is no rule for a batch")
-def test_several_inputs_are_told_apart_by_their_aliases(serve):
+def test_several_inputs_are_distinguished_by_their_aliases(serve):
     inputs = {"values": np.array([1, 2, 3], np.float32), "count": np.int32(2)}
     assert answers(serve("scalar_beside_vector"), "scalar_beside_vector", inputs) == {"head": [1.0, 2.0], "total": 3.0}
 
@@ -156,7 +156,7 @@ def test_an_output_filter_chooses_outputs_and_an_empty_one_all(serve, wanted, gi
 
 
 def good_and_bad_branch():
-    """Output `good` needs x alone; `bad` needs a placeholder that nobody feeds."""
+    """Output `good` needs x alone; `bad` needs a placeholder that is never fed."""
     x = placeholder(tf.float32, [None], "x")
     bad = tf.add(x, placeholder(tf.float32, [None], "forgotten"))
     return {"serving_default": signature({"x": x}, {"good": x * 2.0, "bad": bad})}

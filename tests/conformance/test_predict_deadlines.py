@@ -1,4 +1,4 @@
-"""A run ends with its caller's deadline: the caller is told, and the thread that ran is free for the next call.
+"""A run ends with its caller's deadline: the caller gets the error, and the thread that ran is free for the next call.
 
 Each server here has one thread for requests, so that a run which goes on would leave no one to answer. No test
 waits on a clock but for the deadline that it sets itself.
@@ -10,7 +10,8 @@ import pytest
 from servable.errors import DeadlineExceeded
 from servable.execution.loader import SavedModelLoader
 from servable.inference.predict import Predict
-from servable.routing import Handle, Router, Routes
+from servable.routing import Router, Routes
+from servable.servables import Handle
 from tests.conformance.calls import DEADLINE_EXCEEDED, RUNS, TIMEOUT_S, predict, predict_request, refusal, values
 from tests.serving import RUNS as WAYS_TO_RUN
 

@@ -39,15 +39,15 @@ def serve_made(tmp_path, request):
 @pytest.mark.behaviour("13.3", "44 to 52, the rows of 13.2 through the service, and an unknown model")
 @pytest.mark.parametrize("dtype", sorted(KINDS.keys() - {"float"}))
 def test_another_dtype_than_the_graph_s_is_named(serve, dtype):
-    told = refused_predict(serve("half_plus_two"), "half_plus_two", {"x": tensor(dtype, [1])})
-    assert told == (INVALID_ARGUMENT, f"Expects arg[0] to be float but {dtype} is provided")
+    reported = refused_predict(serve("half_plus_two"), "half_plus_two", {"x": tensor(dtype, [1])})
+    assert reported == (INVALID_ARGUMENT, f"Expects arg[0] to be float but {dtype} is provided")
 
 
 @pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 @pytest.mark.parametrize("dtype", sorted(KINDS.keys() - {"float"}))
 def test_the_dtype_of_the_graph_is_named(serve, dtype):
-    told = refused_predict(serve("dtypes"), "dtypes", {"x": tensor("float", [1])}, f"identity_{dtype}")
-    assert told == (INVALID_ARGUMENT, f"Expects arg[0] to be {dtype} but float is provided")
+    reported = refused_predict(serve("dtypes"), "dtypes", {"x": tensor("float", [1])}, f"identity_{dtype}")
+    assert reported == (INVALID_ARGUMENT, f"Expects arg[0] to be {dtype} but float is provided")
 
 
 @pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
@@ -61,15 +61,15 @@ def test_the_dtype_of_the_graph_is_named(serve, dtype):
     ids=["first", "second", "both"],
 )
 def test_inputs_are_counted_in_the_order_of_their_tensors_names(serve, inputs, text):
-    told = refused_predict(serve("scalar_beside_vector"), "scalar_beside_vector", inputs)
-    assert told == (INVALID_ARGUMENT, text)
+    reported = refused_predict(serve("scalar_beside_vector"), "scalar_beside_vector", inputs)
+    assert reported == (INVALID_ARGUMENT, text)
 
 
 @pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 def test_inputs_that_take_their_default_are_counted_too(serve):
     """The tensors are serving_default_offset, serving_default_scale and serving_default_x."""
-    told = refused_predict(serve("default_values"), "default_values", {"x": WHOLE})
-    assert told == (INVALID_ARGUMENT, "Expects arg[2] to be float but int32 is provided")
+    reported = refused_predict(serve("default_values"), "default_values", {"x": WHOLE})
+    assert reported == (INVALID_ARGUMENT, "Expects arg[2] to be float but int32 is provided")
 
 
 def swapped_names():
@@ -81,8 +81,8 @@ def swapped_names():
 @pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
 def test_aliases_do_not_count_but_tensors_do(serve_made):
     with serve_made(swapped_names) as running:
-        told = refused_predict(running, MADE, {"first": WHOLE, "last": WHOLE})
-    assert told == (INVALID_ARGUMENT, "Expects arg[1] to be float but int32 is provided")
+        reported = refused_predict(running, MADE, {"first": WHOLE, "last": WHOLE})
+    assert reported == (INVALID_ARGUMENT, "Expects arg[1] to be float but int32 is provided")
 
 
 FED_TWICE = 'Endpoint "x:0" fed more than once.'
@@ -110,8 +110,8 @@ NOTHING_TO_DO = "Must specify at least one target to fetch or execute."
     ],
 )
 def test_wiring_that_no_check_of_names_finds(serve, key, inputs, text):
-    told = refused_predict(serve("odd_wiring"), "odd_wiring", inputs, key)
-    assert told == (INVALID_ARGUMENT, text)
+    reported = refused_predict(serve("odd_wiring"), "odd_wiring", inputs, key)
+    assert reported == (INVALID_ARGUMENT, text)
 
 
 @pytest.mark.behaviour("1.4", "another dtype than the graph's, counted by tensor name")
@@ -124,9 +124,9 @@ def test_wiring_that_no_check_of_names_finds(serve, key, inputs, text):
         ("nothing_out", {"x": WHOLE}, NOTHING_TO_DO),
     ],
 )
-def test_a_fault_of_the_wiring_is_told_before_a_wrong_dtype(serve, key, inputs, text):
-    told = refused_predict(serve("odd_wiring"), "odd_wiring", inputs, key)
-    assert told == (INVALID_ARGUMENT, text)
+def test_a_fault_of_the_wiring_is_reported_before_a_wrong_dtype(serve, key, inputs, text):
+    reported = refused_predict(serve("odd_wiring"), "odd_wiring", inputs, key)
+    assert reported == (INVALID_ARGUMENT, text)
 
 
 @pytest.mark.behaviour("1.4", "one tensor fed twice is refused, as DirectSession does")
@@ -147,8 +147,8 @@ def test_one_tensor_that_is_no_placeholder_is_not_fed_twice_in_any_mode(servers,
     running = servers("fed_twice", **flags)
     request = predict_request("fed_twice", {"a": X, "b": X, "x": X}, "fed_twice")
     for _ in range(2):
-        told = refused(running.prediction.Predict, request, timeout_s=timeout_s)
-        assert told == (INVALID_ARGUMENT, 'Endpoint "sp:1" fed more than once.')
+        reported = refused(running.prediction.Predict, request, timeout_s=timeout_s)
+        assert reported == (INVALID_ARGUMENT, 'Endpoint "sp:1" fed more than once.')
     reply = predict(running, "fed_twice", {"x": X})
     assert values(reply.outputs["y"]) == [4.0]
 
@@ -156,8 +156,8 @@ def test_one_tensor_that_is_no_placeholder_is_not_fed_twice_in_any_mode(servers,
 @pytest.mark.behaviour("1.4", "the initialiser's signature")
 @pytest.mark.parametrize("name", ["half_plus_two_tf2", "keras_regression"])
 def test_the_initialiser_is_a_signature_without_an_output(serve, name):
-    told = refused_predict(serve(name), name, signature="__saved_model_init_op")
-    assert told == (OUT_OF_RANGE, "Node 'NoOp' (type: 'NoOp', num of outputs: 0) does not have output 0")
+    reported = refused_predict(serve(name), name, signature="__saved_model_init_op")
+    assert reported == (OUT_OF_RANGE, "Node 'NoOp' (type: 'NoOp', num of outputs: 0) does not have output 0")
 
 
 def names_of_every_form():
@@ -173,28 +173,28 @@ def names_of_every_form():
 
 
 @pytest.mark.behaviour(
-    "1.4", "names that only a hand writes: no such output, fed and fetched at once, a bare operation"
+    "1.4", "tensor names that no exporter writes: no such output, fed and fetched at once, a bare operation"
 )
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "reported"),
     [
         ("second_output", (OUT_OF_RANGE, "Node 'y' (type: 'Mul', num of outputs: 1) does not have output 1")),
         ("echo", (INVALID_ARGUMENT, "x:0 is both fed and fetched.")),
     ],
 )
-def test_a_tensor_name_that_cannot_be_run(serve_made, key, told):
+def test_a_tensor_name_that_cannot_be_run(serve_made, key, reported):
     with serve_made(names_of_every_form) as running:
-        assert refused_predict(running, MADE, {"x": X}, key) == told
+        assert refused_predict(running, MADE, {"x": X}, key) == reported
 
 
 @pytest.mark.behaviour(
-    "1.4", "names that only a hand writes: no such output, fed and fetched at once, a bare operation"
+    "1.4", "tensor names that no exporter writes: no such output, fed and fetched at once, a bare operation"
 )
 def test_a_bare_operation_s_name_means_its_first_output(serve_made):
     with serve_made(names_of_every_form) as running:
         assert list(predict(running, MADE, {"x": X}, "bare").outputs["y"].float_val) == [4.0]
-        told = refused_predict(running, MADE, {"x": WHOLE}, "bare")
-    assert told == (INVALID_ARGUMENT, "Expects arg[0] to be float but int32 is provided")
+        reported = refused_predict(running, MADE, {"x": WHOLE}, "bare")
+    assert reported == (INVALID_ARGUMENT, "Expects arg[0] to be float but int32 is provided")
 
 
 @pytest.mark.behaviour("1.4", "errors of kernels carry their node, undecorated")
@@ -227,8 +227,8 @@ def test_a_kernel_inside_a_function_is_named_with_the_function(serve):
 @pytest.mark.behaviour("1.4", "errors of kernels carry their node, undecorated")
 @pytest.mark.behaviour("12", "Predict: bad Example bytes inside a string tensor")
 def test_bytes_that_are_no_example_are_quoted(serve):
-    told = refused_predict(serve("half_plus_two"), "half_plus_two", {"inputs": [b"garbage"]}, "regress_x_to_y")
-    assert told == (
+    reported = refused_predict(serve("half_plus_two"), "half_plus_two", {"inputs": [b"garbage"]}, "regress_x_to_y")
+    assert reported == (
         INVALID_ARGUMENT,
         "Could not parse example input, value: 'garbage'\n\t [[{{node ParseExample/ParseExample}}]]",
     )

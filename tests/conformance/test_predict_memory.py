@@ -53,9 +53,9 @@ def running(servers, request):
 @pytest.mark.parametrize("name", ABSURD)
 def test_an_absurd_size_is_refused_and_the_next_call_is_answered(running, name):
     dtype, proto = ABSURD[name]
-    told = refusal(running.prediction.Predict, predict_request("dtypes", {"x": proto}, f"identity_{dtype}"))
-    assert told.told == (INVALID_ARGUMENT, "tensor parsing error: x")
-    assert told.hints["reason"]
+    reported = refusal(running.prediction.Predict, predict_request("dtypes", {"x": proto}, f"identity_{dtype}"))
+    assert reported.code_and_text == (INVALID_ARGUMENT, "tensor parsing error: x")
+    assert reported.hints["reason"]
     reply = predict(running, "dtypes", {"x": tensor("float", [2], float_val=[1.5])}, "identity_float")
     assert values(reply.outputs["y"]) == [1.5, 1.5]
 

@@ -1,4 +1,4 @@
-"""--enable_signature_method_name_check: which method names Predict accepts with the flag and without it."""
+"""--enable_signature_method_name_check: the method names that Predict accepts with the flag and without it."""
 
 import functools
 
@@ -39,20 +39,20 @@ def unchecked(servers, request):
 @pytest.mark.behaviour("5", "--enable_signature_method_name_check")
 @pytest.mark.behaviour("13.2", "43 MethodNameCheck")
 def test_with_the_flag_another_method_name_is_refused(checked):
-    told = refused_predict(checked("custom_method"), "custom_method", PIXELS, "preprocess")
-    assert told == (INTERNAL, EXPECTED + "preprocess")
+    reported = refused_predict(checked("custom_method"), "custom_method", PIXELS, "preprocess")
+    assert reported == (INTERNAL, EXPECTED + "preprocess")
 
 
 @pytest.mark.behaviour("1.4", "method_name check")
 def test_with_the_flag_an_empty_method_name_is_refused(checked):
-    told = refused_predict(checked("odd_wiring"), "odd_wiring", signature="empty")
-    assert told == (INTERNAL, EXPECTED)
+    reported = refused_predict(checked("odd_wiring"), "odd_wiring", signature="empty")
+    assert reported == (INTERNAL, EXPECTED)
 
 
 @pytest.mark.behaviour("1.4", "method_name check")
 def test_with_the_flag_the_initialiser_is_refused_by_its_method_name(checked):
-    told = refused_predict(checked("single_function"), "single_function", signature="__saved_model_init_op")
-    assert told == (INTERNAL, EXPECTED)
+    reported = refused_predict(checked("single_function"), "single_function", signature="__saved_model_init_op")
+    assert reported == (INTERNAL, EXPECTED)
 
 
 @pytest.mark.behaviour("1.4", "method_name check")
@@ -85,8 +85,8 @@ def test_with_the_flag_the_three_method_names_of_serving_answer(checked, key, in
 
 @pytest.mark.behaviour("1.4", "method_name check")
 def test_a_missing_signature_comes_before_a_method_name(checked):
-    told = refused_predict(checked("custom_method"), "custom_method", PIXELS)
-    assert told == (FAILED_PRECONDITION, 'Serving signature key "serving_default" not found.')
+    reported = refused_predict(checked("custom_method"), "custom_method", PIXELS)
+    assert reported == (FAILED_PRECONDITION, 'Serving signature key "serving_default" not found.')
 
 
 @pytest.mark.behaviour("1.4", "method_name check")

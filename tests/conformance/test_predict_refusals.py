@@ -1,4 +1,4 @@
-"""What Predict refuses before a graph is touched: the texts, and which of several mistakes is told."""
+"""What Predict refuses before a graph runs: the texts, and which of several mistakes is reported."""
 
 import numpy as np
 import pytest
@@ -175,8 +175,8 @@ def test_a_tensor_that_is_none_for_an_input_with_a_default(default_values):
     ],
 )
 def test_an_output_filter_of_unknown_or_repeated_names(half_plus_two, wanted, text):
-    told = refused_predict(half_plus_two, "half_plus_two", {"x": X}, outputs=wanted)
-    assert told == (INVALID_ARGUMENT, text)
+    reported = refused_predict(half_plus_two, "half_plus_two", {"x": X}, outputs=wanted)
+    assert reported == (INVALID_ARGUMENT, text)
 
 
 @pytest.mark.behaviour("1.4", "unknown and repeated names of the output filter, in its order")
@@ -190,12 +190,10 @@ def test_known_outputs_are_sorted_and_joined_by_commas(odd_wiring):
 MANY_MISTAKES = {"a": MALFORMED, "b": ONE}
 
 
-@pytest.mark.behaviour(
-    "1.4", "only the first mistake is told: model, signature, number of inputs, tensors, filter, run"
-)
+@pytest.mark.behaviour("1.4", "only the first mistake counts: model, signature, number of inputs, tensors, filter, run")
 @pytest.mark.behaviour("13.2", "36 InputTensorsHaveWrongType")
 @pytest.mark.parametrize(
-    ("mistaken", "told"),
+    ("mistaken", "reported"),
     [
         (
             {"name": "nobody", "signature": "nothing", "inputs": MANY_MISTAKES},
@@ -225,22 +223,20 @@ MANY_MISTAKES = {"a": MALFORMED, "b": ONE}
     ],
     ids=["model", "signature", "count", "tensor", "filter", "dtype"],
 )
-def test_only_the_first_mistake_is_told(half_plus_two, mistaken, told):
-    """Each row mends the mistake of the row before it, in the order in which the original looks."""
+def test_only_the_first_mistake_is_reported(half_plus_two, mistaken, reported):
+    """Each row corrects the mistake of the row before it, in the order of the original's checks."""
     call = {"name": "half_plus_two", "outputs": ["z"]} | mistaken
-    assert refused_predict(half_plus_two, **call) == told
+    assert refused_predict(half_plus_two, **call) == reported
 
 
-@pytest.mark.behaviour(
-    "1.4", "only the first mistake is told: model, signature, number of inputs, tensors, filter, run"
-)
+@pytest.mark.behaviour("1.4", "only the first mistake counts: model, signature, number of inputs, tensors, filter, run")
 def test_a_tensor_that_is_none_comes_before_a_name_that_is_wrong(default_values):
     inputs = {"x": MALFORMED, "wrong": ONE}
     assert refused_predict(default_values, "default_values", inputs) == (INVALID_ARGUMENT, "tensor parsing error: x")
 
 
 @pytest.mark.behaviour(
-    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+    "1.1", "ours: names that are loaded or known, and a suggestion, are sent beside the unchanged message"
 )
 @pytest.mark.parametrize(
     ("inputs", "hints"),

@@ -48,6 +48,6 @@ def test_strings_come_back_with_more_dimensions_than_are_fed(running):
 @pytest.mark.behaviour("1.4", "unlike the original, outputs have no more dimensions than NumPy holds")
 @pytest.mark.parametrize("rank", [65, 254])
 def test_strings_that_numpy_cannot_hold_are_refused_and_the_next_call_is_answered(running, rank):
-    told = refusal(running.prediction.Predict, predict_request(MADE, reshape_to(rank), "reshaped"))
-    assert told.code == INVALID_ARGUMENT
+    reported = refusal(running.prediction.Predict, predict_request(MADE, reshape_to(rank), "reshaped"))
+    assert reported.code == INVALID_ARGUMENT
     assert values(predict(running, MADE, reshape_to(1), "reshaped").outputs["y"]) == [b"a"]

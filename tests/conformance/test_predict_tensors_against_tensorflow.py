@@ -1,4 +1,4 @@
-"""The codec against TensorFlow's own C++, which tf.io.parse_tensor lays bare, over TensorProtos that nobody thought of.
+"""The codec against TensorFlow's own C++, called by tf.io.parse_tensor, over random TensorProtos.
 
 Sizes are small: what differs on purpose (a limit on filling, on the number of dimensions) is tested by name elsewhere.
 """

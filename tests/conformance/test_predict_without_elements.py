@@ -33,8 +33,8 @@ def running(tmp_path, request):
     [("matmul", [0, 1 << 33]), ("einsum", [0, 1 << 33]), ("concat", [0, 1 << 60]), ("dense", [1 << 59, 0])],
 )
 def test_a_huge_shape_without_elements_is_refused_and_the_next_call_is_answered(running, name, shape):
-    told = refusal(running.prediction.Predict, predict_request(MADE, {"x": tensor("float", shape)}, name))
-    assert told.told == (INVALID_ARGUMENT, "tensor parsing error: x")
-    assert told.hints["reason"] == f"shape {shape} is too large even without elements"
+    reported = refusal(running.prediction.Predict, predict_request(MADE, {"x": tensor("float", shape)}, name))
+    assert reported.code_and_text == (INVALID_ARGUMENT, "tensor parsing error: x")
+    assert reported.hints["reason"] == f"shape {shape} is too large even without elements"
     reply = predict(running, MADE, {"x": np.array([[1.0, 2.0]], np.float32)}, "matmul")
     assert values(reply.outputs["y"]) == [[1.0, 2.0], [2.0, 4.0]]

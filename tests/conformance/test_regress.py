@@ -3,8 +3,7 @@
 import pytest
 
 from servable import errors
-from servable.inference import regression
-from servable.inference.regress import Regress
+from servable.inference.regress import Regress, Regressor, make_regression_result, require_regressor
 from tests.conformance import fakes
 from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, RUNS
 from tests.conformance.example_calls import (
@@ -84,7 +83,7 @@ def test_a_vector_and_a_single_column_are_values(either, signature):
     assert values_of(regress(either, "odd_heads", signature, TWO).result) == [0.0, 1.0]
 
 
-@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
+@pytest.mark.behaviour("2.3", "a failed run returns its error as it was raised, and has the time that is left")
 def test_the_default_signature_is_named_in_the_reply():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"outputs": "out:0"})
     servable = fakes.FakeServable(head, outputs={"out:0": fakes.floats([1.5])})
@@ -96,9 +95,9 @@ def test_the_default_signature_is_named_in_the_reply():
     assert (run.fetches, run.timeout_s) == (("out:0",), 2.5)
 
 
-@pytest.mark.behaviour("2.3", "a failed run is told as it was raised, and has the time that is left")
+@pytest.mark.behaviour("2.3", "a failed run returns its error as it was raised, and has the time that is left")
 @pytest.mark.behaviour("13.5", "83 RunsFails")
-def test_a_failed_run_is_told_as_it_was_raised():
+def test_a_failed_run_is_returned_as_it_was_raised():
     head = fakes.define("serving_default", {"inputs": "in:0"}, {"outputs": "out:0"})
     servable = fakes.FakeServable(head, error=errors.Unavailable("the device is gone"))
     with pytest.raises(errors.Unavailable, match=r"^UNAVAILABLE: the device is gone$"):
@@ -126,11 +125,11 @@ def test_a_model_spec_that_finds_nothing_is_refused(served, name, version, code,
 @pytest.mark.behaviour("2.3", "signature, then examples, then the run, then outputs")
 @pytest.mark.behaviour("12", "unknown signature under Classify, Regress and MultiInference")
 @pytest.mark.behaviour("13.7", "108 and 113 InvalidSignature")
-@pytest.mark.parametrize(("asked", "told"), [("nope", "nope"), ("", "serving_default")])
-def test_an_unknown_signature_is_named(either, asked, told):
-    expected = (INVALID_ARGUMENT, f"No signature was found with the name: {told}")
+@pytest.mark.parametrize(("asked", "reported"), [("nope", "nope"), ("", "serving_default")])
+def test_an_unknown_signature_is_named(either, asked, reported):
+    expected = (INVALID_ARGUMENT, f"No signature was found with the name: {reported}")
     assert refused(either, "odd_heads", asked) == expected
-    # Before anything is said of the examples.
+    # This check comes before those of the examples.
     assert refused(either, "odd_heads", asked, plain()) == expected
 
 
@@ -206,7 +205,7 @@ def test_an_empty_signature_is_no_regressor(servers):
 def test_inputs_are_counted_before_outputs_and_names_come_last(definition, text):
     servable = fakes.FakeServable(fakes.define("s", *definition, REGRESS_METHOD))
     with pytest.raises(errors.InvalidArgument) as caught:
-        regression.require(servable.signatures["s"], check_method_name=False)
+        require_regressor(servable.signatures["s"], check_method_name=False)
     assert caught.value.message.startswith(text)
 
 
@@ -228,7 +227,7 @@ def test_by_default_the_method_of_a_signature_does_not_matter(served, signature)
         ("odd_heads", "regress_method_empty", ""),
         ("odd_heads", "classify_ok", "tensorflow/serving/classify"),
         ("half_plus_two_tf2", "regress_x_to_y", "tensorflow/serving/predict"),
-        # Wrong in structure as well: the method is looked at first.
+        # Wrong in structure as well: the method is checked first.
         ("odd_heads", "classify_no_inputs", "tensorflow/serving/classify"),
     ],
 )
@@ -288,5 +287,5 @@ def test_an_output_that_is_no_regression_is_refused(either, signature, text):
 )
 def test_shape_is_checked_before_rows_and_rows_before_dtype(output, text):
     with pytest.raises(errors.InvalidArgument) as caught:
-        regression.read_result(output, 2)
+        make_regression_result(Regressor("in", "out"), {"out": output}, 2)
     assert caught.value.message == text

@@ -57,8 +57,8 @@ def empty_server(tmp_path):
 
 
 def unavailable(causes, noun="model(s)"):
-    told = "".join(f"{{{who} due to error: {cause}}}, " for who, cause in causes.items())
-    return UNKNOWN, f"{len(causes)} {noun} did not become available: {{{told}}}"
+    reported = "".join(f"{{{who} due to error: {cause}}}, " for who, cause in causes.items())
+    return UNKNOWN, f"{len(causes)} {noun} did not become available: {{{reported}}}"
 
 
 def failed_load(name, path):
@@ -298,7 +298,7 @@ def test_the_deprecated_model_type_still_works(server, tmp_path):
 
 
 @pytest.mark.behaviour("4.2", "a new model that fails to load is UNKNOWN, and the others serve")
-def test_a_new_model_that_cannot_be_loaded_is_told_and_the_others_serve(server, first, tmp_path):
+def test_a_new_model_that_cannot_be_loaded_is_reported_and_the_others_serve(server, first, tmp_path):
     bad = put(tmp_path / "bad", 2)
     (bad / "answer").unlink()
     put(tmp_path / "good", 1)
@@ -311,7 +311,7 @@ def test_a_new_model_that_cannot_be_loaded_is_told_and_the_others_serve(server, 
 
 
 @pytest.mark.behaviour("4.2", "a new model that fails to load is UNKNOWN, and the others serve")
-def test_models_that_cannot_be_loaded_are_told_in_the_order_of_the_config(server, tmp_path):
+def test_models_that_cannot_be_loaded_are_reported_in_the_order_of_the_config(server, tmp_path):
     paths = {name: put(tmp_path / name, 1) for name in ("z", "a", "m")}
     for path in paths.values():
         (path / "answer").unlink()
@@ -319,8 +319,8 @@ def test_models_that_cannot_be_loaded_are_told_in_the_order_of_the_config(server
     assert server.refused_reload(*models) == unavailable(dict(failed_load(*pair) for pair in paths.items()))
 
 
-@pytest.mark.behaviour("4.2", "ours: a missing base path, or one without versions, is told at once, and followed")
-def test_a_new_model_whose_base_path_is_missing_is_told_at_once_and_comes_when_it_can(server, first, tmp_path):
+@pytest.mark.behaviour("4.2", "ours: a missing base path, or one without versions, is reported at once, and polled on")
+def test_a_new_model_whose_base_path_is_missing_is_reported_at_once_and_loaded_once_it_exists(server, first, tmp_path):
     new = model("new", tmp_path / "new")
     cause = (
         f"NOT_FOUND: Could not find base path {tmp_path}/new for servable new with error "
@@ -333,8 +333,8 @@ def test_a_new_model_whose_base_path_is_missing_is_told_at_once_and_comes_when_i
     assert server.is_serving("new")
 
 
-@pytest.mark.behaviour("4.2", "ours: a missing base path, or one without versions, is told at once, and followed")
-def test_a_new_model_without_versions_is_told_at_once_and_comes_when_it_can(server, first, tmp_path):
+@pytest.mark.behaviour("4.2", "ours: a missing base path, or one without versions, is reported at once, and polled on")
+def test_a_new_model_without_versions_is_reported_at_once_and_loaded_once_it_has_one(server, first, tmp_path):
     (tmp_path / "new" / "first").mkdir(parents=True)
     cause = f"NOT_FOUND: no versions found under base path {tmp_path}/new"
     assert server.refused_reload(first, model("new", tmp_path / "new")) == unavailable({"new": cause})
@@ -347,8 +347,8 @@ def test_the_highest_version_that_serves_or_has_ended_decides(server, tmp_path):
     bad = put(tmp_path / "new", 2)
     (bad / "answer").unlink()
     put(tmp_path / "new", 1)
-    told = server.refused_reload(model("new", tmp_path / "new", "all {}"))
-    assert told == unavailable(dict([failed_load("new", bad)]))
+    reported = server.refused_reload(model("new", tmp_path / "new", "all {}"))
+    assert reported == unavailable(dict([failed_load("new", bad)]))
     server.await_states("new", {2: ("END", 5, f"no answer in {bad}"), 1: "AVAILABLE"})
 
 
@@ -401,7 +401,7 @@ def test_a_reload_waits_for_each_new_model(server, first, tmp_path):
     assert [server.answer(name) for name in ("a", "b")] == [1, 1]
 
 
-@pytest.mark.behaviour("4.2", "ours: a deadline ends the wait, not the load, and is told with what is missing")
+@pytest.mark.behaviour("4.2", "ours: a deadline ends the wait, not the load, and its error names what is missing")
 def test_a_reload_whose_deadline_passes_stays_applied(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "new", 1))
     models = [first, model("new", tmp_path / "new")]
@@ -413,8 +413,8 @@ def test_a_reload_whose_deadline_passes_stays_applied(server, first, tmp_path):
     assert server.answer("new") == 1
 
 
-@pytest.mark.behaviour("4.2", "ours: a deadline ends the wait, not the load, and is told with what is missing")
-def test_what_a_deadline_leaves_to_do_is_told(server, first, tmp_path):
+@pytest.mark.behaviour("4.2", "ours: a deadline ends the wait, not the load, and its error names what is missing")
+def test_models_that_still_load_at_the_deadline_are_reported(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "new", 1))
     method = server.running.server._waiting_methods({})[METHOD]
     request = reload_request(first, model("new", tmp_path / "new")).SerializeToString()
@@ -476,7 +476,7 @@ def test_reloads_that_wait_hold_up_no_predict(tmp_path, first):
         assert [call.result(TIMEOUT_S).status.error_code for call in waiting] == [0] * 12
 
 
-@pytest.mark.behaviour("4.2", "ours: who waits for a model that leaves again waits no longer")
+@pytest.mark.behaviour("4.2", "ours: a wait for a model that is removed again ends")
 def test_a_reload_that_leaves_a_model_out_again_ends_who_waits_for_it(server, first, tmp_path):
     held = server.loader.hold_load(put(tmp_path / "slow", 1))
     waiting = server.begin_reload(first, model("slow", tmp_path / "slow"))
@@ -531,7 +531,7 @@ def increases(response):
 
 
 @pytest.mark.behaviour("4.2", "metric_names are answered with their increase, each once, an unknown one with 0")
-def test_a_metric_is_told_with_its_increase_once_however_often_it_is_asked_for(empty_server, tmp_path):
+def test_a_metric_is_reported_with_its_increase_once_however_often_it_is_asked_for(empty_server, tmp_path):
     put(tmp_path / "a", 1)
     names = [LOAD_ATTEMPTS, "/tensorflow/serving/request_count", LOAD_ATTEMPTS, "nobody's"]
     response = empty_server.reload(model("a", tmp_path / "a"), metrics=names)
@@ -550,14 +550,14 @@ def test_a_metric_counts_from_reload_to_reload(empty_server, tmp_path):
 
 
 @pytest.mark.behaviour("4.2", "status and metric are only visible on OK")
-def test_a_reload_that_fails_tells_no_metrics(server, tmp_path):
+def test_a_reload_that_fails_reports_no_metrics(server, tmp_path):
     request = reload_request(model("new", tmp_path / "new"), metrics=[LOAD_ATTEMPTS])
     with pytest.raises(grpc.RpcError) as caught:
         server.running.model.HandleReloadConfigRequest(request, timeout=TIMEOUT_S)
     assert caught.value.code() is UNKNOWN
 
 
-@pytest.mark.behaviour("4.2", "ours: who waits for a model that leaves again waits no longer")
+@pytest.mark.behaviour("4.2", "ours: a wait for a model that is removed again ends")
 def test_a_version_that_is_removed_while_a_reload_waits_for_it_ends_the_wait(server, first, tmp_path):
     path = put(tmp_path / "new", 1)
     held = server.loader.hold_load(path)
@@ -573,7 +573,7 @@ def test_a_version_that_is_removed_while_a_reload_waits_for_it_ends_the_wait(ser
     server.await_states("new", {1: ("END", 5, f"no answer in {path}"), 0: "AVAILABLE"})
 
 
-@pytest.mark.behaviour("4.2", "ours: a caller who goes away keeps no thread")
+@pytest.mark.behaviour("4.2", "ours: a cancelled call keeps no thread")
 def test_callers_who_go_away_hold_no_thread(server, first, tmp_path):
     models = [first]
     # More of them than there are threads for calls that wait.

@@ -1,11 +1,12 @@
-"""What a refused call carries: a message cut at 1024 bytes, and hints beside it that change nothing in it."""
+"""The status of a refused call: a message cut at 1024 bytes, and hints beside it that change nothing in it."""
 
 import grpc
 import pytest
 from tensorflow_serving.apis import get_model_status_pb2
 
 from servable import wire
-from servable.routing import Handle, Router, Routes
+from servable.routing import Router, Routes
+from servable.servables import Handle
 from tests.conformance.calls import (
     FAILED_PRECONDITION,
     INVALID_ARGUMENT,
@@ -47,8 +48,8 @@ def details_of(error):
 
 @pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
 def test_a_message_of_1024_bytes_is_whole(running):
-    told = refused_predict(running, "half_plus_two", signature=KEY_OF_1024)
-    assert told == (FAILED_PRECONDITION, f'Serving signature key "{KEY_OF_1024}" not found.')
+    reported = refused_predict(running, "half_plus_two", signature=KEY_OF_1024)
+    assert reported == (FAILED_PRECONDITION, f'Serving signature key "{KEY_OF_1024}" not found.')
 
 
 @pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
@@ -66,8 +67,8 @@ def test_a_longer_message_is_cut_after_1024_bytes_and_says_so(running, key, text
 
 @pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
 def test_bytes_are_counted_not_characters(running):
-    told = refused_predict(running, "half_plus_two", signature="é" * 500 + "s")
-    assert told == (FAILED_PRECONDITION, 'Serving signature key "' + "é" * 500 + "s...TRUNCATED")
+    reported = refused_predict(running, "half_plus_two", signature="é" * 500 + "s")
+    assert reported == (FAILED_PRECONDITION, 'Serving signature key "' + "é" * 500 + "s...TRUNCATED")
 
 
 @pytest.mark.behaviour("1.1", "a message is cut after 1024 bytes and ...TRUNCATED follows")
@@ -81,7 +82,7 @@ def test_a_character_may_be_cut_in_two(running):
 @pytest.mark.behaviour("1.1", "the cut is made for every RPC")
 def test_a_message_of_other_apis_is_cut_too(running):
     error = refusal(running.model.GetModelStatus, status_request("m" * 2000))
-    assert error.told == (NOT_FOUND, "Could not find any versions of model " + "m" * 987 + "...TRUNCATED")
+    assert error.code_and_text == (NOT_FOUND, "Could not find any versions of model " + "m" * 987 + "...TRUNCATED")
 
 
 def status_request(name):
@@ -89,56 +90,56 @@ def status_request(name):
 
 
 @pytest.mark.behaviour(
-    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+    "1.1", "ours: names that are loaded or known, and a suggestion, are sent beside the unchanged message"
 )
 def test_an_unknown_model_comes_with_those_that_are_loaded(running):
     error = predict_refusal(running, "half_plus_too")
-    assert error.told == (NOT_FOUND, "Servable not found for request: Latest(half_plus_too)")
+    assert error.code_and_text == (NOT_FOUND, "Servable not found for request: Latest(half_plus_too)")
     assert error.hints == {"loaded_models": "half_plus_three, half_plus_two", "did_you_mean": "half_plus_two"}
 
 
 @pytest.mark.behaviour(
-    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+    "1.1", "ours: names that are loaded or known, and a suggestion, are sent beside the unchanged message"
 )
 def test_a_name_unlike_any_other_has_no_suggestion(running):
     error = predict_refusal(running, "zzz")
-    assert error.told == (NOT_FOUND, "Servable not found for request: Latest(zzz)")
+    assert error.code_and_text == (NOT_FOUND, "Servable not found for request: Latest(zzz)")
     assert error.hints == {"loaded_models": "half_plus_three, half_plus_two"}
 
 
 @pytest.mark.behaviour(
-    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+    "1.1", "ours: names that are loaded or known, and a suggestion, are sent beside the unchanged message"
 )
 def test_a_version_of_an_unknown_model_comes_with_models(running):
     error = predict_refusal(running, "half_plus_too", version=1)
-    assert error.told == (NOT_FOUND, "Servable not found for request: Specific(half_plus_too, 1)")
+    assert error.code_and_text == (NOT_FOUND, "Servable not found for request: Specific(half_plus_too, 1)")
     assert error.hints["did_you_mean"] == "half_plus_two"
 
 
 @pytest.mark.behaviour(
-    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+    "1.1", "ours: names that are loaded or known, and a suggestion, are sent beside the unchanged message"
 )
 def test_an_unknown_version_comes_with_those_that_are_loaded(running):
     error = predict_refusal(running, "half_plus_two", version=9)
-    assert error.told == (NOT_FOUND, "Servable not found for request: Specific(half_plus_two, 9)")
+    assert error.code_and_text == (NOT_FOUND, "Servable not found for request: Specific(half_plus_two, 9)")
     assert error.hints == {"loaded_versions": "1"}
 
 
 @pytest.mark.behaviour(
-    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+    "1.1", "ours: names that are loaded or known, and a suggestion, are sent beside the unchanged message"
 )
 def test_an_unknown_label_comes_with_those_that_are_known(running):
     error = predict_refusal(running, "half_plus_two", label="canary")
-    assert error.told == (INVALID_ARGUMENT, "Unrecognized servable version label: canary")
+    assert error.code_and_text == (INVALID_ARGUMENT, "Unrecognized servable version label: canary")
     assert error.hints.keys() == {"known_labels"}
 
 
 @pytest.mark.behaviour(
-    "1.1", "ours: what is loaded or known, and what was meant, travels beside the message and leaves it as it is"
+    "1.1", "ours: names that are loaded or known, and a suggestion, are sent beside the unchanged message"
 )
 def test_an_unknown_signature_comes_with_those_that_are_known(running):
     error = predict_refusal(running, "half_plus_two", {"x": [[2.0]]}, "regress_x_to_z")
-    assert error.told == (FAILED_PRECONDITION, 'Serving signature key "regress_x_to_z" not found.')
+    assert error.code_and_text == (FAILED_PRECONDITION, 'Serving signature key "regress_x_to_z" not found.')
     assert error.hints == {
         "known_signatures": (
             "classify_x2_to_y3, classify_x_to_y, regress_x2_to_y3, regress_x_to_y, regress_x_to_y2, serving_default"
@@ -183,7 +184,7 @@ def test_code_and_message_of_the_status_are_the_call_s(running, key):
 
 @pytest.mark.behaviour("1.1", "ours: hints are cut so that they fit into headers")
 def test_hints_of_any_length_fit_beside_the_longest_message():
-    """Headers of more than 8 KiB would be refused by gRPC itself, and the caller would learn nothing."""
+    """Headers of more than 8 KiB would be refused by gRPC itself, and the caller would not get the error."""
     names = [f"{number:04}" + "模" * 400 for number in range(30)]
     servable = FakeServable(define("ab" + "签" * 500, {}, {}))
     with serve_router(Router(Routes([Handle(name, 1, servable) for name in names], {}))) as running:

@@ -298,6 +298,6 @@ def test_strings_need_not_be_text(running):
     ids=["length", "shape", "dtype", "number", "dimensions", "empty"],
 )
 def test_the_reason_travels_as_a_hint(running, proto, reason):
-    told = refusal(running.prediction.Predict, predict_request("dtypes", {"x": proto}, "identity_float"))
-    assert told.told == MALFORMED
-    assert told.hints["reason"] == reason
+    reported = refusal(running.prediction.Predict, predict_request("dtypes", {"x": proto}, "identity_float"))
+    assert reported.code_and_text == MALFORMED
+    assert reported.hints["reason"] == reason

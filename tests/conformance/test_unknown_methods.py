@@ -1,4 +1,4 @@
-"""What is no method of this server, and bytes that are no message: a code and no text, as gRPC C++ answers."""
+"""Unknown methods, and bytes that do not parse as a message: a code and no text, as gRPC C++ answers."""
 
 import itertools
 import threading
@@ -132,15 +132,15 @@ def test_an_input_s_alias_that_is_no_text_does_not_parse(running):
     assert refused(running.channel.unary_unary(PREDICTION_SERVICE + "Predict"), request) == (INTERNAL, "")
 
 
-@pytest.mark.behaviour("1.1", "no bytes are an empty message, unknown fields are passed over")
+@pytest.mark.behaviour("1.1", "no bytes are an empty message, unknown fields are ignored")
 @pytest.mark.parametrize("method", ["Predict", "Classify", "Regress", "GetModelMetadata"])
 def test_no_bytes_are_an_empty_message(running, method):
-    told = refused(running.channel.unary_unary(PREDICTION_SERVICE + method), b"")
-    assert told == (INVALID_ARGUMENT, "Missing ModelSpec")
+    reported = refused(running.channel.unary_unary(PREDICTION_SERVICE + method), b"")
+    assert reported == (INVALID_ARGUMENT, "Missing ModelSpec")
 
 
-@pytest.mark.behaviour("1.1", "no bytes are an empty message, unknown fields are passed over")
-def test_fields_that_nobody_knows_are_passed_over(running):
+@pytest.mark.behaviour("1.1", "no bytes are an empty message, unknown fields are ignored")
+def test_unknown_fields_are_ignored(running):
     request = predict_request("half_plus_two", {"x": [[2.0]]}).SerializeToString() + b"\xfa\x01\x03new"
     assert running.call(PREDICTION_SERVICE + "Predict", request)
 

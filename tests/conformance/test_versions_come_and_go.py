@@ -1,4 +1,4 @@
-"""Versions that appear, change, leave and fail, seen from outside: sections 6.4 and 6.5, and their suites of 13.14."""
+"""Versions that appear, change, disappear and fail, over a socket: sections 6.4 and 6.5, and their suites of 13.14."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def base(tmp_path):
 
 @pytest.fixture
 def beacon(tmp_path):
-    """The base path of `beacon`, by which a test knows that the base paths were looked at."""
+    """The base path of `beacon`, a model that shows a test that the base paths were polled."""
     put(tmp_path / "beacon", 1)
     return tmp_path / "beacon"
 
@@ -55,7 +55,7 @@ def follow(base, beacon):
 @pytest.mark.behaviour("4.1", "AVAILABLE: in the serving map")
 @pytest.mark.behaviour("4.1", "END: unloaded with status OK")
 @pytest.mark.behaviour("5", "--file_system_poll_wait_seconds")
-@pytest.mark.behaviour("6.4", "polling: a look at once, then every file_system_poll_wait_seconds")
+@pytest.mark.behaviour("6.4", "polling: at once, then every file_system_poll_wait_seconds")
 @pytest.mark.behaviour(
     "6.5", "availability preserving: the old version serves until the new one does, and on if that fails"
 )
@@ -93,7 +93,7 @@ def test_a_lower_version_that_appears_is_not_loaded(serve, base, beacon):
     put(base, 5)
     server = serve()
     put(base, 4)
-    server.await_look(beacon)
+    server.await_poll(beacon)
     assert server.states("m") == {5: "AVAILABLE"}
 
 
@@ -131,7 +131,7 @@ def test_of_two_folders_of_one_number_the_last_in_order_counts(serve, base, poli
     "6.5", "availability preserving: the old version serves until the new one does, and on if that fails"
 )
 @pytest.mark.behaviour(
-    "6.5", "a failed version is not tried again while it stays aspired, but once it went and came back"
+    "6.5", "a failed version is not tried again while it stays aspired, but once it was removed and added again"
 )
 def test_a_version_that_fails_leaves_the_old_one_serving_and_is_not_tried_again_while_it_stays(serve, base, beacon):
     put(base, 1)
@@ -139,13 +139,13 @@ def test_a_version_that_fails_leaves_the_old_one_serving_and_is_not_tried_again_
     bad = begin_copy(base, 2)
     server.await_states("m", {2: missing(bad), 1: "AVAILABLE"})
     end_copy(bad, 2)
-    server.await_look(beacon)
+    server.await_poll(beacon)
     assert server.states("m") == {2: missing(bad), 1: "AVAILABLE"}
     assert (server.version("m"), server.loader.tries.count(bad)) == (1, 1)
 
 
 @pytest.mark.behaviour(
-    "6.5", "a failed version is not tried again while it stays aspired, but once it went and came back"
+    "6.5", "a failed version is not tried again while it stays aspired, but once it was removed and added again"
 )
 def test_a_version_that_failed_is_tried_again_once_it_went_and_came_back(serve, base, beacon):
     put(base, 1)
@@ -153,7 +153,7 @@ def test_a_version_that_failed_is_tried_again_once_it_went_and_came_back(serve, 
     bad = begin_copy(base, 2)
     server.await_states("m", {2: missing(bad), 1: "AVAILABLE"})
     remove(bad)
-    server.await_look(beacon)
+    server.await_poll(beacon)
     put(base, 2)
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
@@ -325,17 +325,17 @@ def test_every_version_of_a_model_that_left_is_remembered(serve, base, beacon):
 # The base path.
 
 
-@pytest.mark.behaviour("6.4", "a base path that vanishes unloads nothing; ours: the other models are still looked at")
+@pytest.mark.behaviour("6.4", "a base path that disappears unloads nothing; ours: the other models are still polled")
 def test_a_base_path_that_vanishes_changes_nothing_for_any_model_and_is_followed_again_once_it_is_back(
     serve, base, beacon, caplog
 ):
     put(base, 1)
     server = serve()
     away = base.rename(base.with_name("away"))
-    server.await_look(beacon)
+    server.await_poll(beacon)
     assert (server.states("m"), server.version("m")) == ({1: "AVAILABLE"}, 1)
-    told = f"FileSystemStoragePathSource encountered a filesystem access error: Could not find base path {base}"
-    assert told in caplog.text
+    reported = f"FileSystemStoragePathSource encountered a filesystem access error: Could not find base path {base}"
+    assert reported in caplog.text
     away.rename(base)
     put(base, 2)
     server.await_states("m", {2: "AVAILABLE", 1: "END"})
@@ -394,10 +394,10 @@ def test_a_number_that_moves_to_a_base_path_where_it_fails_goes_on_serving(serve
     server = serve()
     server.reload(model("m", tmp_path / "moved"), model("beacon", beacon))
     eventually(lambda: server.loader.tries.count(tmp_path / "moved" / "1"), 1)
-    server.await_look(beacon)
+    server.await_poll(beacon)
     assert (server.answer("m"), server.is_serving("m")) == (1, True)
     server.reload(model("m", base), model("beacon", beacon))
-    server.await_look(beacon)
+    server.await_poll(beacon)
     assert (server.answer("m"), server.states("m")) == (1, {1: "AVAILABLE"})
 
 
@@ -543,7 +543,7 @@ def test_a_call_in_flight_holds_up_no_other_version_and_no_other_model(serve, ba
     server.reload(model("m", base, "specific { versions: 1 }"), model("beacon", beacon))
     server.await_states("m", {3: "UNLOADING", 2: "END", 1: "AVAILABLE"})
     for _ in range(2):
-        server.await_look(beacon)
+        server.await_poll(beacon)
     server.reload(model("m", base, "specific { versions: 2 }"), model("beacon", beacon))
     server.await_states("m", {3: "UNLOADING", 2: "AVAILABLE", 1: "END"})
     calls.open()
@@ -566,7 +566,7 @@ def test_a_version_that_comes_back_while_a_call_holds_it_is_loaded_anew_after_it
     server.reload(model("m", base, "specific { versions: 2 }"), model("beacon", beacon))
     server.await_states("m", {2: "AVAILABLE", 1: "UNLOADING"})
     server.reload(model("m", base, "all {}"), model("beacon", beacon))
-    server.await_look(beacon)
+    server.await_poll(beacon)
     assert server.states("m") == {2: "AVAILABLE", 1: "UNLOADING"}
     assert server.loader.tries.count(base / "1") == 1
     calls.open()
@@ -593,11 +593,11 @@ def test_a_call_that_fails_or_is_cancelled_lets_its_version_go(serve, base):
     server.await_states("m", {3: "AVAILABLE", 2: "END", 1: "END"})
 
 
-# How often base paths are looked at.
+# How often base paths are polled.
 
 
 @pytest.mark.behaviour("5", "--file_system_poll_wait_seconds")
-@pytest.mark.behaviour("6.4", "0 is one look; ours: and one at each reload that changes a model; below 0 the same")
+@pytest.mark.behaviour("6.4", "0 polls once; ours: and once at each reload that changes a model; below 0 the same")
 @pytest.mark.behaviour("13.14", "295 PollFilesystemOnlyOnce")
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_without_polling_base_paths_are_looked_at_at_the_start_and_at_reloads_that_change_them(

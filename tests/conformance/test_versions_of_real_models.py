@@ -1,4 +1,4 @@
-"""How versions come and go, with TensorFlow: what a loader that only pretends cannot show."""
+"""How versions load and unload with TensorFlow, which a fake loader cannot show."""
 
 import shutil
 
@@ -68,7 +68,7 @@ def test_a_run_in_flight_ends_with_the_answer_of_the_version_that_leaves(serve, 
     put("slow", 1)
     server = serve()
     flying = server.running.prediction.Predict.future(predict_request("m", STEPS), timeout=TIMEOUT_S)
-    # What came later is answered, so that it has begun.
+    # A later call is answered, so this one has begun.
     predict(server.running, "m", ONE_STEP)
     put("half_plus_two", 2)
     server.await_states("m", {2: "AVAILABLE", 1: "UNLOADING"})

@@ -6,7 +6,7 @@ import threading
 
 from servable import app
 from servable.execution.loader import SavedModelLoader
-from servable.lifecycle.states import State
+from servable.lifecycle.version import State
 from servable.options import ServerOptions
 from tests import serving
 

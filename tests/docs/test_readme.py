@@ -1,4 +1,4 @@
-"""The README and the pages of docs/ say what is so, and their links lead somewhere on GitHub."""
+"""The README and the pages of docs/ agree with the code, and their links lead somewhere on GitHub."""
 
 from __future__ import annotations
 

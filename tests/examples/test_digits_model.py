@@ -142,7 +142,7 @@ def test_the_readme_gives_the_accuracy_of_the_model_card():
 
 
 @pytest.mark.parametrize("trace", TRACES)
-def test_the_model_tells_nothing_of_the_machine_that_made_it(trace):
+def test_the_model_contains_nothing_about_the_machine_that_made_it(trace):
     assert not [file.name for file in MODEL_FILES if trace.encode() in file.read_bytes()]
 
 

@@ -1,7 +1,7 @@
 """Models of each kind of state that TensorFlow saves, restores or initialises, beside a variable that is only read.
 
 A builder writes a model whose `serving_default` takes `x`. Where TensorFlow 1 writes a model, variables are resources
-unless the kind says otherwise. The value of `scale` is only known once the load is over: the checkpoint brings it.
+unless the kind says otherwise. The value of `scale` comes from the checkpoint, so it is known only after the load.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def _words_tf1():
 
 
 class _Module(tf.Module):
-    """What a function of `x` tracks besides `scale`."""
+    """The state that a function of `x` tracks besides `scale`."""
 
     def __init__(self, **tracked):
         super().__init__()

@@ -1,6 +1,6 @@
-"""Runs that nobody should ask for, in a process of their own: `python -m tests.execution.run_guard_cases`.
+"""Runs that may end the process, in a process of their own: `python -m tests.execution.run_guard_cases`.
 
-Writes a line of JSON for each case and mode as soon as it has its answer, so that the first line that is missing tells
+Writes a line of JSON for each case and mode as soon as it has its answer, so that the first line that is missing shows
 what ended the process.
 """
 
@@ -65,7 +65,7 @@ def no_output(node, number):
     return f"OutOfRange: Node '{node}'", f"does not have output {number}"
 
 
-# By name: what is fed, by tensor; what is fetched; what must be in the answer, of which a tuple allows each.
+# By name: the arrays to feed by tensor, the tensors to fetch, and the expected text of the answer; of a tuple any one.
 # A list of feeds may name a tensor twice.
 CASES = {
     "fed twice": ([("sp:1", X), ("sp:1", X)], ["sum:0"], TWICE),
@@ -278,7 +278,7 @@ def answer_all(directory):
 
 
 def _sign(directory, graph, feeds, fetches):
-    """Write one signature: what none reaches is not imported, and so changes nothing for the others."""
+    """Write one signature: nodes that none reaches are not imported, and so change nothing for the others."""
     with edited(directory) as saved_model:
         signature = saved_model.meta_graphs[0].signature_def["case"]
         signature.Clear()
@@ -317,8 +317,8 @@ def _answer(directory, mode, feeds, fetches):
 def main():
     """Write the answers."""
     with tempfile.TemporaryDirectory() as folder:
-        for told in answer_all(Path(folder) / "1"):
-            sys.stdout.write(json.dumps(told) + "\n")
+        for answer in answer_all(Path(folder) / "1"):
+            sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def run(model, key, inputs=(), timeout_s=None):
-    """Run a signature on arrays by alias; the outputs come as nested lists by alias."""
+    """Run a signature on arrays by alias; return the outputs as nested lists by alias."""
     signature, inputs = model.signatures[key], dict(inputs)
     runner = model.runner(tuple(signature.inputs[alias] for alias in inputs), tuple(signature.outputs.values()))
     results = runner.run([np.asarray(value) for value in inputs.values()], timeout_s)

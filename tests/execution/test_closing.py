@@ -1,4 +1,4 @@
-"""A version that leaves: session and graph are gone at once, runs under way end, later ones are refused."""
+"""Closing a version: session and graph are gone at once, runs under way end, later ones are refused."""
 
 import gc
 import subprocess
@@ -47,7 +47,7 @@ def test_session_and_graph_are_gone_without_a_garbage_collection(models, name, t
     assert graph() is None
 
 
-def test_whoever_comes_after_the_close_is_refused(load, models):
+def test_calls_after_the_close_are_refused(load, models):
     model = load(models.version_path("half_plus_two"))
     signature = model.signatures["serving_default"]
     feeds, fetches = tuple(signature.inputs.values()), tuple(signature.outputs.values())
@@ -62,7 +62,7 @@ def test_whoever_comes_after_the_close_is_refused(load, models):
 
 @pytest.mark.behaviour("6.5", "ours: a run that is under way when a version is closed ends")
 def test_a_close_ends_a_run_that_is_under_way(load, models):
-    """The run waits for a queue that nobody fills."""
+    """The run waits for a queue that nothing fills."""
     model = load(models.version_path("gate"))
     began, ended = threading.Event(), []
 
@@ -106,7 +106,7 @@ for _ in range(3):
 
 
 @pytest.mark.behaviour("6.5", "ours: its memory goes back to the system")
-@pytest.mark.skipif(memory._glibc("malloc_trim") is None, reason="only glibc gives memory back")
+@pytest.mark.skipif(memory._glibc("malloc_trim") is None, reason="only glibc has malloc_trim")
 def test_the_memory_of_a_version_goes_back_to_the_system(models, tmp_path):
     large = save_large(tmp_path / "1")
     done = subprocess.run(

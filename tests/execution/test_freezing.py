@@ -14,7 +14,7 @@ from servable.execution import loaded_model
 from servable.execution.graph_import import best_import
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
-from servable.execution.stored_graph import Catalogue, name_of
+from servable.execution.stored_graph import GraphIndex, node_name
 from servable.options import ServerOptions
 from tests.execution.running import floats, run
 from tests.models.exporting import placeholder, save_tf1, save_tf2, signature, tf1_session
@@ -31,17 +31,17 @@ def runs(request):
 
 @pytest.fixture
 def load(runs, caplog):
-    """Loads a model with freezing; gives it with the reasons why it was not frozen."""
+    """Loads a model with freezing; returns it with the logged reasons why it was not frozen."""
     caplog.set_level(logging.INFO, "servable.execution")
     opened = []
 
     def load(directory, most_bytes=MANY_BYTES):
         caplog.clear()
         opened.append(SavedModelLoader(runs=runs, freeze_up_to_bytes=most_bytes)(directory))
-        told = [record.getMessage() for record in caplog.records if KEEPS in record.getMessage()]
+        logged = [record.getMessage() for record in caplog.records if KEEPS in record.getMessage()]
         prefix = f"{directory}{KEEPS}"
-        assert [text.startswith(prefix) for text in told] == [True] * len(told)
-        return opened[-1], [text.removeprefix(prefix) for text in told]
+        assert [text.startswith(prefix) for text in logged] == [True] * len(logged)
+        return opened[-1], [text.removeprefix(prefix) for text in logged]
 
     yield load
     for model in opened:
@@ -95,7 +95,7 @@ class Large(tf.Module):
         return {"y": x * tf.reduce_sum(self.served)}
 
 
-def test_what_a_load_has_read_or_nobody_reads_is_not_kept_in_memory_once_more(load, tmp_path):
+def test_frozen_and_unused_variables_are_freed(load, tmp_path):
     module = Large()
     model, _ = load(save_tf2(module, tmp_path / "1", module.serve))
     assert run(model, "serving_default", {"x": floats(2.0)}) == {"y": [[2.0 * (1 << 14)]]}
@@ -296,7 +296,7 @@ def test_nothing_is_frozen_unless_it_is_asked_for(load, layers):
     ("megabytes", "is_frozen"),
     [({}, True), ({"freeze_variables_up_to_mb": 0}, False), ({"freeze_variables_up_to_mb": -1}, False)],
 )
-def test_a_server_freezes_small_models_in_every_mode_unless_it_is_told_not_to(layers, batching, megabytes, is_frozen):
+def test_a_server_freezes_small_models_in_every_mode_unless_the_flag_is_0(layers, batching, megabytes, is_frozen):
     model = process.make_cold_loader(ServerOptions(**megabytes), batching)(layers)
     assert ("VarHandleOp" not in _served_ops(model)) is is_frozen
     model.close()
@@ -318,16 +318,16 @@ def test_a_model_whose_graph_cannot_be_imported_without_its_variables_keeps_them
 def _served_ops(model):
     outputs = {name for found in model.signatures.values() for name in found.outputs.values()}
     graph = model._session._session.graph.as_graph_def()
-    return Catalogue(graph.SerializeToString()).reach(map(name_of, outputs)).ops
+    return GraphIndex(graph.SerializeToString()).prune_to(map(node_name, outputs)).ops
 
 
 @pytest.mark.parametrize(("megabytes", "runners"), [(0, 128), (1, 128), (10, 50), (64, 8), (1000, 8)])
 def test_prepared_graphs_of_a_frozen_model_take_a_bounded_amount_of_memory(megabytes, runners):
-    assert loaded_model.most_runners(megabytes * 1_000_000) == runners
+    assert loaded_model.max_runners(megabytes * 1_000_000) == runners
 
 
 def test_a_frozen_model_keeps_few_prepared_graphs(load, layers, monkeypatch):
-    monkeypatch.setattr(loaded_model, "most_runners", lambda frozen_bytes: 2 if frozen_bytes else 128)
+    monkeypatch.setattr(loaded_model, "max_runners", lambda frozen_bytes: 2 if frozen_bytes else 128)
     model, _ = load(layers)
     (feed,), (fetch,) = (list(names.values()) for names in _names(model))
     made = [model.runner((feed,), (fetch,) * count) for count in (1, 2, 3)]

@@ -1,10 +1,10 @@
-"""What keeps a graph from being frozen, one reason at a time; test_frozen_state shows that answers are right then."""
+"""The reasons why a graph is not frozen, one at a time; test_frozen_state shows that frozen graphs answer right."""
 
 import pytest
 import tensorflow as tf
 
 from servable.execution.frozen_graph import FreezableGraph, NotFrozen
-from servable.execution.stored_graph import Catalogue
+from servable.execution.stored_graph import GraphIndex
 
 v1 = tf.compat.v1
 
@@ -28,7 +28,7 @@ def freezable(build, fed=(), edit=lambda _: None):
         build()
     graph_def = graph.as_graph_def()
     edit(graph_def)
-    stored = Catalogue(graph_def.SerializeToString()).reach(["load", "y", *fed])
+    stored = GraphIndex(graph_def.SerializeToString()).prune_to(["load", "y", *fed])
     return FreezableGraph(stored, ["load"], ["y", *fed], fed)
 
 
@@ -143,7 +143,7 @@ def build_text():
         (build_text, "the size of v is not known"),
     ],
 )
-def test_a_graph_of_which_it_is_not_proved_that_nobody_writes_is_left_alone(build, reason):
+def test_a_graph_that_is_not_proved_to_only_read_is_left_alone(build, reason):
     with pytest.raises(NotFrozen, match=reason):
         freezable(build)
 
@@ -176,7 +176,7 @@ def test_what_requests_cannot_run_is_no_part_of_what_is_served():
         build_plain()
         with tf.control_dependencies([assign(handle("again"), "write")]):
             tf.no_op(name="never")
-    stored = Catalogue(graph.as_graph_def().SerializeToString()).reach(["load", "y", "never"])
+    stored = GraphIndex(graph.as_graph_def().SerializeToString()).prune_to(["load", "y", "never"])
     frozen = FreezableGraph(stored, ["load"], ["y", "never"], [])
     assert "never" in {node.name for node in frozen.loading.nodes}
     assert [variable.handle for variable in frozen.variables] == ["v"]

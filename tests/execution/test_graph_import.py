@@ -1,4 +1,4 @@
-"""The two ways to import a graph give the same; and what is left when TensorFlow's private API is not there."""
+"""The two ways to import a graph give the same; and which one is used when TensorFlow's private API is missing."""
 
 import dataclasses
 import logging
@@ -12,7 +12,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from servable.execution import graph_import
 from servable.execution.graph_import import ImportInPieces, ImportWhole, best_import
 from servable.execution.loader import SavedModelLoader
-from servable.execution.stored_graph import Catalogue
+from servable.execution.stored_graph import GraphIndex
 from tests.execution.running import floats, run
 
 # The cache would keep a probe's outcome for the other tests.
@@ -31,7 +31,7 @@ def stored(build, *roots):
     graph = tf.Graph()
     with graph.as_default():
         build()
-    return Catalogue(graph.as_graph_def().SerializeToString()).reach(roots)
+    return GraphIndex(graph.as_graph_def().SerializeToString()).prune_to(roots)
 
 
 def imported(imports, graph, *names, producer_ops=None):
@@ -44,7 +44,7 @@ def test_the_private_api_of_this_tensorflow_works():
 
 @pytest.fixture
 def one_go(caplog):
-    """Says whether a graph had to be imported in one go after all."""
+    """Whether a graph had to be imported as one piece after all."""
     caplog.set_level(logging.INFO, graph_import.__name__)
     return lambda: any("as one piece" in record.getMessage() for record in caplog.records)
 
@@ -121,7 +121,7 @@ def test_colocation_with_a_node_of_another_piece_is_kept(imports):
 
 @pytest.mark.behaviour("7.1", "ours: a load does not hold up other models, since the graph is imported in pieces")
 @pytest.mark.parametrize("in_function", [False, True], ids=["node", "function"])
-def test_an_op_that_is_missing_is_told_at_import(imports, in_function):
+def test_an_op_that_is_missing_is_reported_at_import(imports, in_function):
     graph_def = v1.GraphDef()
     if in_function:
         function = graph_def.library.function.add()
@@ -132,7 +132,7 @@ def test_an_op_that_is_missing_is_told_at_import(imports, in_function):
             graph_def.node[0].attr[dtypes].list.SetInParent()
     else:
         graph_def.node.add(name="y", op="HalveTheInput")
-    graph = Catalogue(graph_def.SerializeToString()).reach(["y"])
+    graph = GraphIndex(graph_def.SerializeToString()).prune_to(["y"])
     with pytest.raises((tf.errors.NotFoundError, ValueError), match="Op type not registered 'HalveTheInput' in binary"):
         imported(imports, graph, "y")
 
@@ -152,20 +152,20 @@ def test_a_graph_that_contradicts_itself_is_refused(imports, nodes, text):
         if op == "Identity":
             node.attr["T"].type = tf.float32.as_datatype_enum
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError), match=text):
-        imported(imports, Catalogue(graph_def.SerializeToString()).reach(["y"]), "y")
+        imported(imports, GraphIndex(graph_def.SerializeToString()).prune_to(["y"]), "y")
 
 
 def test_attributes_of_a_newer_tensorflow_that_have_their_default_are_dropped(imports):
     def build():
         tf.constant([1.0], name="y")
 
-    graph_def = v1.GraphDef.FromString(stored(build, "y").whole())
+    graph_def = v1.GraphDef.FromString(stored(build, "y").serialize())
     graph_def.node[0].attr["speed_of_tomorrow"].i = 88
     producers = op_def_pb2.OpList()
     constant = producers.op.add(name="Const")
     constant.attr.add(name="value")
     constant.attr.add(name="speed_of_tomorrow").default_value.i = 88
-    graph = Catalogue(graph_def.SerializeToString()).reach(["y"])
+    graph = GraphIndex(graph_def.SerializeToString()).prune_to(["y"])
     assert imported(imports, graph, "y", producer_ops=producers).run("y:0").tolist() == [1.0]
 
 

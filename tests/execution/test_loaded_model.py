@@ -1,4 +1,4 @@
-"""Runners of a loaded model: one for each set of tensors, made once, and not without end."""
+"""Runners of a loaded model: one for each set of tensors, made once, and at most MAX_RUNNERS."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,23 +12,23 @@ PATIENCE_S = 30.0
 
 
 class FakeSession:
-    """A GraphSession that counts what it prepares, and can be told to wait or to fail."""
+    """A GraphSession that counts what it prepares, and can be made to wait or to fail."""
 
-    may_not_end = False
+    may_not_end = batches_itself = False
 
     def __init__(self):
         self.prepared = []
         self.closed = False
         self.error = None
-        self.preparing, self.go_on = threading.Semaphore(0), threading.Event()
-        self.go_on.set()
+        self.preparing, self.may_finish = threading.Semaphore(0), threading.Event()
+        self.may_finish.set()
 
     def dtype_of(self, tensor_name):
         return None
 
     def prepare(self, feeds, fetches):
         self.preparing.release()
-        assert self.go_on.wait(PATIENCE_S)
+        assert self.may_finish.wait(PATIENCE_S)
         self.prepared.append((feeds, fetches))
         if self.error is not None:
             raise self.error
@@ -80,30 +80,30 @@ def test_many_sets_of_tensors_never_make_more_than_the_most(model):
         assert len(model._runners) <= MAX_RUNNERS
 
 
-def test_whoever_comes_while_a_runner_is_prepared_waits_for_it(model, session):
-    session.go_on.clear()
+def test_calls_while_a_runner_is_prepared_wait_for_it(model, session):
+    session.may_finish.clear()
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(ask, model, 1) for _ in range(8)]
         assert session.preparing.acquire(timeout=PATIENCE_S)
-        session.go_on.set()
+        session.may_finish.set()
         runners = [one.result(PATIENCE_S) for one in asked]
     assert all(runner is runners[0] for runner in runners)
     assert len(session.prepared) == 1
 
 
-def test_other_tensors_wait_for_nobody(model, session):
+def test_other_tensors_do_not_wait(model, session):
     ready = ask(model, 1)
-    session.go_on.clear()
+    session.may_finish.clear()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(ask, model, 2)
         assert session.preparing.acquire(timeout=PATIENCE_S)
         assert session.preparing.acquire(timeout=PATIENCE_S)
         assert ask(model, 1) is ready
-        session.go_on.set()
+        session.may_finish.set()
         slow.result(PATIENCE_S)
 
 
-def test_a_runner_that_cannot_be_made_is_told_to_each_who_asks_and_not_kept(model, session):
+def test_a_runner_that_cannot_be_made_fails_each_call_and_is_not_kept(model, session):
     session.error = InvalidArgument("no such tensor")
     for _ in range(2):
         with pytest.raises(InvalidArgument, match="no such tensor"):
@@ -113,13 +113,13 @@ def test_a_runner_that_cannot_be_made_is_told_to_each_who_asks_and_not_kept(mode
     assert len(session.prepared) == 3
 
 
-def test_everybody_who_waits_hears_that_a_runner_cannot_be_made(model, session):
+def test_all_waiting_threads_get_the_error_of_a_runner_that_cannot_be_made(model, session):
     session.error = InvalidArgument("no such tensor")
-    session.go_on.clear()
+    session.may_finish.clear()
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(ask, model, 1) for _ in range(4)]
         assert session.preparing.acquire(timeout=PATIENCE_S)
-        session.go_on.set()
+        session.may_finish.set()
         assert [str(one.exception(PATIENCE_S)) for one in asked] == ["INVALID_ARGUMENT: no such tensor"] * 4
 
 

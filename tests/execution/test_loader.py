@@ -1,4 +1,4 @@
-"""A version directory to a loaded model: what loads, and how each that cannot is told, by path and with advice."""
+"""A version directory to a loaded model: what loads, and the errors of those that cannot, with path and advice."""
 
 import gc
 import re
@@ -27,7 +27,7 @@ CANNOT_RESTORE = "\nThe variables of {} cannot be restored: a file is missing, c
 
 
 STATM = Path("/proc/self/statm")
-# malloc gives back at once what is as large as this.
+# malloc returns an allocation of this size to the system at once.
 BALLAST_BYTES = 64 << 20
 
 
@@ -74,24 +74,24 @@ def test_the_paths_of_assets_are_fed_to_the_init_op(load, models):
 
 @pytest.mark.behaviour("6.5", "no saved_model.pb")
 @pytest.mark.parametrize("name", ["empty_directory", "missing_saved_model"])
-def test_a_directory_without_a_model_is_told_in_the_words_of_the_original(load, models, name):
+def test_a_directory_without_a_model_is_reported_in_the_words_of_the_original(load, models, name):
     directory = models.version_path(name)
     assert refusal(load, directory, NotFound) == NO_SAVED_MODEL.format(directory)
 
 
-def test_a_directory_that_is_not_there_is_told_the_same(load, tmp_path):
+def test_a_directory_that_is_not_there_is_reported_the_same(load, tmp_path):
     assert refusal(load, tmp_path / "1", NotFound) == NO_SAVED_MODEL.format(tmp_path / "1")
 
 
 @pytest.mark.behaviour("6.5", "a file instead of a directory")
-def test_a_file_instead_of_a_directory_is_told(load, tmp_path):
+def test_a_file_instead_of_a_directory_is_reported(load, tmp_path):
     (tmp_path / "1").write_text("no directory")
     assert refusal(load, tmp_path / "1", FailedPrecondition) == f"{tmp_path / '1'}; Not a directory"
 
 
 @pytest.mark.behaviour("6.5", "a saved_model.pb that is cut, garbage or empty")
 @pytest.mark.parametrize("name", ["truncated_saved_model", "garbage_saved_model"])
-def test_a_saved_model_that_does_not_parse_is_told(load, models, name):
+def test_a_saved_model_that_does_not_parse_is_reported(load, models, name):
     path = models.version_path(name) / "saved_model.pb"
     assert refusal(load, path.parent, DataLoss) == (
         f"Can't parse {path} as binary proto ({path.stat().st_size} bytes): the file is truncated or no SavedModel. "
@@ -100,20 +100,20 @@ def test_a_saved_model_that_does_not_parse_is_told(load, models, name):
 
 
 @pytest.mark.behaviour("6.5", "a saved_model.pb that is cut, garbage or empty")
-def test_an_empty_saved_model_is_told(load, tmp_path):
+def test_an_empty_saved_model_is_reported(load, tmp_path):
     (tmp_path / "saved_model.pb").touch()
     assert refusal(load, tmp_path, DataLoss) == (
         f"{tmp_path}/saved_model.pb holds no meta graph: the file is empty or no SavedModel. Copy it again."
     )
 
 
-def test_a_saved_model_that_is_a_directory_is_told(load, tmp_path):
+def test_a_saved_model_that_is_a_directory_is_reported(load, tmp_path):
     (tmp_path / "saved_model.pb").mkdir()
     assert refusal(load, tmp_path, FailedPrecondition).startswith(f"{tmp_path}/saved_model.pb; Is a directory")
 
 
 @pytest.mark.behaviour("7.1", "saved_model.pb or saved_model.pbtxt")
-def test_a_text_that_does_not_parse_is_told(load, tmp_path):
+def test_a_text_that_does_not_parse_is_reported(load, tmp_path):
     (tmp_path / "saved_model.pbtxt").write_text("meta_graphs { no_such_field: 1 }")
     message = refusal(load, tmp_path, InvalidArgument)
     assert message.startswith(f"Can't parse {tmp_path}/saved_model.pbtxt as text proto: ")
@@ -121,21 +121,21 @@ def test_a_text_that_does_not_parse_is_told(load, tmp_path):
 
 
 @pytest.mark.behaviour("6.5", "a directory with export.meta")
-def test_a_session_bundle_is_told_what_it_is(load, models):
+def test_a_session_bundle_is_reported_as_one(load, models):
     directory = models.version_path("session_bundle")
     assert refusal(load, directory, Unimplemented) == (
         f"Session Bundle is deprecated and removed.\nExport the model of {directory} again, as a SavedModel."
     )
 
 
-@pytest.mark.skipif(not STATM.exists(), reason="only Linux tells the resident memory")
+@pytest.mark.skipif(not STATM.exists(), reason="only Linux shows the resident memory")
 def test_what_was_read_of_the_file_does_not_stay_in_memory(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     load(directory).close()
     with edited(directory) as saved_model:
         saved_model.meta_graphs[0].collection_def["ballast"].bytes_list.value.append(bytes(BALLAST_BYTES))
     del saved_model
-    # Once a test has prepared the process as a server does, glibc keeps what is freed until it is asked for it.
+    # Once a test has prepared the process as a server does, glibc keeps freed memory until `give_back`.
     memory.give_back()
     before = resident_bytes()
     model = load(directory)
@@ -146,7 +146,7 @@ def test_what_was_read_of_the_file_does_not_stay_in_memory(load, models, tmp_pat
 
 @pytest.mark.behaviour("5", "--saved_model_tags")
 @pytest.mark.behaviour("6.5", "no meta graph of the tags; ours: the tag sets that are there")
-def test_other_tags_are_told_with_those_that_are_there(load, models):
+def test_other_tags_are_reported_with_those_that_are_there(load, models):
     directory = models.version_path("other_tags")
     assert refusal(load, directory, NotFound) == (
         "Could not find meta graph def matching supplied tags: { serve }. To inspect available tag-sets in the "
@@ -178,7 +178,7 @@ def test_a_part_of_a_tag_set_or_more_than_one_chooses_none(models, tags):
     "an op that nothing registers fails the load, NOT_FOUND with TensorFlow's words first; ours names "
     "all of them and how to bring each",
 )
-def test_an_op_that_is_missing_is_told_with_the_flags_that_bring_it(load, models):
+def test_an_op_that_is_missing_is_reported_with_the_flags_that_load_it(load, models):
     directory = models.version_path("unregistered_op")
     message = refusal(load, directory, NotFound)
     assert message.startswith("Op type not registered 'HalveTheInput' in binary")
@@ -196,7 +196,7 @@ def test_an_op_that_is_missing_is_told_with_the_flags_that_bring_it(load, models
         ("corrupt_variables", DataLoss, "TensorBundle at .* Checksum does not match"),
     ],
 )
-def test_variables_that_are_damaged_are_told(load, models, name, kind, cause):
+def test_variables_that_are_damaged_are_reported(load, models, name, kind, cause):
     directory = models.version_path(name)
     message = refusal(load, directory, kind)
     assert re.match(cause, message)
@@ -204,7 +204,7 @@ def test_variables_that_are_damaged_are_told(load, models, name, kind, cause):
 
 
 @pytest.mark.behaviour("6.5", "variables that are cut, damaged or another model's")
-def test_a_data_file_that_is_missing_is_told(load, models, tmp_path):
+def test_a_data_file_that_is_missing_is_reported(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     (directory / "variables" / "variables.data-00000-of-00001").unlink()
     message = refusal(load, directory, NotFound)
@@ -213,7 +213,7 @@ def test_a_data_file_that_is_missing_is_told(load, models, tmp_path):
 
 
 @pytest.mark.behaviour("6.5", "variables that are cut, damaged or another model's")
-def test_an_index_that_is_damaged_is_told(load, models, tmp_path):
+def test_an_index_that_is_damaged_is_reported(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     index = directory / "variables" / "variables.index"
     index.write_bytes(index.read_bytes()[:20])
@@ -221,7 +221,7 @@ def test_an_index_that_is_damaged_is_told(load, models, tmp_path):
 
 
 @pytest.mark.behaviour("6.5", "variables that are cut, damaged or another model's")
-def test_variables_of_another_model_are_told(load, models, tmp_path):
+def test_variables_of_another_model_are_reported(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     shutil.rmtree(directory / "variables")
     shutil.copytree(models.version_path("two_meta_graphs") / "variables", directory / "variables")
@@ -240,7 +240,7 @@ def test_without_its_variables_a_model_loads_and_each_run_fails(load, models):
 
 
 @pytest.mark.behaviour("7.1", "the paths of asset files are fed to restore and init op")
-def test_an_asset_that_is_missing_is_told_with_the_init_op(load, models, tmp_path):
+def test_an_asset_that_is_missing_is_reported_with_the_init_op(load, models, tmp_path):
     directory = copied(models, "vocabulary", tmp_path)
     shutil.rmtree(directory / "assets")
     message = refusal(load, directory, NotFound)
@@ -249,7 +249,7 @@ def test_an_asset_that_is_missing_is_told_with_the_init_op(load, models, tmp_pat
 
 
 @pytest.mark.behaviour("7.1", "the init op is the signature's, else the main op's, else the legacy one's")
-def test_an_init_op_that_is_not_in_the_graph_is_told(load, models, tmp_path):
+def test_an_init_op_that_is_not_in_the_graph_is_reported(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     with edited(directory) as saved_model:
         saved_model.meta_graphs[0].collection_def["saved_model_main_op"].node_list.value[:] = ["no_such_op"]
@@ -258,7 +258,7 @@ def test_an_init_op_that_is_not_in_the_graph_is_told(load, models, tmp_path):
     assert f"The init op no_such_op of {directory} failed." in message
 
 
-def test_a_graph_that_contradicts_itself_is_told(load, models, tmp_path):
+def test_a_graph_that_contradicts_itself_is_reported(load, models, tmp_path):
     directory = copied(models, "half_plus_two", tmp_path)
     with edited(directory) as saved_model:
         next(node for node in saved_model.meta_graphs[0].graph_def.node if node.name == "Mul").input[0] = "nobody"
@@ -298,7 +298,7 @@ def test_each_version_has_variables_of_its_own(load, models):
 
 
 def test_a_model_of_defaults_that_a_newer_tensorflow_dropped_is_read_with_those_of_its_own(load, tmp_path):
-    """Nodes leave out attributes that had their default; the stripped op list says which those were."""
+    """Nodes leave out attributes that had their default; the stripped op list has those defaults."""
     with tf1_session() as session:
         x = placeholder(tf.float32, [None], "x")
         y = tf.identity(x, name="y")

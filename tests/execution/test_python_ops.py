@@ -22,7 +22,7 @@ PATIENCE_S = 30.0
 
 
 def unlike_the_export(*_):
-    raise AssertionError("what ran is the function of the export, not the one that was provided")
+    raise AssertionError("the function of the export ran, not the one that was provided")
 
 
 class Calling(tf.Module):
@@ -60,7 +60,7 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(params=[PrivateRuns, PublicRuns], ids=["private", "public"])
 def load(request, monkeypatch):
-    """Loads a version directory with functions by name. What is provided is forgotten with the test."""
+    """Loads a version directory with functions by name. The functions are dropped after the test."""
     monkeypatch.setattr(PROVIDED, "_functions", {})
     models = []
 
@@ -142,7 +142,7 @@ def test_functions_outlive_the_close_of_a_model_that_shares_them(load, directory
 
 def test_a_model_that_is_loaded_again_registers_nothing_again(load, directory, monkeypatch):
     load(directory, the_array_function=triple)
-    monkeypatch.delattr(python_ops, "_enter")
+    monkeypatch.delattr(python_ops, "_add_to_registry")
     model = load(directory, the_array_function=triple)
     assert run(model, "array", X) == {"y": [6.0, 12.0]}
 
@@ -152,12 +152,12 @@ def test_a_model_that_is_loaded_again_registers_nothing_again(load, directory, m
     "ours: models with Python ops run the functions that a module of --import provides; what nobody "
     "provides is told at load",
 )
-def test_what_nobody_provides_is_told_at_load_and_refused_when_it_is_run(load, directory, caplog):
+def test_an_op_without_a_function_is_logged_at_load_and_refused_when_it_is_run(load, directory, caplog):
     model = load(directory, the_array_function=triple, the_stateless_function=triple)
     (warning,) = [record.getMessage() for record in caplog.records if record.name == python_ops.__name__]
-    told = r"the_eager_function \(pyfunc_\d+\), the_ragged_function \(pyfunc_\d+\)"
+    names = r"the_eager_function \(pyfunc_\d+\), the_ragged_function \(pyfunc_\d+\)"
     assert re.search(
-        rf"^{re.escape(str(directory))} calls Python functions that nobody provides, .*: {told}\. ", warning
+        rf"^{re.escape(str(directory))} calls Python functions that nothing provides, .*: {names}\. ", warning
     )
     assert "in a module for --import, with servable.python_functions.provide" in warning
     assert run(model, "array", X) == {"y": [6.0, 12.0]}
@@ -197,7 +197,7 @@ def test_what_tensorflow_refuses_within_an_eager_function_is_the_caller_s_mistak
 )
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("error", [KeyError("secret"), RuntimeError("secret"), TypeError("secret"), AssertionError()])
-def test_any_other_exception_is_told_to_the_log_alone(load, directory, kind, error, caplog):
+def test_any_other_exception_is_only_logged(load, directory, kind, error, caplog):
     def break_down(*_):
         raise error
 
@@ -253,7 +253,7 @@ def test_a_function_that_waits_holds_up_no_other_run(load, directory):
         assert waiting.result(PATIENCE_S) == {"y": [2.0, 4.0]}
 
 
-def test_a_deadline_that_passed_meanwhile_is_told_once_the_function_is_back(load, directory):
+def test_a_deadline_that_passed_is_reported_when_the_function_returns(load, directory):
     # TensorFlow cannot leave a Python function behind.
     leave = threading.Event()
     model = load(directory, the_array_function=lambda x: leave.wait(0.5) or x)

@@ -1,4 +1,4 @@
-"""When a run gets a time limit, how dtypes are checked, and what comes out, over sessions that only pretend."""
+"""SessionRunner over fake sessions: when a run gets a time limit, how dtypes are checked, and the results."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from servable import wire
 from servable.errors import DeadlineExceeded, InvalidArgument, OutOfRange
-from servable.execution import runner
-from servable.execution.runner import SessionRunner
+from servable.execution import loaded_model
+from servable.execution.loaded_model import SessionRunner
 
 X = np.array([1.0], np.float32)
 
@@ -23,11 +23,11 @@ class Clock:
 
 
 class FakeSession:
-    """A GraphSession of one output: each run takes as long as it is told to, and is remembered with its limit."""
+    """A GraphSession of one output: each run takes as long as the test sets, and is recorded with its limit."""
 
     def __init__(self, clock, dtypes=None, may_not_end=False, result=X):
         self._clock, self._dtypes, self._result = clock, dtypes or {}, result
-        self.may_not_end = may_not_end
+        self.may_not_end, self.batches_itself = may_not_end, False
         self.run_takes_s, self.error = 0.0, None
         self.limits = []
 
@@ -51,7 +51,7 @@ class FakeSession:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(runner, "time", clock)
+    monkeypatch.setattr(loaded_model, "time", clock)
     return clock
 
 
@@ -136,7 +136,7 @@ def test_an_error_of_tensorflow_keeps_its_code_and_text(session):
     assert caught.value.message == "in the words of its C++"
 
 
-def test_a_wrong_dtype_is_told_by_the_number_of_its_argument_and_nothing_is_run(clock):
+def test_a_wrong_dtype_is_reported_by_the_number_of_its_argument_and_nothing_is_run(clock):
     """DirectSession numbers arguments by the names of their tensors."""
     session = FakeSession(clock, {"b:0": wire.DT_FLOAT, "a:0": wire.DT_INT64})
     runner = SessionRunner(session, ["b:0", "a:0"], ["y:0"])

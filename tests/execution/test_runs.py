@@ -1,4 +1,4 @@
-"""The two ways to run a graph give the same; and what is left when TensorFlow's private API is not there."""
+"""The two ways to run a graph give the same; and which one is used when TensorFlow's private API is missing."""
 
 import logging
 

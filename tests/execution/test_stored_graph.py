@@ -1,11 +1,11 @@
-"""What is taken of a stored graph: all that the named nodes can reach, in the stored order, and no more."""
+"""Pruning a stored graph: it keeps all that the named nodes reach, in the stored order, and no more."""
 
 import pytest
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2
 
-from servable.execution.stored_graph import Catalogue
+from servable.execution.stored_graph import GraphIndex
 
 FUNCTIONS = """
 library {
@@ -21,7 +21,7 @@ library {
 
 def reach(text, *roots):
     graph_def = text_format.Parse(text, graph_pb2.GraphDef())
-    return Catalogue(graph_def.SerializeToString()).reach(roots)
+    return GraphIndex(graph_def.SerializeToString()).prune_to(roots)
 
 
 def names(graph):
@@ -33,14 +33,14 @@ def test_nodes_are_followed_through_data_control_and_colocation():
     graph = reach(
         """
         node { name: "unused" op: "NoOp" }
-        node { name: "neighbour" op: "VarHandleOp" }
+        node { name: "colocated" op: "VarHandleOp" }
         node { name: "before" op: "NoOp" }
-        node { name: "pair" op: "Unpack" attr { key: "_class" value { list { s: "loc:@neighbour" } } } }
+        node { name: "pair" op: "Unpack" attr { key: "_class" value { list { s: "loc:@colocated" } } } }
         node { name: "y" op: "Identity" input: "pair:1" input: "^before" }
         """,
         "y",
     )
-    assert names(graph) == ["neighbour", "before", "pair", "y"]
+    assert names(graph) == ["colocated", "before", "pair", "y"]
 
 
 def test_loops_are_taken_once():
@@ -79,13 +79,13 @@ def test_the_ops_of_function_bodies_are_known_and_calls_by_name_are_none():
     assert graph.function_ops == {"PartitionedCall", "AddV2"}
 
 
-def test_a_gradient_brings_its_function():
+def test_a_gradient_keeps_its_function():
     gradient = 'gradient { function_name: "outer" gradient_func: "branch" }'
     graph = reach(f'node {{ name: "y" op: "outer" }} {FUNCTIONS.rstrip()[:-1]} {gradient} }}', "y")
     assert graph.functions.keys() == {"outer", "inner", "branch"}
 
 
-def test_another_implementation_of_a_function_is_taken_though_nobody_calls_it():
+def test_another_implementation_of_a_function_is_kept_though_nothing_calls_it():
     """Keras 2 stores an LSTM twice; TensorFlow's optimiser finds the one for the device by this attribute."""
     other = 'library { function { signature { name: "gpu" } attr { key: "api_implements" value { s: "lstm" } } } }'
     assert reach(f'node {{ name: "y" op: "NoOp" }} {other}', "y").functions.keys() == {"gpu"}
@@ -100,11 +100,11 @@ def test_what_is_taken_is_the_same_graph_to_tensorflow():
     """
     expected = text_format.Parse(text, graph_pb2.GraphDef())
     del expected.node[2], expected.library.function[2:]
-    assert graph_pb2.GraphDef.FromString(reach(text, "y").whole()) == expected
+    assert graph_pb2.GraphDef.FromString(reach(text, "y").serialize()) == expected
 
 
 @pytest.mark.parametrize("field", ["node", "function"])
-def test_damage_inside_a_graph_is_told(field):
+def test_damage_inside_a_graph_is_reported(field):
     damaged = {"node": b"\x0a\x03\x0a\x09y", "function": b"\x12\x05\x0a\x03\x0a\x09y"}[field]
     with pytest.raises(DecodeError):
-        Catalogue(damaged).reach([""])
+        GraphIndex(damaged).prune_to([""])

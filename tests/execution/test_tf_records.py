@@ -1,4 +1,4 @@
-"""TFRecord files through TensorFlow's own reader, with its words for what is wrong."""
+"""TFRecord files through TensorFlow's own reader, with its error texts."""
 
 import logging
 
@@ -24,7 +24,7 @@ def test_what_was_written_is_read(path):
 
 
 def test_records_come_one_at_a_time(path):
-    path.write_bytes(path.read_bytes() + b"garbage that nobody reaches")
+    path.write_bytes(path.read_bytes() + b"garbage that is never reached")
     records = tf_records.read(path)
     assert [next(records) for _ in RECORDS] == RECORDS
     with pytest.raises(DataLoss):
@@ -67,7 +67,7 @@ def test_a_directory_is_no_file(tmp_path):
         list(tf_records.read(tmp_path))
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path):
+def test_a_place_that_cannot_be_written_is_reported(tmp_path):
     with pytest.raises(NotFound, match="No such file or directory"), tf_records.writing(tmp_path / "no" / "records"):
         pass
 

@@ -1,4 +1,4 @@
-"""A model that answers Predict with what it was asked, and requests driven by hand: no thread, no graph, no socket."""
+"""A model whose outputs are its inputs, and Predict requests driven by hand: no thread, no graph, no socket."""
 
 import numpy as np
 
@@ -6,7 +6,8 @@ from servable import requests, signatures, wire
 from servable.codec import dtypes, encoding
 from servable.errors import ServingError
 from servable.inference.predict import Predict
-from servable.routing import Handle, Router, Routes
+from servable.routing import Router, Routes
+from servable.servables import Handle
 from tests.conformance.fakes import define
 
 # By signature. Tensor names are in another order than aliases.
@@ -16,7 +17,7 @@ SPARE = np.array([1.0, -0.0, np.nan], np.float32)
 
 
 class Model:
-    """A routing.Servable that is never asked for a runner: tests run what a request wants themselves."""
+    """A servables.Servable that is never asked for a runner: tests run what a request wants themselves."""
 
     queue_limits = None
 
@@ -42,7 +43,7 @@ def model_routes(*versions, name="m", labels=None, **others):
 
 
 def new_predict(routes=None, **settings):
-    """A Predict that has learnt nothing, over routes or a Router."""
+    """A Predict with an empty template cache, over routes or a Router."""
     return Predict(routes if isinstance(routes, Router) else Router(routes or model_routes()), **settings)
 
 
@@ -78,7 +79,7 @@ def quiet(array):
 
 
 def plain_array(array):
-    """What tells an array from another."""
+    """What distinguishes an array from another."""
     content = array.tolist() if array.dtype == object else quiet(array).tobytes()
     return array.dtype, array.shape, content
 
@@ -107,8 +108,8 @@ def outcome(predict, request):
     return [plain_array(array) for array in run.arrays], target.feeds, target.fetches, *plain_reply(reply)
 
 
-def is_known(predict, request):
-    """Whether a request is read by the pattern of an earlier one: only then are its arrays its own bytes."""
+def is_cached(predict, request):
+    """Whether a request is found in the template cache: only then are its arrays views of its own bytes."""
     run, _ = ask(predict, request)
     own = np.frombuffer(request, np.uint8)
     return any(array.dtype != object and array.size and np.shares_memory(array, own) for array in run.arrays)

@@ -12,7 +12,7 @@ class DoublingRunner:
     """Gives twice its first array for each fetch; remembers the rows of its runs. Takes one dtype only."""
 
     def __init__(self, fetches, quick, number):
-        self.costs, self.may_not_end = RunCosts(), False
+        self.costs, self.may_not_end, self.batches_itself = RunCosts(), False, False
         for exponent in range(32) if quick else ():
             self.costs.assume(2**exponent - 1, 5e-5)
         self.fetch_dtypes, self.rows = [number] * len(fetches), []
@@ -30,7 +30,7 @@ class DoublingRunner:
 
 
 class RunningModel(Model):
-    """A routing.Servable.
+    """A servables.Servable.
 
     Attributes:
         made: The runners that were made, those that were dropped too; as counts, so that nobody keeps them.

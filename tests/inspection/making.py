@@ -61,7 +61,7 @@ def write(directory, *meta_graphs):
 
 
 def nothing_is_missing(names):
-    raise AssertionError(f"TensorFlow would be imported to be asked about {names}")
+    raise AssertionError(f"TensorFlow would be imported for {names}")
 
 
 def look(directory, confirm_missing=nothing_is_missing, tags=()):

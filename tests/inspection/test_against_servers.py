@@ -10,7 +10,7 @@ from tests.serving import TIMEOUT_S
 
 MODELS = ["half_plus_two", "half_plus_two_tf2", "half_plus_two_text", "odd_heads", "odd_wiring", "dnn_classifier",
           "image_and_text", "keras_lstm"]  # fmt: skip
-# Their outputs have a row too many, which only a run can tell.
+# Their outputs have a row too many, which only a run shows.
 FAIL_IN_A_RUN = {"classify_classes_batch_plus_one", "classify_scores_batch_plus_one", "regress_batch_plus_one"}
 
 EXAMPLE = tf.train.Example()

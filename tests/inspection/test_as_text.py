@@ -1,11 +1,11 @@
-"""The report for people."""
+"""The report as text."""
 
 import dataclasses
 import json
 import textwrap
 
 from servable import inspection, wire
-from servable.inspection.report import Caution, Report, Signature, Tensor, Verdict
+from servable.inspection.report import ModelWarning, Report, Signature, Tensor, Verdict
 from tests.inspection.making import look, meta_graph, signature, write
 
 YES = Verdict(True)
@@ -67,7 +67,7 @@ def test_a_report_is_this():
     assert write_text() == textwrap.dedent(expected)
 
 
-def test_what_is_not_there_is_said_or_left_out():
+def test_what_is_not_there_is_reported_so_or_left_out():
     text = write_text(
         version=None,
         versions=(),
@@ -110,8 +110,8 @@ def test_what_nothing_can_call_has_no_request():
 
 def test_warnings_come_last_each_with_its_remedy_and_code():
     warnings = [
-        Caution("no_serving_default", "It has none.", "Name one."),
-        Caution("fixed_batch", "It is 1.", "Open it.", "a"),
+        ModelWarning("no_serving_default", "It has none.", "Name one."),
+        ModelWarning("fixed_batch", "It is 1.", "Open it.", "a"),
     ]
     text = write_text(warnings=warnings)
     assert text.startswith("SavedModel, version 3: 1 signature, 2 warnings\n")
@@ -122,8 +122,8 @@ def test_warnings_come_last_each_with_its_remedy_and_code():
     )
 
 
-def test_the_same_warning_of_several_signatures_is_told_once():
-    warnings = [Caution("fixed_batch", "It is 1.", "Open it.", key) for key in ("a", "b")]
+def test_the_same_warning_of_several_signatures_is_shown_once():
+    warnings = [ModelWarning("fixed_batch", "It is 1.", "Open it.", key) for key in ("a", "b")]
     text = write_text(warnings=warnings)
     assert "1 warning\n" in text
     assert "  * a, b: It is 1.\n" in text
@@ -132,7 +132,7 @@ def test_the_same_warning_of_several_signatures_is_told_once():
 def test_prose_keeps_to_80_columns():
     long = "It is a long story that is told here and goes on for more than one line of a terminal. " * 3
     head = dataclasses.replace(DEFAULT, rpcs=dict.fromkeys(PREDICT_ONLY, Verdict(False, long)))
-    text = write_text(signatures=[head], warnings=[Caution("c", long, long, "serving_default")])
+    text = write_text(signatures=[head], warnings=[ModelWarning("c", long, long, "serving_default")])
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -145,7 +145,7 @@ def test_the_names_of_a_model_cannot_steer_a_terminal(tmp_path):
     assert r"a\x1b[2J\nb  (tensorflow/serving/predict)" in text
 
 
-def test_sizes_are_told_in_the_unit_that_fits():
+def test_sizes_are_shown_in_the_unit_that_fits():
     for count, written in [
         (0, "0 bytes"),
         (999, "999 bytes"),

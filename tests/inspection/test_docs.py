@@ -1,11 +1,11 @@
-"""docs/inspect.md says what is so."""
+"""docs/inspect.md is true."""
 
 import dataclasses
 import re
 from pathlib import Path
 
 import servable.inspection
-from servable.inspection import report
+from servable.inspection import checks, report
 from tests.inspection.making import look
 
 ROOT = Path(__file__).parents[2]
@@ -17,17 +17,15 @@ def section(heading):
 
 
 def test_every_key_of_the_json_is_documented():
-    keys = {field.name for kind in (report.Report, report.Signature, report.Tensor, report.Verdict, report.Caution)
+    keys = {field.name for kind in (report.Report, report.Signature, report.Tensor, report.Verdict, report.ModelWarning)
             for field in dataclasses.fields(kind)}  # fmt: skip
     assert {key for key in keys if f"`{key}`" not in section("`--json`")} == set()
 
 
 def test_the_table_of_warnings_has_the_codes_that_are_given():
     documented = re.findall(r"^\| `(\w+)` \|", section("Warnings"), re.MULTILINE)
-    sources = "".join(
-        path.read_text(encoding="utf-8") for path in Path(*servable.inspection.__path__).glob("*_cautions.py")
-    )
-    assert sorted(documented) == sorted(set(re.findall(r'Caution\(\s+"(\w+)"', sources)))
+    source = Path(checks.__file__).read_text(encoding="utf-8")
+    assert sorted(documented) == sorted(set(re.findall(r'ModelWarning\(\s+"(\w+)"', source)))
 
 
 def test_the_sample_is_what_the_demo_model_gives():

@@ -1,4 +1,4 @@
-"""What a look at a stored graph finds."""
+"""What is read of a stored graph."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.inspection.making import node
 
 
 def read(*nodes, functions=()):
-    return graphs.read(wire.GraphDef(node=nodes, library=wire.FunctionDefLibrary(function=functions)))
+    return graphs.read_graph(wire.GraphDef(node=nodes, library=wire.FunctionDefLibrary(function=functions)))
 
 
 def function(name, *nodes):
@@ -40,7 +40,7 @@ def test_a_graph_knows_whether_it_holds_variables(op):
     ],
 )
 def test_a_tensor_name_is_a_node_and_an_output(name, parts):
-    assert graphs.split(name) == parts
+    assert graphs.split_tensor_name(name) == parts
 
 
 def test_a_tensor_without_a_node_is_lacking():

@@ -6,7 +6,8 @@ import pytest
 
 from servable import cli, inspection, saved_model, signatures
 from servable.errors import InvalidArgument
-from servable.inference import classification, regression
+from servable.inference.classify import require_classifier
+from servable.inference.regress import require_regressor
 from tests.inspection.making import codes, find, look
 from tests.models import broken_models
 from tests.models.exporting import tf
@@ -58,7 +59,7 @@ def can(require, signature):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_no_op_of_a_whole_model_is_asked_about_and_each_report_can_be_written(models, name):
+def test_no_op_of_a_whole_model_is_confirmed_and_each_report_can_be_written(models, name):
     report = look(models.base_path(name))
     assert not find(report, "missing_op")
     assert report.version == 1
@@ -77,7 +78,7 @@ def test_what_the_server_refuses_for_its_structure_is_refused_and_the_rest_only_
     stored = saved_model.select_meta_graph(saved_model.read(directory), ["serve"]).signature_def
     for described in look(directory).signatures:
         signature = signatures.prepare(described.key, stored[described.key])
-        for rpc, require in (("Classify", classification.require), ("Regress", regression.require)):
+        for rpc, require in (("Classify", require_classifier), ("Regress", require_regressor)):
             verdict = described.rpcs[rpc]
             assert verdict.callable == (verdict.reason is None)
             if not can(require, signature):
@@ -101,7 +102,7 @@ def test_the_tensors_are_those_that_tensorflow_sees(models, name):
                 assert tensor.shape == (None if shape.rank is None else tuple(shape.as_list()))
 
 
-def test_facts_of_a_model_are_told(models):
+def test_facts_of_a_model_are_reported(models):
     report = look(models.base_path("half_plus_two"))
     directory = models.version_path("half_plus_two")
     assert report.versions == (1,)

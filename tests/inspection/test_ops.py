@@ -1,7 +1,7 @@
 """Which ops TensorFlow has: from its files, and from TensorFlow itself in case of doubt."""
 
-from servable.execution import registered_ops
-from servable.inspection import installed
+from servable.execution import op_libraries
+from servable.inspection import survey
 from tests.inspection.making import find, look, meta_graph, node, signature, write
 from tests.models.exporting import tf
 
@@ -14,26 +14,26 @@ def build(directory, *ops):
 
 
 def test_the_list_in_the_files_is_the_list_of_the_public_api():
-    assert installed.list_public_ops() == {name for name in dir(tf.raw_ops) if not name.startswith("_")}
+    assert survey.installed_public_ops() == {name for name in dir(tf.raw_ops) if not name.startswith("_")}
 
 
 def test_the_installed_version_is_that_of_tensorflow():
-    assert installed.find_version() == tf.__version__
+    assert survey.installed_tensorflow_version() == tf.__version__
 
 
-def test_public_ops_need_no_question(tmp_path):
+def test_public_ops_are_not_confirmed(tmp_path):
     assert not find(look(build(tmp_path, "MatMul", "ParseExampleV2")), "missing_op")
 
 
-def test_what_is_not_public_is_asked_about_once_and_together(tmp_path):
-    asked = []
+def test_ops_that_are_not_public_are_confirmed_once_and_together(tmp_path):
+    confirmed = []
 
     def confirm(names):
-        asked.append(list(names))
+        confirmed.append(list(names))
         return {"HalveTheInput"}
 
     report = look(build(tmp_path, "_FusedMatMul", "HalveTheInput", "MatMul"), confirm)
-    assert asked == [["HalveTheInput", "_FusedMatMul"]]
+    assert confirmed == [["HalveTheInput", "_FusedMatMul"]]
     (warning,) = find(report, "missing_op")
     assert '"HalveTheInput" (in n_HalveTheInput)' in warning.text
     assert tf.__version__ in warning.text
@@ -41,7 +41,7 @@ def test_what_is_not_public_is_asked_about_once_and_together(tmp_path):
 
 def test_tensorflow_knows_internal_ops_and_no_invented_ones():
     names = ["MatMul", "_FusedMatMul", "_Retval", "PyFunc", "HalveTheInput", "Somebody>Else", "it's"]
-    assert registered_ops.find_missing(names) == {"HalveTheInput", "Somebody>Else", "it's"}
+    assert op_libraries.find_missing_ops(names) == {"HalveTheInput", "Somebody>Else", "it's"}
 
 
 def test_python_ops_are_registered_and_warned_of(tmp_path):

@@ -1,4 +1,4 @@
-"""The command as a process: it imports nothing that takes seconds, and ends well when nobody reads on."""
+"""The command as a process: it imports nothing that takes seconds, and ends well though its output is not read."""
 
 import os
 import subprocess

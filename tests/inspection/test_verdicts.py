@@ -57,7 +57,7 @@ def test_of_many_keys_the_first_are_named(tmp_path):
         (EXAMPLES, {"classes": "string[?,2]", "scores": "float32[?,3]"}, "must have the same number of columns"),
     ],
 )
-def test_what_classify_finds_out_after_a_run_is_told_before(tmp_path, inputs, outputs, reason):
+def test_what_classify_finds_out_after_a_run_is_reported_before(tmp_path, inputs, outputs, reason):
     verdict = judge(tmp_path, signature(inputs, outputs))["Classify"]
     assert not verdict.callable
     assert reason in verdict.reason
@@ -73,7 +73,7 @@ def test_what_classify_finds_out_after_a_run_is_told_before(tmp_path, inputs, ou
         (EXAMPLES, {"outputs": "float32[?,1,1]"}, '"outputs" has the shape [?, 1, 1]'),
     ],
 )
-def test_what_regress_finds_out_after_a_run_is_told_before(tmp_path, inputs, outputs, reason):
+def test_what_regress_finds_out_after_a_run_is_reported_before(tmp_path, inputs, outputs, reason):
     verdict = judge(tmp_path, signature(inputs, outputs))["Regress"]
     assert not verdict.callable
     assert reason in verdict.reason
@@ -82,16 +82,16 @@ def test_what_regress_finds_out_after_a_run_is_told_before(tmp_path, inputs, out
 @pytest.mark.parametrize(
     "outputs", [{"scores": "float32[...]"}, {"scores": "float32_ref[?,?]"}, {"scores": "float32[0,0]"}]
 )
-def test_what_is_left_open_speaks_for_a_classifier(tmp_path, outputs):
+def test_open_shapes_do_not_rule_out_a_classifier(tmp_path, outputs):
     assert judge(tmp_path, signature({"inputs": "string[...]"}, outputs))["Classify"].callable
 
 
 @pytest.mark.parametrize("shape", ["[...]", "[?]", "[?,1]", "[?,?]"])
-def test_what_is_left_open_speaks_for_a_regressor(tmp_path, shape):
+def test_open_shapes_do_not_rule_out_a_regressor(tmp_path, shape):
     assert judge(tmp_path, signature(EXAMPLES, {"outputs": f"float32{shape}"}))["Regress"].callable
 
 
-def test_what_a_hand_made_signature_does_not_declare_speaks_for_it(tmp_path):
+def test_what_a_hand_made_signature_does_not_declare_does_not_rule_it_out(tmp_path):
     classifier = wire.SignatureDef(
         inputs={"inputs": wire.TensorInfo(name="x:0")}, outputs={"scores": wire.TensorInfo(name="y:0")}
     )

@@ -21,10 +21,10 @@ class FakeServable:
     queue_limits = None
 
     def ready_runner(self, feeds, fetches):
-        raise AssertionError("nobody asks")
+        raise AssertionError("no test runs these")
 
     def runner(self, feeds, fetches):
-        raise AssertionError("nobody asks these for a runner")
+        raise AssertionError("no test runs these")
 
     def close(self):
         self.times_closed += 1
@@ -80,8 +80,8 @@ class Bench:
         self.workers, self.clock = FakeWorkers(), FakeClock()
         self.manager = Manager(self.loader, self.router, self.monitor, self.workers, self.clock)
         self.manager.settings = LoadSettings(**settings)
-        self.heard = []
-        self.monitor.listen(lambda servable, known: self.heard.append((servable.version, known.state.name)))
+        self.published = []
+        self.monitor.listen(lambda servable, known: self.published.append((servable.version, known.state.name)))
 
     def aspire(self, *numbers, name="m", base="/base"):
         """Want these versions of a model, and take all actions that follow at once."""

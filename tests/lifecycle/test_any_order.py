@@ -18,14 +18,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from servable.config.models import ModelConfig
-from servable.config.version_policy import All, Latest, Specific
+from servable.config.models import All, Latest, ModelConfig, Specific
 from servable.errors import DataLoss, FailedPrecondition, NotFound
-from servable.lifecycle.states import State
+from servable.lifecycle.version import State
 from servable.management.served_models import ServedModels
-from servable.sources.base_path import Listing, Version
-from servable.sources.policy import select
-from servable.sources.source import Source
+from servable.sources import Listing, Source, Version, select_versions
 from tests.lifecycle.stepping import Bench
 
 pytestmark = pytest.mark.behaviour("6.5", "all of 6.3 to 6.5 in any order of events")
@@ -50,7 +47,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.there = {"/x": {1}, "/y": {1, 2}}
         self.source_tasks, self.calls, self.changes = [], [], []
         self.config = []
-        # What the manager was told last, and how often each of it failed since it is wanted.
+        # What the manager was last asked to serve, and how often each load failed since its version is wanted.
         self.wanted = collections.defaultdict(dict)
         self.failures = collections.Counter()
         self.served_before, self.seen = set(), set()
@@ -116,7 +113,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def poll(self):
-        self.source_tasks.append(lambda: self.source.turn(self.source._next_look_s))
+        self.source_tasks.append(lambda: self.source.turn(self.source._next_poll_s))
 
     @precondition(lambda self: self.source_tasks)
     @rule()
@@ -251,7 +248,7 @@ class AnyOrder(RuleBasedStateMachine):
             for servable in self.bench.loader.servables:
                 assert servable.times_closed == (0 if any(servable is other for other in routed) else 1)
 
-    # What is reached when everything has come to rest.
+    # What is reached when no event is left.
 
     def teardown(self):
         try:
@@ -291,7 +288,7 @@ class AnyOrder(RuleBasedStateMachine):
         if name not in configured:
             assert wanted == {}
         elif self.there[configured[name].base_path] is not None:
-            chosen = select(
+            chosen = select_versions(
                 self.list_versions(name, configured[name].base_path).versions, configured[name].version_policy
             )
             assert wanted == {version.number: version.path for version in chosen}
@@ -306,10 +303,10 @@ class AnyOrder(RuleBasedStateMachine):
     def check_what_was_waited_for(self):
         configured = {model.name for model in self.config}
         for change in self.changes:
-            change.arrivals.give_up(change.problems.result(0))
-            left = change.arrivals.unsettled()
+            change.progress.stop_waiting_for(change.problems.result(0))
+            left = change.progress.pending()
             assert {name for name in left if name not in configured or self.wanted[name]} == set()
-            change.arrivals.stop()
+            change.progress.stop()
 
 
 TestAnyOrder = AnyOrder.TestCase

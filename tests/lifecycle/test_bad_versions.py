@@ -1,4 +1,4 @@
-"""Version directories as they should not be, while the version before them serves: told, and without harm to anyone."""
+"""Broken version directories while the version before them serves: they are reported, and disturb nothing."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from tests.models.exporting import placeholder, save_tf1, signature, tf, tf1_ses
 DATA_LOSS, OUT_OF_RANGE, NOT_FOUND, FAILED_PRECONDITION, UNIMPLEMENTED, INVALID_ARGUMENT = 15, 11, 5, 9, 12, 3
 NO_BUNDLE = "Specified file path does not appear to contain a SavedModel bundle"
 
-# What is told of test models that do not load: the code, and the first words.
+# The errors of test models that do not load: the code, and the first words.
 BROKEN = {
     "empty_directory": (NOT_FOUND, NO_BUNDLE),
     "missing_saved_model": (NOT_FOUND, NO_BUNDLE),
@@ -57,18 +57,18 @@ def await_failure(server, version=2):
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "cut, corrupt, empty or foreign version directories end with their code and words; the version before serves on",
 )
-def test_each_broken_version_is_told_and_the_old_one_serves(server, base_path, models):
+def test_each_broken_version_is_reported_and_the_old_one_serves(server, base_path, models):
     for version, (name, (code, words)) in enumerate(BROKEN.items(), start=2):
         (base_path / str(version)).symlink_to(models.version_path(name))
-        told = await_failure(server, version)
-        assert (told[0], told[1][: len(words)]) == (code, words), name
+        failure = await_failure(server, version)
+        assert (failure[0], failure[1][: len(words)]) == (code, words), name
         (base_path / str(version)).unlink()
 
 
-@pytest.mark.behaviour("issue 4: bad input", "a model whose init op fails ends with the op's words")
+@pytest.mark.behaviour("14", "a model whose init op fails ends with the op's words")
 def test_an_init_op_that_fails_is_told_with_its_words(server, base_path, tmp_path):
     with tf1_session() as session:
         x = placeholder(tf.float32, [None], "x")
@@ -81,9 +81,9 @@ def test_an_init_op_that_fails_is_told_with_its_words(server, base_path, tmp_pat
     assert f"of {base_path}/2 failed." in text
 
 
-@pytest.mark.behaviour("issue 4: bad input", "a version that is a file, a dead link or a loop of links is told")
+@pytest.mark.behaviour("14", "a version that is a file, a dead link or a loop of links is reported")
 @pytest.mark.parametrize("target", ["a file", "nowhere", "itself"])
-def test_a_version_that_is_no_directory_is_told(server, base_path, tmp_path, target):
+def test_a_version_that_is_no_directory_is_reported(server, base_path, tmp_path, target):
     (tmp_path / "a file").write_text("no directory")
     (base_path / "2").symlink_to(base_path / "2" if target == "itself" else tmp_path / target)
     code, text = await_failure(server)
@@ -97,7 +97,7 @@ def test_a_version_that_is_no_directory_is_told(server, base_path, tmp_path, tar
         assert (code, text[: len(NO_BUNDLE)]) == (NOT_FOUND, NO_BUNDLE)
 
 
-@pytest.mark.behaviour("issue 4: bad input", "a version that was mended is loaded once it went and came back")
+@pytest.mark.behaviour("14", "a version that was repaired is loaded once its folder was removed and added again")
 def test_a_version_that_is_mended_is_loaded_once_it_went_and_came_back(server, base_path, models):
     (base_path / "2").symlink_to(models.version_path("truncated_variables"))
     failure = ("END", *await_failure(server))
@@ -112,7 +112,7 @@ def test_a_version_that_is_mended_is_loaded_once_it_went_and_came_back(server, b
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "a half-copied version (files still growing) is tried again while the one before serves, and serves "
     "once it is whole",
 )

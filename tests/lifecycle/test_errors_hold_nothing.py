@@ -1,4 +1,4 @@
-"""A call that fails lets go of its version at once, whatever failed: no version waits for the garbage collector.
+"""A call that fails releases its version at once, whatever failed: no version waits for the garbage collector.
 
 An exception keeps the frames it went through, and with them the handle. In a cycle it would keep them for as long as a
 quiet server has no reason to collect.
@@ -96,9 +96,7 @@ def holding_nothing(server, name):
         gc.enable()
 
 
-@pytest.mark.behaviour(
-    "issue 4: bad input", "a call that fails, is cancelled or runs out of time lets go of its version, in every API"
-)
+@pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
 @pytest.mark.parametrize("what", FAILING)
 def test_a_call_that_fails_lets_go_of_its_version(server, what):
     api, name, request = FAILING[what]
@@ -106,9 +104,7 @@ def test_a_call_that_fails_lets_go_of_its_version(server, what):
         getattr(server.running.prediction, api)(request, timeout=TIMEOUT_S)
 
 
-@pytest.mark.behaviour(
-    "issue 4: bad input", "a call that fails, is cancelled or runs out of time lets go of its version, in every API"
-)
+@pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
 def test_a_deadline_that_passes_in_a_run_lets_go_of_the_version(server):
     with holding_nothing(server, "gate"):
         with pytest.raises(grpc.RpcError) as caught:
@@ -116,9 +112,7 @@ def test_a_deadline_that_passes_in_a_run_lets_go_of_the_version(server):
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-@pytest.mark.behaviour(
-    "issue 4: bad input", "a call that fails, is cancelled or runs out of time lets go of its version, in every API"
-)
+@pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
 def test_a_caller_that_leaves_lets_go_of_the_version_when_its_time_is_over(server):
     with holding_nothing(server, "gate"):
         call = server.running.prediction.Predict.future(PASS, timeout=0.5)
@@ -126,9 +120,7 @@ def test_a_caller_that_leaves_lets_go_of_the_version_when_its_time_is_over(serve
         call.cancel()
 
 
-@pytest.mark.behaviour(
-    "issue 4: bad input", "a call that fails, is cancelled or runs out of time lets go of its version, in every API"
-)
+@pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
 def test_after_all_that_every_version_ends_when_it_leaves(server):
     """Once more for all models; this one comes last."""
     for api, _, request in FAILING.values():

@@ -32,14 +32,14 @@ def test_a_version_goes_from_start_over_loading_to_available(bench):
     bench.aspire(1)
     assert (bench.states(), bench.loader.asked) == ({1: "LOADING"}, [])
     bench.settle()
-    assert bench.heard == [(1, "START"), (1, "LOADING"), (1, "AVAILABLE")]
+    assert bench.published == [(1, "START"), (1, "LOADING"), (1, "AVAILABLE")]
     assert (bench.routed(), bench.loader.asked) == ([1], [PATH])
 
 
 @pytest.mark.behaviour("4.1", "START: aspired, not yet picked")
 def test_all_versions_start_before_the_first_loads_and_the_highest_loads_first(bench):
     bench.serve(2, 10, 1)
-    assert bench.heard == [
+    assert bench.published == [
         (10, "START"), (2, "START"), (1, "START"),
         (10, "LOADING"), (10, "AVAILABLE"),
         (2, "LOADING"), (2, "AVAILABLE"),
@@ -48,7 +48,7 @@ def test_all_versions_start_before_the_first_loads_and_the_highest_loads_first(b
 
 
 @pytest.mark.behaviour("4.1", "AVAILABLE: in the serving map")
-def test_a_version_is_routed_before_it_is_said_to_be_available(bench):
+def test_a_version_is_routed_before_it_is_published_as_available(bench):
     routed = []
     bench.monitor.listen(lambda servable, known: routed.append((known.state.name, bench.routed())))
     bench.serve(1)
@@ -133,7 +133,7 @@ def test_versions_that_are_aspired_later_join_those_that_serve(bench):
 def test_a_version_that_fails_goes_to_end_with_its_error(bench):
     bench.loader.errors[PATH] = CUT
     bench.serve(1)
-    assert bench.heard == [(1, "START"), (1, "LOADING"), (1, "END")]
+    assert bench.published == [(1, "START"), (1, "LOADING"), (1, "END")]
     assert bench.states() == {1: ("END", "DATA_LOSS: cut")}
 
 
@@ -160,7 +160,7 @@ def test_a_version_that_fails_leaves_the_old_one_serving(bench):
 
 
 @pytest.mark.behaviour("4.1", "a failed load is END with its error")
-def test_what_nobody_foresaw_ends_as_internal_and_names_the_fault(bench, caplog):
+def test_an_unexpected_error_ends_as_internal_and_names_the_fault(bench, caplog):
     bench.loader.errors[Path("/base/2")] = KeyError("weights")
     bench.serve(1, 2)
     assert bench.states() == {2: ("END", "INTERNAL: KeyError: 'weights'"), 1: "AVAILABLE"}
@@ -216,7 +216,7 @@ def test_without_an_interval_the_retry_comes_at_once(interval_s):
     assert bench.states() == {1: ("END", "DATA_LOSS: cut")}
 
 
-@pytest.mark.behaviour("6.5", "a failed version is tried again only once it went and came back")
+@pytest.mark.behaviour("6.5", "a failed version is tried again only once it was removed and added again")
 def test_a_failed_version_is_not_tried_again_while_it_stays_wanted(bench):
     bench.loader.errors[PATH] = CUT
     bench.serve(1)
@@ -226,7 +226,7 @@ def test_a_failed_version_is_not_tried_again_while_it_stays_wanted(bench):
     assert bench.loader.asked.count(PATH) == 1
 
 
-@pytest.mark.behaviour("6.5", "a failed version is tried again only once it went and came back")
+@pytest.mark.behaviour("6.5", "a failed version is tried again only once it was removed and added again")
 @pytest.mark.behaviour("13.14", "aspired_versions_manager_test: what was aspired, given up, failed and aspired again")
 def test_a_failed_version_is_tried_again_once_it_went_and_came_back(bench):
     bench.loader.errors[PATH] = CUT
@@ -238,7 +238,7 @@ def test_a_failed_version_is_tried_again_once_it_went_and_came_back(bench):
     assert bench.states() == {1: "AVAILABLE"}
 
 
-# What nobody wants any more before it serves.
+# Versions that are not wanted any more before they serve.
 
 
 @pytest.mark.behaviour("6.5", "ours: a queued version that is not wanted any more is CANCELLED")
@@ -262,7 +262,7 @@ def test_between_two_tries_a_version_that_is_not_wanted_ends_with_its_last_error
     assert bench.loading() == []
 
 
-def test_a_try_that_fails_when_nobody_wants_it_is_the_last():
+def test_a_load_that_fails_when_it_is_not_wanted_is_the_last():
     bench = Bench(max_retries=5, retry_interval_s=60)
     bench.loader.errors[PATH] = CUT
     bench.aspire(1)
@@ -285,7 +285,7 @@ def test_a_load_that_ends_too_late_is_closed_and_cancelled_and_never_routed(benc
     assert bench.closed() == [0]
     bench.end_unload()
     assert (bench.closed(), bench.states()) == ([1], {1: ("END", CANCELLED)})
-    assert bench.heard == [(1, "START"), (1, "LOADING"), (1, "UNLOADING"), (1, "END")]
+    assert bench.published == [(1, "START"), (1, "LOADING"), (1, "UNLOADING"), (1, "END")]
 
 
 # Versions that serve and leave.
@@ -307,7 +307,7 @@ def test_the_old_version_serves_until_the_new_one_does(bench):
 
 
 @pytest.mark.behaviour("4.1", "an unload and a removed model are published")
-def test_a_model_that_nobody_wants_leaves_and_stands_as_ended(bench):
+def test_a_model_that_is_not_wanted_unloads_and_stays_published_as_ended(bench):
     bench.serve(1, 2)
     bench.aspire()
     assert (bench.routed(), bench.states()) == ([], {2: "UNLOADING", 1: "UNLOADING"})
@@ -318,7 +318,7 @@ def test_a_model_that_nobody_wants_leaves_and_stands_as_ended(bench):
 
 @pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
 @pytest.mark.behaviour("6.5", "an unload waits for the calls in flight; ours: for those of its own version only")
-def test_a_version_that_leaves_waits_for_those_that_hold_its_handle(bench):
+def test_a_version_that_is_removed_waits_for_those_that_hold_its_handle(bench):
     bench.serve(1)
     calls = [bench.hold(), bench.hold()]
     bench.aspire()
@@ -365,7 +365,7 @@ def test_an_unload_that_fails_is_logged_and_ends_the_version_all_the_same(bench,
     assert any(record.exc_info and record.exc_info[1].args == ("stuck",) for record in caplog.records)
 
 
-def test_a_manager_keeps_nothing_of_models_that_are_gone(bench):
+def test_a_manager_keeps_nothing_of_models_that_have_ended(bench):
     bench.loader.errors[Path("/base/2")] = CUT
     for _ in range(3):
         bench.serve(1, 2)
@@ -377,12 +377,12 @@ def test_a_manager_keeps_nothing_of_models_that_are_gone(bench):
 # Versions that are wanted again, in every phase.
 
 
-def test_wanted_again_while_it_loads_a_version_goes_on_and_says_so_to_new_listeners(bench):
+def test_wanted_again_while_it_loads_a_version_goes_on_and_is_published_again(bench):
     bench.aspire(1)
     bench.aspire()
-    bench.heard.clear()
+    bench.published.clear()
     bench.aspire(1)
-    assert bench.heard == [(1, "LOADING")]
+    assert bench.published == [(1, "LOADING")]
     bench.settle()
     assert (bench.routed(), len(bench.loader.asked), bench.closed()) == ([1], 1, [0])
 
@@ -409,9 +409,9 @@ def test_wanted_again_while_it_drains_a_version_comes_back_after_its_end(bench):
     del call
     bench.take_posts()
     assert bench.loading() == []
-    bench.heard.clear()
+    bench.published.clear()
     bench.settle()
-    assert bench.heard == [(1, "END"), (1, "START"), (1, "LOADING"), (1, "AVAILABLE")]
+    assert bench.published == [(1, "END"), (1, "START"), (1, "LOADING"), (1, "AVAILABLE")]
     assert (bench.routed(), bench.closed()) == ([1], [1, 0])
 
 
@@ -484,11 +484,11 @@ def test_a_number_that_moves_is_served_from_its_new_path_once_that_is_ready(benc
     bench.serve(1)
     bench.aspire(1, base="/moved")
     assert (bench.hold().servable.path, bench.states()) == (PATH, {1: "AVAILABLE"})
-    bench.heard.clear()
+    bench.published.clear()
     bench.settle()
     assert (bench.hold().servable.path, bench.states()) == (MOVED, {1: "AVAILABLE"})
-    # Nobody who watches the number sees it leave.
-    assert set(bench.heard) == {(1, "AVAILABLE")}
+    # The number is never published as ended.
+    assert set(bench.published) == {(1, "AVAILABLE")}
     assert bench.closed() == [1, 0]
 
 
@@ -524,9 +524,9 @@ def test_a_number_that_moves_back_while_a_call_holds_it_is_served_from_the_new_p
 
 def test_a_number_that_moves_before_it_loads_does_not_end(bench):
     bench.aspire(1, 2)
-    bench.heard.clear()
+    bench.published.clear()
     bench.aspire_paths({1: MOVED, 2: Path("/base/2")})
-    assert set(bench.heard) == {(1, "START")}
+    assert set(bench.published) == {(1, "START")}
     bench.settle()
     assert (bench.states(), bench.loader.asked) == ({2: "AVAILABLE", 1: "AVAILABLE"}, [Path("/base/2"), MOVED])
 

@@ -62,7 +62,7 @@ def calling(call, callers=CALLERS):
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "no reply fails while versions replace each other under calls from several threads; each reply is "
     "its version's own",
 )
@@ -90,14 +90,14 @@ def test_no_reply_fails_and_each_is_its_versions_own_while_versions_replace_each
                 callers[0].await_calls()
         for caller in callers:
             seen = [version for version, _ in caller.replies]
-            # Whoever was answered by a version is never answered by an older one.
+            # A caller that was answered by a version is never answered by an older one.
             assert seen == sorted(seen)
             assert {(version, answers[version]) for version in seen} == set(caller.replies)
         assert {version for version, _ in callers[0].replies} == set(answers)
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "no reply fails while versions replace each other under calls from several threads; each reply is "
     "its version's own",
 )
@@ -118,9 +118,7 @@ def test_a_call_in_flight_ends_at_the_version_that_it_began_with(tmp_path):
         server.await_states("m", {2: "AVAILABLE", 1: "END"})
 
 
-@pytest.mark.behaviour(
-    "issue 4: bad input", "a call that fails, is cancelled or runs out of time lets go of its version, in every API"
-)
+@pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
 def test_a_caller_that_leaves_holds_its_version_until_its_run_is_over(tmp_path):
     path = put(tmp_path / "m", 1)
     loader = Loader()
@@ -137,7 +135,8 @@ def test_a_caller_that_leaves_holds_its_version_until_its_run_is_over(tmp_path):
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input", "labels to and fro, models that come and go, fifty reloads at once: others are not disturbed"
+    "14",
+    "moving labels, models that are added and removed, fifty reloads at once: others are not disturbed",
 )
 def test_a_label_that_goes_to_and_fro_always_answers(tmp_path):
     for version in (1, 2):
@@ -157,7 +156,8 @@ def test_a_label_that_goes_to_and_fro_always_answers(tmp_path):
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input", "labels to and fro, models that come and go, fifty reloads at once: others are not disturbed"
+    "14",
+    "moving labels, models that are added and removed, fifty reloads at once: others are not disturbed",
 )
 def test_a_model_that_comes_and_goes_over_and_over_disturbs_no_other(tmp_path):
     for name in ("steady", "guest"):
@@ -175,7 +175,8 @@ def test_a_model_that_comes_and_goes_over_and_over_disturbs_no_other(tmp_path):
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input", "labels to and fro, models that come and go, fifty reloads at once: others are not disturbed"
+    "14",
+    "moving labels, models that are added and removed, fifty reloads at once: others are not disturbed",
 )
 def test_fifty_reloads_at_once_from_several_clients_leave_the_last_config_whole(tmp_path):
     names = "abcdef"
@@ -185,7 +186,7 @@ def test_fifty_reloads_at_once_from_several_clients_leave_the_last_config_whole(
     with operate(tmp_path, steady) as server, calling(lambda: server.answer("steady"), 1):
         reloads = [server.begin_reload(steady, *guests[: number % len(guests)]) for number in range(50)]
         for reload_ in reloads:
-            # Whoever waits for a model that another one leaves out again is told so.
+            # A reload fails if another one removes the model that it waits for.
             assert reload_.exception(TIMEOUT_S) is None or reload_.code() is grpc.StatusCode.UNKNOWN
         server.reload(steady, *guests)
         assert [server.answer(name) for name in names] == [1] * len(names)
@@ -194,7 +195,7 @@ def test_fifty_reloads_at_once_from_several_clients_leave_the_last_config_whole(
             server.await_states(name, {1: "END"})
 
 
-@pytest.mark.behaviour("issue 4: bad input", "300 swaps keep no model, no thread and no file")
+@pytest.mark.behaviour("14", "300 swaps leak no model, no thread and no file")
 def test_three_hundred_swaps_keep_no_model_no_thread_and_no_file(tmp_path):
     old = put(tmp_path / "m", 1)
     with operate(tmp_path, model("m", tmp_path / "m")) as server, no_collector():
@@ -229,7 +230,7 @@ def no_collector():
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input", "a model named like a service, or not at all, does not change what health says of the server"
+    "14", "a model named like a service, or not at all, does not change what health says of the server"
 )
 @pytest.mark.parametrize("name", ["", "tensorflow.serving.PredictionService", "ModelService"])
 def test_a_model_that_is_named_like_a_service_does_not_speak_for_it(tmp_path, name):

@@ -1,4 +1,4 @@
-"""Loads that fail in ways that no loader tells: what is kept of them, and what becomes of the version."""
+"""Loads that fail with unexpected errors: what is kept of them, and the state of the version."""
 
 import gc
 import json
@@ -19,7 +19,7 @@ class HalfLoaded:
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "a failed load leaves nothing in memory but its error; one without a thread, or that ends its "
     "thread, is a failed load",
 )
@@ -44,7 +44,7 @@ def test_nothing_of_a_failed_load_is_kept_but_its_error():
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "a failed load leaves nothing in memory but its error; one without a thread, or that ends its "
     "thread, is a failed load",
 )
@@ -58,7 +58,7 @@ def test_a_loader_that_wants_to_end_its_thread_is_a_failed_load(failure):
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "a failed load leaves nothing in memory but its error; one without a thread, or that ends its "
     "thread, is a failed load",
 )
@@ -79,13 +79,13 @@ def test_a_load_that_gets_no_thread_is_tried_again():
     assert bench.states() == {1: "AVAILABLE"}
 
 
-AS_NOBODY = """
+AS_USER_NOBODY = """
 import json, os, sys
 from pathlib import Path
 from servable import saved_model
 from servable.errors import ServingError
 from servable.lifecycle import manager
-from servable.lifecycle.states import ServableId
+from servable.lifecycle.version import ServableId
 from servable.lifecycle.version import Version
 if os.getuid() == 0:
     os.setuid(65534)
@@ -109,18 +109,18 @@ def version():
         yield path
 
 
-def told_to_nobody(path):
-    # Root may read everything, so somebody else must ask.
-    command = [sys.executable, "-c", AS_NOBODY, str(path)]
+def error_as_user_nobody(path):
+    # Root may read everything, so another user reads it.
+    command = [sys.executable, "-c", AS_USER_NOBODY, str(path)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
 
 
-@pytest.mark.behaviour("issue 4: bad input", "a version or a base path without permission, or with a NUL byte, is told")
+@pytest.mark.behaviour("14", "a version or a base path without permission, or with a NUL byte, is reported")
 @pytest.mark.parametrize("closed", [".", "..", "saved_model.pb"])
-def test_a_version_that_may_not_be_read_is_told(version, closed):
-    assert told_to_nobody(version)[0] == "DATA_LOSS"
+def test_a_version_that_may_not_be_read_is_reported(version, closed):
+    assert error_as_user_nobody(version)[0] == "DATA_LOSS"
     shut = (version / closed).resolve()
     shut.chmod(0o600)
     denied = f"{version}/saved_model.pb; Permission denied. The server must be allowed to read it."
-    assert told_to_nobody(version) == ["FAILED_PRECONDITION", denied]
+    assert error_as_user_nobody(version) == ["FAILED_PRECONDITION", denied]
     shut.chmod(0o700)

@@ -77,7 +77,7 @@ def test_a_question_is_answered_with_its_result_or_its_exception(start):
     assert loop.ask(lambda: 6).result(BOUND_S) == 6
 
 
-def test_a_question_whose_asker_left_is_not_put():
+def test_a_question_whose_future_was_cancelled_is_not_asked():
     loop, put = Loop("late"), []
     asked = loop.ask(lambda: put.append(1))
     assert asked.cancel()
@@ -125,7 +125,7 @@ def test_a_task_that_raises_is_logged_and_the_next_one_runs(start, caplog):
     )
 
 
-def test_what_a_task_held_is_let_go_of_when_the_task_is_over(start):
+def test_what_a_task_held_is_released_when_the_task_is_over(start):
     class Held:
         pass
 

@@ -1,4 +1,4 @@
-"""One config after the other: labels, what is new, and what those who wait for it are told."""
+"""One config after the other: labels, which models are new, and the outcome of waiting for them."""
 
 import threading
 from concurrent.futures import Future
@@ -8,7 +8,7 @@ import pytest
 from servable.config.models import ModelConfig
 from servable.errors import DataLoss, DeadlineExceeded, FailedPrecondition, Internal, NotFound, Unknown
 from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.states import ServableId, State, VersionState
+from servable.lifecycle.version import ServableId, State, VersionState
 from servable.management.served_models import ServedModels, wait_until_any_serves, wait_until_settled
 from servable.routing import Router
 
@@ -43,8 +43,8 @@ class Served:
         self.looked.set_result(problems)
 
     def apply(self, *models):
-        """Apply a config that nobody waits for."""
-        self.models.apply(models).arrivals.stop()
+        """Apply a config without waiting for its models."""
+        self.models.apply(models).progress.stop()
 
     def refused(self, *models):
         before = self.labels(), self.models.names, len(self.watched)
@@ -136,14 +136,14 @@ def test_one_bad_label_refuses_the_whole_config(served):
     assert served.announced == ["m"]
 
 
-def test_a_label_that_is_refused_is_named_beside_the_text(served):
+def test_a_label_that_is_refused_is_named_in_the_hints(served):
     with pytest.raises(FailedPrecondition) as caught:
         served.models.apply([model(canary=9)])
     assert caught.value.hints == {"label": "canary"}
 
 
 @pytest.mark.behaviour("6.3", "a label of a version that left stands")
-def test_a_label_of_a_version_that_left_stands_but_cannot_be_set_again(served):
+def test_a_label_of_a_removed_version_stays_but_cannot_be_set_again(served):
     served.serve(1, 2)
     served.apply(model(stable=1))
     served.publish(1, State.UNLOADING, State.END)
@@ -199,7 +199,7 @@ def test_with_the_flag_another_model_s_label_of_that_name_does_not_count(free):
 def test_the_source_is_handed_every_config_whole(served):
     configs = [[model()], [model(), model("n")], []]
     for config in configs:
-        served.models.apply(config).arrivals.stop()
+        served.models.apply(config).progress.stop()
     assert served.watched == configs
     assert list(served.models.names) == []
 
@@ -239,7 +239,7 @@ def test_configs_are_applied_one_after_the_other(served):
     torn = []
 
     def watch(models):
-        # Nobody else may have swapped labels between these and the source.
+        # No other config may have swapped labels between these and the source.
         torn.append(served.labels() != {model.name: dict(model.labels) for model in models})
         return served.looked
 
@@ -270,7 +270,7 @@ def refusal(change, kind=Unknown, timeout_s=None):
     return caught.value.message
 
 
-def test_who_adds_nothing_waits_for_nothing(served):
+def test_a_config_without_new_models_is_not_waited_for(served):
     served.apply(model())
     wait_until_settled(served.models.apply([model()]), None)
     wait_until_settled(served.models.apply([]), None)
@@ -293,7 +293,7 @@ def test_a_reload_waits_on_another_thread_until_the_model_is_there(served):
 
 
 @pytest.mark.behaviour("4.2", "a new model that fails is UNKNOWN with its error")
-def test_a_model_that_cannot_load_is_told_with_its_error(served):
+def test_a_model_that_cannot_load_is_named_with_its_error(served):
     change = reload(served, "m")
     served.fail(7)
     assert refusal(change) == (
@@ -311,7 +311,7 @@ def test_in_the_first_config_models_are_called_servables(served):
 
 
 @pytest.mark.behaviour("4.2", "a new model that fails is UNKNOWN with its error")
-def test_all_that_failed_are_told_in_the_order_of_the_config_and_no_other(served):
+def test_all_that_failed_are_named_in_the_order_of_the_config_and_no_other(served):
     change = reload(served, "b", "good", "a")
     served.fail(1, "a", text="first")
     served.serve(1, name="good")
@@ -346,7 +346,7 @@ def test_a_model_whose_base_path_fails_ends_no_wait_for_the_others(served):
 
 
 @pytest.mark.behaviour("4.2", "ours: the caller's deadline ends the wait, and the config stays applied")
-def test_when_the_time_is_over_it_is_told_what_is_missing_and_why(served):
+def test_when_the_time_is_over_the_error_says_what_is_missing_and_why(served):
     change = reload(served, "loading", "there", "retried")
     served.publish(1, State.START, State.LOADING, name="loading")
     served.serve(1, name="there")
@@ -378,11 +378,11 @@ def test_a_reload_that_waits_holds_up_no_other(served):
     another = served.models.apply([model("m")])
     served.serve(1)
     wait_until_settled(another, 0)
-    waiting.arrivals.stop()
+    waiting.progress.stop()
 
 
 @pytest.mark.parametrize("how", ["serves", "failed", "late", "look failed"])
-def test_however_a_wait_ends_nobody_listens_any_more(served, how):
+def test_however_a_wait_ends_its_listener_is_removed(served, how):
     served.apply()
     served.looked = Future()
     if how == "look failed":
@@ -442,7 +442,7 @@ def test_a_server_of_no_models_starts(served):
     assert list(wait_until_any_serves(reload(served, first=True))) == []
 
 
-@pytest.mark.behaviour("4.2", "ours: who waits for a model that another reload removes waits no longer")
+@pytest.mark.behaviour("4.2", "ours: a wait for a model that another reload removes ends")
 def test_who_waits_for_a_model_that_another_config_removes_waits_no_longer(served):
     # Its old version is still on its way out, so that a new one has not even begun.
     waiting = reload(served, "m", "n")

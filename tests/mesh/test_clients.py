@@ -1,4 +1,4 @@
-"""A server that drains, and gRPC's own clients: whoever knows another server loses no call, and nobody is CANCELLED."""
+"""A server that drains, and gRPC's own clients: with another server to go to, no call is lost; none sees CANCELLED."""
 
 import grpc
 import pytest
@@ -52,7 +52,7 @@ def address(request, tmp_path):
 @pytest.mark.behaviour("11.5", "ours: a server that drains cancels no call")
 @pytest.mark.parametrize("lanes", [0, 1])
 @pytest.mark.parametrize("is_encrypted", [False, True])
-def test_clients_of_one_server_are_answered_or_told_unavailable(address, lanes, is_encrypted):
+def test_clients_of_one_server_are_answered_or_get_unavailable(address, lanes, is_encrypted):
     identity = AUTHORITY.vouch_for("server")
     credentials = server_credentials(identity) if is_encrypted else None
     with listening(address, lanes=lanes, credentials=credentials) as (server, port):

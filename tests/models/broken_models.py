@@ -42,7 +42,7 @@ def build_truncated_variables(directory):
 
 
 def build_corrupt_variables(directory):
-    """The file of variable values has its length, but not its values: the checksum tells."""
+    """The file of variable values has its length, but not its values: the checksum differs."""
     path = build_half_plus_two(directory) / VARIABLES
     path.write_bytes(bytes(byte ^ 0xFF for byte in path.read_bytes()))
     return directory
@@ -55,7 +55,7 @@ def build_missing_variables(directory):
 
 
 def build_unregistered_op(directory):
-    """The node Mul has an op type, HalveTheInput, that no library registers: a custom op gone missing."""
+    """The node Mul has an op type, HalveTheInput, that no library registers: a custom op that is missing."""
     build_half_plus_two(directory)
     with edited(directory) as saved_model:
         for node in saved_model.meta_graphs[0].graph_def.node:

@@ -1,4 +1,4 @@
-"""What the builders of test models share: TensorFlow without its chatter, a TF1 session, the writing.
+"""Shared by the builders of test models: TensorFlow without its log, a TF1 session, the writing.
 
 The builders import TensorFlow from here and nowhere else, so that its log is turned down before it starts.
 A builder is a function `build_<name>(directory) -> directory` in a module listed in `store.py`. Its docstring

@@ -13,7 +13,7 @@ keras = tf.keras
 
 
 def _export(model, directory):
-    """The first Keras 3 has no `verbose=False`; what it prints goes nowhere."""
+    """Keras 3.0 has no `verbose=False`; its output is discarded."""
     with contextlib.redirect_stdout(io.StringIO()):
         model.export(str(directory))
     return directory
@@ -55,7 +55,7 @@ def build_keras_two_inputs(directory):
 
 
 def build_keras_no_signatures(directory):
-    """A subclassed model that nobody has called: Keras knows no input, the export has no signature.
+    """A subclassed model that was never called: Keras knows no input, the export has no signature.
 
     Signatures:
     """

@@ -1,4 +1,4 @@
-"""One line for one signature, as the builders' docstrings write it and as saved_model.pb says it.
+"""One line for one signature, as the builders' docstrings write it and as saved_model.pb stores it.
 
     name(input: dtype[shape], ...) -> output: dtype[shape], ... @method
 

@@ -141,7 +141,7 @@ def build_gate(directory):
 
     Each `pass` first reports its arrival; `await_arrival` blocks until one is reported. So a test that has
     had an answer from await_arrival knows that a `pass` is inside its run. Each `open` lets one `pass` go on;
-    y is x. A deadline or a cancellation frees whoever is blocked.
+    y is x. A deadline or a cancellation ends a blocked run.
 
     Signatures:
         pass(x: float32[?]) -> y: float32[?] @predict

@@ -1,4 +1,4 @@
-"""The store builds a model once, whoever asks, and never shows half of one."""
+"""The store builds a model once, however many workers ask for it, and never shows half of one."""
 
 import threading
 

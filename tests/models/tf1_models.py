@@ -25,7 +25,7 @@ def build_half_plus_two(directory):
 
 
 def build_half_plus_three(directory):
-    """The same with y = 0.5x + 3, to tell two models or two versions apart.
+    """The same with y = 0.5x + 3, to distinguish two models or two versions.
 
     Signatures:
         serving_default(x: float32[?,1]) -> y: float32[?,1] @predict
@@ -152,7 +152,7 @@ def build_custom_method(directory):
 def build_counter(directory):
     """TensorFlow Serving's stateful fixture: a float that starts at 0 and lives as long as the session.
 
-    The outputs are references to the variable, so their TensorInfo says float32_ref.
+    The outputs are references to the variable, so their TensorInfo has float32_ref.
 
     Signatures:
         get_counter() -> output: float32_ref[] @predict

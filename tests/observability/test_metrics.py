@@ -55,7 +55,7 @@ def test_of_several_cells_the_first_by_its_labels_is_read():
 
 @pytest.mark.behaviour("4.2", "metrics: the first cell of a counter, 0 for what is not known, duplicates collapse")
 @pytest.mark.parametrize("name", ["", "nope", "/tensorflow/serving/nope", LOADS + "_total", "\0", "größe"])
-def test_what_is_not_known_is_zero(name):
+def test_an_unknown_counter_is_zero(name):
     metrics = Metrics()
     load(metrics, "/m/1")
     assert metrics.read([name, LOADS, name]) == {name: 0, LOADS: 1}

@@ -1,4 +1,4 @@
-"""Which package an op is from, and what that comes to as advice."""
+"""Which package an op is from, and the advice made of it."""
 
 import pytest
 
@@ -19,20 +19,20 @@ from servable.op_packages import Package
         ("TFRA>CuckooHashTableFind", "tensorflow_recommenders_addons"),
     ],
 )
-def test_an_op_of_a_well_known_package_is_told_with_its_module(op, module):
+def test_an_op_of_a_well_known_package_is_listed_with_its_module(op, module):
     assert op_packages.find(op).module == module
     assert f"{op}: from {module}; bring it with --import={module}" in op_packages.advise([op])
 
 
 @pytest.mark.parametrize("op", ["HalveTheInput", "", "tftext>x", "MatMul", "WhitespaceTokenize"])
-def test_any_other_op_is_nobody_s(op):
+def test_any_other_op_has_no_package(op):
     assert op_packages.find(op) is None
 
 
-def test_ops_are_told_by_package_and_the_others_last():
-    told = op_packages.advise(["IO>A", "Mine", "IO>B", "RougeL", "Another"])
-    assert told.index("IO>A, IO>B: from tensorflow_io;") < told.index("RougeL: from tensorflow_text;")
-    assert told.endswith(
+def test_ops_are_listed_by_package_and_the_others_last():
+    advice = op_packages.advise(["IO>A", "Mine", "IO>B", "RougeL", "Another"])
+    assert advice.index("IO>A, IO>B: from tensorflow_io;") < advice.index("RougeL: from tensorflow_text;")
+    assert advice.endswith(
         "Bring Another, Mine with --custom_op_libraries=LIBRARY.so, or with --import=MODULE if a Python package "
         "registers them."
     )

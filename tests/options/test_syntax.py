@@ -175,7 +175,7 @@ def test_help_elsewhere_does_not(argv):
     assert not parse(argv).help_requested
 
 
-def test_the_flags_that_were_set_are_told_even_if_set_to_their_default():
+def test_the_flags_that_were_set_are_listed_even_if_set_to_their_default():
     parsed = parse(["--port", "8500", "--enable_batching", "x", "--port=1"])
     assert parsed.explicit == {"port", "enable_batching"}
 

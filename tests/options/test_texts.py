@@ -1,4 +1,4 @@
-"""What people read of the flags: usage, the table of docs/flags.md, and notices in the log."""
+"""The texts about flags: usage, the table of docs/flags.md, and notices in the log."""
 
 import re
 

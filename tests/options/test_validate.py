@@ -50,7 +50,7 @@ def test_a_contradiction_is_refused(message, changes):
 
 
 @pytest.mark.parametrize("first", range(len(REFUSED)))
-def test_the_first_contradiction_is_told(first):
+def test_the_first_contradiction_is_reported(first):
     changes = {}
     for _, some in REFUSED[first:]:
         changes.update(some)

@@ -1,4 +1,4 @@
-"""Copies scripts to where their neighbours are fakes."""
+"""Copies scripts into a folder where the programs that they call are fakes."""
 
 from __future__ import annotations
 

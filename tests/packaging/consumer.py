@@ -1,4 +1,4 @@
-"""A program on both packages, for scripts/check: what their types say must reach whoever installs them.
+"""A program on both packages, for scripts/check: their types must be visible where they are installed.
 
 mypy reads it with no setting of this project. Each ignored error is one that mypy finds only if it sees the
 types; were a package untyped to it, or an answer `Any`, the comment would be unused, which is an error too.

@@ -14,7 +14,7 @@ TRACKED = {".ci", ".github"}
 
 
 def list_files():
-    """Yields the files that a clone has, as far as names tell."""
+    """Yields the files that a clone has, judged by their names."""
     folders = [ROOT]
     while folders:
         for path in folders.pop().iterdir():

@@ -12,7 +12,7 @@ import pytest
 from tests.packaging.fakes import ROOT, TIMEOUT_S, run, write_executable
 
 ECHO = '#!/bin/sh\necho "$@"\n'
-# As servable does: `serve` listens, tells its arguments and ends with 7 on SIGTERM; `health` is content. A Python
+# As servable does: `serve` listens, prints its arguments and ends with 7 on SIGTERM; `health` succeeds. A Python
 # whose path has a space cannot stand in a script's first line.
 FAKE_SERVER = f"""#!/bin/sh
 exec '{sys.executable}' -c '
@@ -89,7 +89,7 @@ def test_nothing_outlives_a_server_that_never_answered(copy_script, port):
     script = copy_script("serve", servable="#!/bin/sh\nexit 3\n")
     with subprocess.Popen([script, f"--port={port}"], stdout=subprocess.PIPE, text=True) as process:
         assert process.wait(TIMEOUT_S) == 3
-        # The end of the output says that nobody holds it open any more.
+        # The output ends when no process has it open any more.
         assert process.communicate(timeout=TIMEOUT_S)[0] == ""
 
 

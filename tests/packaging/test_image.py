@@ -10,10 +10,10 @@ import pytest
 
 from tests.packaging.fakes import ROOT, TIMEOUT_S, write_executable
 
-TELL = '#!/bin/sh\necho "$$"\nfor argument; do echo "$argument"; done\nexit 4\n'
+RECORDER = '#!/bin/sh\necho "$$"\nfor argument; do echo "$argument"; done\nexit 4\n'
 
 
-def tell(command, **environment):
+def run_recorder(command, **environment):
     """Runs a script that ends in a server; returns whether that is the same process, and its arguments."""
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
     pid, *arguments = process.communicate(timeout=TIMEOUT_S)[0].splitlines()
@@ -24,12 +24,12 @@ def tell(command, **environment):
 @pytest.fixture
 def entrypoint(tmp_path):
     """Returns a function that runs the entrypoint with arguments and the image's environment, but for what is given."""
-    write_executable(tmp_path / "tensorflow_model_server", TELL)
+    write_executable(tmp_path / "tensorflow_model_server", RECORDER)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
 
     def entrypoint(*arguments, **environment):
         defaults = {"MODEL_NAME": "model", "MODEL_BASE_PATH": "/models", "PATH": path}
-        return tell([ROOT / "docker/tf_serving_entrypoint.sh", *arguments], **{**defaults, **environment})
+        return run_recorder([ROOT / "docker/tf_serving_entrypoint.sh", *arguments], **{**defaults, **environment})
 
     return entrypoint
 
@@ -60,11 +60,11 @@ def test_the_server_takes_the_place_of_the_entrypoint(entrypoint):
 
 
 def test_the_original_name_stands_for_servable_serve_in_the_same_process(tmp_path):
-    servable = write_executable(tmp_path / "servable", TELL)
+    servable = write_executable(tmp_path / "servable", RECORDER)
     text = (ROOT / "docker/tensorflow_model_server").read_text()
     assert "/opt/servable/bin/servable" in text
     alias = write_executable(tmp_path / "alias", text.replace("/opt/servable/bin/servable", str(servable)))
-    assert tell([alias, "--model_name=with space"]) == (True, ["serve", "--model_name=with space"])
+    assert run_recorder([alias, "--model_name=with space"]) == (True, ["serve", "--model_name=with space"])
 
 
 def read_instructions():

@@ -64,7 +64,7 @@ def test_the_metadata_of_a_wheel_has_the_readme_and_the_licence(wheels, name):
 
 
 @pytest.mark.parametrize("command", ["servable", "servable-client"])
-def test_an_installed_command_tells_its_version(installed, command):
+def test_an_installed_command_reports_its_version(installed, command):
     done = run([installed / "bin" / command, "--version"], env={**os.environ, "PYTHONPATH": str(installed)}, cwd="/")
     assert re.fullmatch(rf"{command} \d+\.\d+\.\d+\n", done.stdout), done.stderr
 

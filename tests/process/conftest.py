@@ -45,7 +45,7 @@ def model_config(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def served(models, model_config, tmp_path_factory):
-    """A process that serves half_plus_two and gate over TCP and a unix socket, told so in both ways to write flags."""
+    """A process that serves half_plus_two and gate over TCP and a unix socket, with both ways to write flags."""
     base_paths = {name: models.base_path(name) for name in ("half_plus_two", "gate")}
     server = ServerProcess(
         f"--model_config_file={model_config(base_paths)}",

@@ -50,7 +50,7 @@ def is_open(port):
 
 
 class ServerProcess:
-    """One `servable serve` on a free loopback port. It drains without a delay, unless it is told to."""
+    """One `servable serve` on a free loopback port. It drains without a delay, unless a flag sets one."""
 
     def __init__(self, *flags):
         self.port = free_port()

@@ -76,7 +76,7 @@ def test_services_and_models_serve_once_started(configuration, ask):
 @pytest.mark.behaviour("1.1", "health knows the original's names, and says NOT_FOUND to others")
 @pytest.mark.behaviour("1.1", "a health name that is not known is NOT_FOUND to Check and SERVICE_UNKNOWN to Watch")
 @pytest.mark.parametrize("name", ["nobody", "tensorflow.serving.SessionService", "Ready", " "])
-def test_a_name_that_is_not_known_is_told_so(configuration, name):
+def test_an_unknown_name_is_reported_as_unknown(configuration, name):
     with started(configuration) as channel:
         with pytest.raises(grpc.RpcError) as caught:
             check(channel, name)
@@ -233,7 +233,7 @@ def test_a_base_path_without_versions_holds_up_no_start_as_long_as_another_model
     assert "other does not serve yet; the server starts without it" in caplog.text
 
 
-def test_a_port_that_is_taken_is_told(configuration):
+def test_a_port_that_is_taken_is_an_error(configuration):
     with started(configuration):
         with pytest.raises(Unavailable) as caught:
             app.Server(configuration, lambda directory: NoModel()).start()

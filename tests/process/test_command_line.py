@@ -1,4 +1,4 @@
-"""What is told before anything is served: the texts on stdout, the exit status, and no wait for TensorFlow's import."""
+"""What is printed before anything is served: texts on stdout, the exit status, and no wait for TensorFlow's import."""
 
 from importlib import metadata
 
@@ -116,7 +116,7 @@ ENDINGS = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def results(tmp_path_factory):
     """The outcome of every command line of this module, by its name; and the refusals with real paths."""
     refused = refusals(files(tmp_path_factory.mktemp("files")))
     command_lines = {name: arguments for name, (arguments, *_) in {**ENDINGS, **refused}.items()}
@@ -128,9 +128,9 @@ def told(tmp_path_factory):
 @pytest.mark.behaviour("5", "--help as the only leftover prints the usage on stdout and ends with 255")
 @pytest.mark.behaviour("5", "--version")
 @pytest.mark.parametrize("name", ENDINGS)
-def test_help_version_and_what_cannot_be_read_end_with_a_text_on_stdout(told, name):
+def test_help_version_and_what_cannot_be_read_end_with_a_text_on_stdout(results, name):
     _, status, stdout = ENDINGS[name]
-    outcome = told[0][name]
+    outcome = results[0][name]
     assert (outcome["status"], outcome["stdout"], outcome["stderr"]) == (status, stdout, "")
 
 
@@ -147,31 +147,31 @@ def test_help_version_and_what_cannot_be_read_end_with_a_text_on_stdout(told, na
 @pytest.mark.behaviour("11.3", "an element without = is refused instead of a crash")
 @pytest.mark.behaviour("13.1", "11 testBadModelConfig")
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_cannot_start_is_told_in_one_line_on_stdout(told, name):
-    outcomes_by_name, refused = told
+def test_what_cannot_start_ends_with_one_line_on_stdout(results, name):
+    outcomes_by_name, refused = results
     outcome, (_, code, message) = outcomes_by_name[name], refused[name]
     assert outcome["status"] == 255
     assert outcome["stdout"].startswith(f"Failed to start server. Error: {code}: {message}")
     assert outcome["stdout"].count("\n") == 1
 
 
-@pytest.mark.behaviour("5", "a config that does not parse is told on stderr, and the process ends promptly")
+@pytest.mark.behaviour("5", "a config that does not parse is reported on stderr, and the process ends promptly")
 @pytest.mark.parametrize("name", [*ENDINGS, *REFUSALS])
-def test_nothing_of_this_waits_for_tensorflow(told, name):
-    assert not told[0][name]["tensorflow"]
+def test_nothing_of_this_waits_for_tensorflow(results, name):
+    assert not results[0][name]["tensorflow"]
 
 
-@pytest.mark.behaviour("5", "a config that does not parse is told on stderr, and the process ends promptly")
+@pytest.mark.behaviour("5", "a config that does not parse is reported on stderr, and the process ends promptly")
 @pytest.mark.behaviour("13.1", "11 testBadModelConfig")
-def test_what_is_wrong_with_a_config_goes_to_stderr(told):
-    stderr = told[0]["improper config"]["stderr"]
+def test_what_is_wrong_with_a_config_goes_to_stderr(results):
+    stderr = results[0]["improper config"]["stderr"]
     assert stderr.startswith("Error parsing text-format tensorflow.serving.ModelServerConfig: 1:21: ")
 
 
 @pytest.mark.behaviour("11.1", "key and certificate are PEM text, checked before a port opens")
-def test_no_word_of_a_key_is_told(told):
+def test_no_word_of_a_key_is_printed(results):
     for name in REFUSALS:
-        assert "PRIVATE" not in told[0][name]["stdout"] + told[0][name]["stderr"]
+        assert "PRIVATE" not in results[0][name]["stdout"] + results[0][name]["stderr"]
 
 
 @pytest.mark.behaviour("5", "a start that fails prints its code and message on stdout and ends with 255")

@@ -42,9 +42,7 @@ def answer(prediction):
     return values(response.outputs["y"])
 
 
-@pytest.mark.behaviour(
-    "issue 4: bad input", "SIGKILL in the middle of a reload: the next start serves the config again"
-)
+@pytest.mark.behaviour("14", "SIGKILL in the middle of a reload: the next start serves the config again")
 def test_a_server_that_was_killed_in_a_reload_serves_its_config_again(launch, models, model_config, endless, tmp_path):
     base_path = models.base_path("half_plus_two")
     flags = f"--model_config_file={model_config({'good': base_path})}", f"--grpc_socket_path={tmp_path}/servable.sock"
@@ -63,7 +61,7 @@ def test_a_server_that_was_killed_in_a_reload_serves_its_config_again(launch, mo
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "SIGTERM ends the process within its drain time whatever hangs: a load, a reload, a call that holds "
     "a leaving version, a retry loop",
 )
@@ -97,7 +95,7 @@ def states(admin, name):
 
 
 @pytest.mark.behaviour(
-    "issue 4: bad input",
+    "14",
     "SIGTERM ends the process within its drain time whatever hangs: a load, a reload, a call that holds "
     "a leaving version, a retry loop",
 )

@@ -78,7 +78,7 @@ REFUSALS = {
 
 
 @pytest.fixture(scope="module")
-def told(folder):
+def results(folder):
     """The outcomes of command lines in one process; the op is there from the last but one on."""
     inspect = ["inspect", folder / "halving"]
     served = (["serve", "--model_base_path=/nowhere", flag] for flag in REFUSALS)
@@ -91,20 +91,20 @@ def told(folder):
 
 @pytest.mark.behaviour("7.1", "ours: a library or a module that cannot be had ends the start with 255 and one line")
 @pytest.mark.parametrize("flag", REFUSALS)
-def test_what_cannot_be_had_ends_the_start_in_one_line(told, flag):
-    assert told[flag]["status"] == 255
-    assert told[flag]["stdout"].startswith(f"Failed to start server. Error: {REFUSALS[flag]}")
-    assert told[flag]["stdout"].count("\n") == 1
+def test_what_cannot_be_loaded_ends_the_start_in_one_line(results, flag):
+    assert results[flag]["status"] == 255
+    assert results[flag]["stdout"].startswith(f"Failed to start server. Error: {REFUSALS[flag]}")
+    assert results[flag]["stdout"].count("\n") == 1
 
 
-def test_inspect_takes_the_same_flags(told):
+def test_inspect_takes_the_same_flags(results):
     # Lines are broken at 80 columns.
-    reports = {name: " ".join(told[name]["stdout"].split()) for name in ("without", "given")}
+    reports = {name: " ".join(results[name]["stdout"].split()) for name in ("without", "given")}
     assert f'has no op "{op_library.OP}"' in reports["without"]
     assert "has no op" not in reports["given"]
-    assert (told["without"]["status"], told["given"]["status"]) == (0, 0)
+    assert (results["without"]["status"], results["given"]["status"]) == (0, 0)
 
 
-def test_inspect_tells_what_cannot_be_had(told):
-    assert told["missing"]["status"] == 1
-    assert told["missing"]["stderr"].startswith("NOT_FOUND: --import=no_such_module: ")
+def test_inspect_reports_what_cannot_be_loaded(results):
+    assert results["missing"]["status"] == 1
+    assert results["missing"]["stderr"].startswith("NOT_FOUND: --import=no_such_module: ")

@@ -33,7 +33,7 @@ def test_while_many_clients_call_each_call_is_answered_or_unavailable(workers, c
 
     with serve(reverse, worker_threads=workers) as transport:
         answered = drain_while_many_call(transport.server, transport.address, calls_before)
-    # What ran was told, and ran once.
+    # What ran was answered, and ran once.
     assert run == collections.Counter(answered)
 
 

@@ -1,4 +1,4 @@
-"""What escapes a method: told to nobody, logged in full, and over with that one call."""
+"""Exceptions that escape a method: callers see no details, the log has all, and only that one call fails."""
 
 import logging
 
@@ -32,7 +32,7 @@ def fail(request, time_left_s):
     return request
 
 
-@pytest.mark.behaviour("1.1", "an exception of ours is INTERNAL without details, logged, and over with its call")
+@pytest.mark.behaviour("1.1", "an unexpected exception is INTERNAL without details, logged, and ends only its call")
 @pytest.mark.parametrize("request_", [b"plain", b"unprintable", b"deep", b"memory"])
 def test_an_unforeseen_exception_is_internal_without_details(request_, caplog):
     with serve(fail, worker_threads=1) as transport:
@@ -46,8 +46,8 @@ def test_an_unforeseen_exception_is_internal_without_details(request_, caplog):
     assert record.exc_info[2] is not None
 
 
-@pytest.mark.behaviour("1.1", "an exception of ours is INTERNAL without details, logged, and over with its call")
-def test_a_serving_error_is_told_and_not_logged(caplog):
+@pytest.mark.behaviour("1.1", "an unexpected exception is INTERNAL without details, logged, and ends only its call")
+def test_a_serving_error_is_sent_and_not_logged(caplog):
     with serve(fail) as transport:
         error = transport.begin(b"ours").exception(PATIENCE_S)
         assert (error.code(), error.details()) == (grpc.StatusCode.INVALID_ARGUMENT, "ours")

@@ -6,7 +6,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from servable.transport.side_calls import OpenStreams
+from servable.transport.handlers import OpenStreams
 from tests.process.raw_http2 import RawClient
 from tests.process.transport import PATIENCE_S, Gate, serve
 
@@ -31,7 +31,7 @@ def watch(channel, service=""):
     "ours: health is on without its flag, knows full service names and each model, and nothing serves "
     "before it is ready",
 )
-def test_nothing_serves_before_it_is_said_to():
+def test_nothing_serves_before_it_is_set_to():
     with serve() as transport:
         assert check(transport.channel) == NOT_SERVING
         transport.server.health.set_serving("", serving=True)
@@ -73,7 +73,7 @@ def test_a_drain_is_for_good():
 
 
 @pytest.mark.behaviour("11.5", "ours: a server that can no longer serve says NOT_SERVING for good")
-def test_a_failure_is_for_good_told_to_watchers_and_logged_once(caplog):
+def test_a_failure_is_for_good_sent_to_watchers_and_logged_once(caplog):
     with serve() as transport:
         health = transport.server.health
         for name in ("", "m"):

@@ -10,7 +10,7 @@ from tests.process.transport import serve
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def results(tmp_path_factory):
     """The outcome of `servable health` by what is asked."""
     folder = tmp_path_factory.mktemp("tls")
     ours, theirs = Authority("ours"), Authority("theirs")
@@ -51,24 +51,24 @@ def told(tmp_path_factory):
     return dict(zip(arguments, results, strict=True)), path
 
 
-def test_a_server_that_serves(told):
-    assert (told[0]["serving"]["status"], told[0]["serving"]["stdout"]) == (0, "SERVING\n")
+def test_a_server_that_serves(results):
+    assert (results[0]["serving"]["status"], results[0]["serving"]["stdout"]) == (0, "SERVING\n")
 
 
-def test_a_name_that_does_not_serve(told):
-    assert (told[0]["not serving"]["status"], told[0]["not serving"]["stdout"]) == (1, "NOT_SERVING\n")
+def test_a_name_that_does_not_serve(results):
+    assert (results[0]["not serving"]["status"], results[0]["not serving"]["stdout"]) == (1, "NOT_SERVING\n")
 
 
-def test_a_name_that_is_not_known(told):
-    outcome = told[0]["absent"]
+def test_a_name_that_is_not_known(results):
+    outcome = results[0]["absent"]
     assert outcome["status"] == 1
     assert outcome["stdout"].startswith("NOT_FOUND: 127.0.0.1:")
     assert outcome["stdout"].endswith(" knows no service 'nobody'\n")
 
 
 @pytest.mark.parametrize("asked", ["TLS", "mutual TLS"])
-def test_a_server_that_serves_over_tls(told, asked):
-    assert (told[0][asked]["status"], told[0][asked]["stdout"]) == (0, "SERVING\n")
+def test_a_server_that_serves_over_tls(results, asked):
+    assert (results[0][asked]["status"], results[0][asked]["stdout"]) == (0, "SERVING\n")
 
 
 @pytest.mark.parametrize(
@@ -84,35 +84,35 @@ def test_a_server_that_serves_over_tls(told, asked):
         "mutual TLS without a certificate",
     ],
 )
-def test_no_answer_is_one_line_that_says_why(told, asked):
-    outcome = told[0][asked]
+def test_no_answer_is_one_line_that_says_why(results, asked):
+    outcome = results[0][asked]
     assert outcome["status"] == 1
     assert outcome["stdout"].startswith(("UNAVAILABLE: ", "DEADLINE_EXCEEDED: "))
     assert outcome["stdout"].count("\n") == 1
 
 
 @pytest.mark.parametrize("asked", ["unreadable CA", "unreadable key"])
-def test_a_file_that_cannot_be_read_is_named(told, asked):
-    outcomes_by_name, path = told
+def test_a_file_that_cannot_be_read_is_named(results, asked):
+    outcomes_by_name, path = results
     outcome = outcomes_by_name[asked]
     assert (outcome["status"], outcome["stdout"]) == (1, f"cannot read {path['missing']}: No such file or directory\n")
 
 
-def test_a_file_that_holds_no_certificate_ends_in_one_line(told):
-    outcome = told[0]["CA of garbage"]
+def test_a_file_that_holds_no_certificate_ends_in_one_line(results):
+    outcome = results[0]["CA of garbage"]
     assert outcome["status"] == 1
     assert outcome["stdout"].count("\n") == 1
 
 
 @pytest.mark.parametrize("asked", ["certificate without a key", "key without a certificate"])
-def test_half_a_pair_is_told(told, asked):
-    outcome = told[0][asked]
+def test_half_a_pair_is_an_error(results, asked):
+    outcome = results[0][asked]
     assert outcome["status"] == 1
     assert outcome["stdout"] == ("a certificate and its key go together: give --cert_file and --key_file, or neither\n")
 
 
-def test_no_question_needs_tensorflow(told):
-    assert not any(outcome["tensorflow"] for outcome in told[0].values())
+def test_no_question_needs_tensorflow(results):
+    assert not any(outcome["tensorflow"] for outcome in results[0].values())
 
 
 def test_the_exit_status_is_that_of_the_process():

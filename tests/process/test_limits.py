@@ -124,11 +124,11 @@ def test_a_call_whose_deadline_passed_while_it_waited_is_not_run(gate):
     assert gate.seen == [b"first", b"last"]
 
 
-def test_a_method_is_told_the_time_that_is_left():
-    def tell(request, time_left_s):
+def test_a_method_gets_the_time_that_is_left():
+    def send_time_left(request, time_left_s):
         return repr(time_left_s).encode()
 
-    with serve(tell) as transport:
+    with serve(send_time_left) as transport:
         # gRPC sends a timeout in few digits and rounds it up.
         assert 0 < float(transport.call(timeout=20)) <= 21
         assert transport.call(timeout=None) == b"None"

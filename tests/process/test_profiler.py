@@ -14,22 +14,22 @@ PATIENCE_S = 60.0
 
 
 class Caller(threading.Thread):
-    """Predicts until it is told to stop."""
+    """Predicts until it is stopped."""
 
     def __init__(self, running):
         super().__init__()
-        self._running, self._told_to_stop = running, threading.Event()
+        self._running, self._is_stopped = running, threading.Event()
         self.answered, self.calling = 0, threading.Event()
 
     def run(self):
         request = predict_request("half_plus_two", {"x": [[2.0]]})
-        while not self._told_to_stop.is_set():
+        while not self._is_stopped.is_set():
             self._running.prediction.Predict(request, timeout=PATIENCE_S)
             self.answered += 1
             self.calling.set()
 
     def stop(self):
-        self._told_to_stop.set()
+        self._is_stopped.set()
         self.join(PATIENCE_S)
 
 

@@ -28,7 +28,7 @@ def channel(profiled):
 
 @pytest.fixture(scope="module")
 def found(channel):
-    """A pool that knows nothing but what the server tells it."""
+    """A descriptor pool that is filled from the server only."""
     return DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
 
 
@@ -63,7 +63,7 @@ def test_every_method_of_a_service_can_be_resolved_with_its_messages(found, serv
 
 
 @pytest.mark.behaviour("1.1", "reflection answers under v1alpha and v1, and describes every service and message")
-def test_a_call_can_be_made_by_what_reflection_tells(channel, found):
+def test_a_call_can_be_made_with_the_descriptors_of_reflection(channel, found):
     method = found.FindServiceByName("tensorflow.serving.PredictionService").methods_by_name["Predict"]
     request, response = (GetMessageClass(kind) for kind in (method.input_type, method.output_type))
     call = channel.unary_unary(

@@ -53,15 +53,15 @@ def test_every_model_of_the_config_is_available(channel):
 
 
 @pytest.mark.behaviour("5", "an unknown argument is printed with the usage on stdout and the server goes on")
-def test_an_unknown_argument_is_told_with_the_usage_and_the_server_goes_on(served):
-    told = served.stdout.wait_for("unknown argument: ")
-    assert told == "unknown argument: --no_such_flag=1\n"
+def test_an_unknown_argument_is_printed_with_the_usage_and_the_server_goes_on(served):
+    printed = served.stdout.wait_for("unknown argument: ")
+    assert printed == "unknown argument: --no_such_flag=1\n"
     for line in usage().splitlines()[:3]:
         served.stdout.wait_for(re.escape(line))
 
 
 @pytest.mark.behaviour("5", "--enable_batching")
-def test_a_flag_without_effect_is_told_in_the_log(served):
+def test_a_flag_without_effect_is_logged(served):
     assert "WARNING" in served.stderr.wait_for(
         "--prefer_tflite_model has no effect yet: TensorFlow Lite models are not served yet"
     )
@@ -92,8 +92,10 @@ def test_a_start_ends_with_the_causes_if_no_model_can_be_loaded(serve, models, m
     process.stderr.wait_for("loading .* failed")
     assert not is_open(process.port)
     assert process.wait() == 255
-    told = process.stdout.text()
-    assert told.startswith("Failed to start server. Error: UNKNOWN: 2 servable(s) did not become available: {{{name: ")
+    printed = process.stdout.text()
+    assert printed.startswith(
+        "Failed to start server. Error: UNKNOWN: 2 servable(s) did not become available: {{{name: "
+    )
     for name, cause in {"garbage_saved_model": "DATA_LOSS: ", "truncated_variables": "OUT_OF_RANGE: "}.items():
-        assert f"{{name: {name} version: 1}} due to error: {cause}" in told
-        assert str(bad[name] / "1") in told
+        assert f"{{name: {name} version: 1}} due to error: {cause}" in printed
+        assert str(bad[name] / "1") in printed

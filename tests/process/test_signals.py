@@ -31,7 +31,7 @@ def enter_gate(stub):
 
 @pytest.mark.behaviour("5", "--model_name")
 @pytest.mark.behaviour("11.5", "ours: SIGTERM and SIGINT drain and end with 0")
-def test_sigterm_tells_the_watchers_and_waits_for_the_call_in_flight(serve, models):
+def test_sigterm_notifies_the_watchers_and_waits_for_the_call_in_flight(serve, models):
     process = serve(*single_model(models, "slow")).wait_until_serving()
     with connect(process.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)

@@ -1,4 +1,4 @@
-"""Unix sockets: alone, beside TCP, and what a path that cannot be used is told as."""
+"""Unix sockets: alone, beside TCP, and what a path that cannot be used is reported as."""
 
 import socket
 import stat
@@ -72,9 +72,9 @@ def test_what_a_killed_server_left_is_taken_over(tmp_path):
     server.stop()
 
 
-@pytest.mark.behaviour("11.4", "a path that cannot be used is told")
+@pytest.mark.behaviour("11.4", "a path that cannot be used is reported")
 @pytest.mark.parametrize("name", ["file", "missing/s.sock", "x" * 200])
-def test_a_path_that_cannot_be_used_is_told_and_left_alone(tmp_path, name):
+def test_a_path_that_cannot_be_used_is_an_error_and_left_alone(tmp_path, name):
     (tmp_path / "file").write_text("not to be lost")
     with pytest.raises(Unavailable) as caught:
         listen(f"unix:{tmp_path / name}")

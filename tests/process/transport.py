@@ -53,7 +53,7 @@ def connect(address, **arguments):
 
 
 class Gate:
-    """A method that blocks each call until it is opened, and tells who is inside."""
+    """A method that blocks each call until it is opened, and knows which are inside."""
 
     def __init__(self):
         self._open = threading.Event()

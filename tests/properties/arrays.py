@@ -18,7 +18,7 @@ def arrays(draw, dtype):
     """An array of an entry of the dtype table."""
     sizes = draw(small_shapes())
     flat = draw(_strings(math.prod(sizes)) if dtype.is_string else _numbers(dtype, math.prod(sizes)))
-    # A turned scalar is an array no more; nor does the model give one that is not.
+    # A transposed scalar is no array any more, and models return arrays only.
     return np.asarray(draw(st.sampled_from(LAYOUTS))(flat.reshape(sizes)), dtype.numpy)
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow's own reading of a TensorProto, to hold the codec against."""
+"""TensorFlow's own reading of a TensorProto, to compare the codec with."""
 
 import numpy as np
 import tensorflow as tf

@@ -43,7 +43,7 @@ def _field(name):
 
 
 @given(st.lists(flags() | UNKNOWN, max_size=8), st.none() | st.lists(st.text(max_size=8), max_size=3))
-def test_the_last_value_of_each_flag_counts_and_the_rest_is_told(items, left_alone):
+def test_the_last_value_of_each_flag_counts_and_the_rest_is_reported(items, left_alone):
     argv, values, unknown = [], {}, []
     for item in items:
         if isinstance(item, str):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servable import wire
-from servable.codec.examples import EmptyInput, serialize_examples
+from servable.inference.examples import EmptyInput, serialize_examples
 
 # A feature is the name of its list and the values in it; an example is its features by name.
 FLOATS = st.lists(st.integers(-1000, 1000).map(float), max_size=3)
@@ -33,7 +33,7 @@ def read(serialized):
 
 
 @given(st.lists(EXAMPLES, min_size=1, max_size=5))
-def test_examples_are_told_one_by_one_in_order(examples):
+def test_examples_are_read_one_by_one_in_order(examples):
     message = wire.Input()
     message.example_list.examples.extend(wire.Example.FromString(write(each)) for each in examples)
     serialized = serialize_examples(message)

@@ -17,7 +17,7 @@ from tests.properties.seeds import HALF_PLUS_TWO, MODELS, PREDICTION, SEEDS, exa
 from tests.properties.tensor_protos import tensor_protos
 
 DEADLINE_S = 20
-# UNKNOWN is what grpc makes of an exception that nobody caught; DEADLINE_EXCEEDED would be a call that hangs.
+# UNKNOWN is what grpc makes of an uncaught exception; DEADLINE_EXCEEDED would be a call that hangs.
 MEANT = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -46,7 +46,7 @@ def running(servers, request):
 
 @pytest.fixture(scope="module")
 def complaints():
-    """What the handlers and grpc's server log: nothing, unless an exception came that nobody foresaw."""
+    """What the handlers and grpc's server log: nothing, unless there was an unexpected exception."""
     records = Records()
     loggers = [logging.getLogger(name) for name in ("servable.transport.handlers", "grpc._server")]
     for logger in loggers:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from servable import wire
 from servable.errors import InvalidArgument, NotFound
-from servable.routing import Handle, Routes
+from servable.routing import Routes
+from servable.servables import Handle
 
 NAMES = st.sampled_from(["", "a", "A", "half_plus_two", "größe"])
 LABELS = st.sampled_from(["", "stable", "canary"])
@@ -45,7 +46,7 @@ def expected(loaded, labelled, spec):
 
 
 @given(LOADED, LABELLED, specs(), st.randoms())
-def test_a_spec_finds_its_version_or_is_told_why_not(loaded, labelled, spec, shuffler):
+def test_a_spec_finds_its_version_or_the_reason_why_not(loaded, labelled, spec, shuffler):
     handles = [Handle(name, version, object()) for name, versions in loaded.items() for version in versions]
     shuffler.shuffle(handles)
     routes = Routes(handles, labelled)

@@ -51,7 +51,7 @@ def test_hints_arrive_each_in_full_or_cut_and_the_headers_stay_small(code, messa
 
 
 @given(MESSAGES)
-def test_a_caller_is_told_the_code_whatever_name_the_message_repeats(servers, name):
+def test_a_caller_is_given_the_code_whatever_name_the_message_repeats(servers, name):
     request = wire.GetModelMetadataRequest(model_spec=wire.ModelSpec(name=name), metadata_field=["signature_def"])
     with pytest.raises(grpc.RpcError) as caught:
         servers("half_plus_two").call(f"{PREDICTION}/GetModelMetadata", request.SerializeToString())

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servable.sources.base_path import list_versions, parse_version
+from servable.sources import list_versions, parse_version
 
 INT64 = range(-(1 << 63), 1 << 63)
 ASCII_SPACE = " \t\n\v\f\r"

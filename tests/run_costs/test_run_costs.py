@@ -1,4 +1,4 @@
-"""What is expected of a run, by size: what proves it, what says nothing of it, and what an attacker can make of it."""
+"""Estimates of runs by size: what proves them, what does not change them, and what an attacker can do with them."""
 
 import math
 
@@ -129,8 +129,8 @@ def test_many_runs_without_an_overrun_are_forgiven():
     assert runs_until_trusted(cost) < 128
 
 
-def test_whoever_sends_one_slow_run_among_quick_ones_is_trusted_ever_less():
-    """Values decide what a run takes: of 100,000 runs every other that is trusted takes a second."""
+def test_one_slow_run_among_quick_ones_lowers_the_trust_each_time():
+    """The time of a run depends on its values: of 100,000 runs every other that is trusted takes a second."""
     cost, overruns = RunCost(), 0
     for _ in range(100_000):
         if is_trusted(cost):
@@ -149,7 +149,7 @@ def test_what_waited_for_others_moves_an_estimate_little():
     assert cost.run_s < 1e-3
 
 
-def test_a_model_that_became_slow_is_known_to_be():
+def test_a_model_that_became_slow_is_estimated_as_slow():
     cost = RunCost()
     prove(cost)
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""What a meta graph says: its tags, signatures, init op and assets (TensorFlow: loader_util.cc)."""
+"""The contents of a meta graph: its tags, signatures, init op and assets (TensorFlow: loader_util.cc)."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_a_model_without_an_init_op_has_none():
 def test_the_init_op_of_tensorflow_2_is_a_signature():
     meta_graph = wire.MetaGraphDef()
     meta_graph.signature_def[INIT].outputs[INIT].name = "NoOp"
-    # It goes before the collections of TensorFlow 1.
+    # It takes precedence over the collections of TensorFlow 1.
     assert saved_model.init_op_name(collection(meta_graph, "saved_model_main_op", "main")) == "NoOp"
 
 
@@ -94,7 +94,7 @@ def asset(tensor_name, filename):
 
 
 def packed(*messages):
-    """What TensorFlow 1 wrote: a collection of Any messages."""
+    """A list of assets as TensorFlow 1 wrote it: a collection of Any messages."""
     meta_graph = wire.MetaGraphDef()
     for message in messages:
         meta_graph.collection_def["saved_model_assets"].any_list.value.add().Pack(message)

@@ -1,4 +1,4 @@
-"""Reading a version directory without TensorFlow: which file, and what is told when there is none or a bad one."""
+"""Reading a version directory without TensorFlow: which file, and the error when there is none or a bad one."""
 
 import subprocess
 import sys
@@ -94,7 +94,7 @@ def test_a_file_is_no_directory(tmp_path):
 
 
 @pytest.mark.behaviour("6.5", "a directory with export.meta")
-def test_a_session_bundle_is_told_what_it_is(tmp_path):
+def test_a_session_bundle_is_reported_as_one(tmp_path):
     (tmp_path / "export.meta").touch()
     assert refusal(tmp_path) == (
         Unimplemented,
@@ -107,7 +107,7 @@ def test_a_saved_model_beside_an_export_meta_is_read(tmp_path):
     assert saved_model.read(write(tmp_path, stored(["serve"]))) == stored(["serve"])
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path):
+def test_a_file_that_cannot_be_read_is_reported(tmp_path):
     (tmp_path / "saved_model.pb").mkdir()
     assert refusal(tmp_path) == (
         FailedPrecondition,

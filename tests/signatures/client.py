@@ -51,7 +51,7 @@ class Model:
         return [each.value for each in result.regressions]
 
     def signatures(self):
-        """The SignatureDefs by key, as GetModelMetadata tells them."""
+        """The SignatureDefs by key, as GetModelMetadata returns them."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         self._fill(request.model_spec)
         response = self.running.prediction.GetModelMetadata(request, timeout=TIMEOUT_S)

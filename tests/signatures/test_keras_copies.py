@@ -6,9 +6,9 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from servable.execution import keras_copies
+from servable.execution import stored_model
 from servable.execution.loader import SavedModelLoader
-from servable.execution.stored_graph import Catalogue
+from servable.execution.stored_graph import GraphIndex
 from tests.models.exporting import placeholder, save_tf2, signature, tf1_session, v1
 from tests.serving import RUNS
 
@@ -25,7 +25,7 @@ def graph(restore_inputs, *, initial_value="original/Read"):
         f'name: "restore" op: "StatefulPartitionedCall" {restored}',
     ]
     text = " ".join(f"node {{ {node} }}" for node in nodes)
-    return Catalogue(text_format.Parse(text, graph_pb2.GraphDef()).SerializeToString())
+    return GraphIndex(text_format.Parse(text, graph_pb2.GraphDef()).SerializeToString())
 
 
 def shared_names(graph):
@@ -35,25 +35,25 @@ def shared_names(graph):
 
 def test_an_original_whose_copy_is_restored_becomes_a_handle_of_the_copy():
     stored = graph(["filename", "copy"])
-    assert keras_copies.share(stored, "restore") == 1
+    assert stored_model.join_keras_copies(stored, "restore") == 1
     assert shared_names(stored) == {"original": "Variable", "copy": "Variable"}
 
 
 @pytest.mark.parametrize("restored", [[], ["filename", "original"], ["filename", "original", "copy"]])
 def test_a_variable_that_is_restored_itself_stays_its_own(restored):
     stored = graph(restored)
-    assert keras_copies.share(stored, "restore") == 0
+    assert stored_model.join_keras_copies(stored, "restore") == 0
     assert shared_names(stored) == {"original": "original", "copy": "Variable"}
 
 
 @pytest.mark.parametrize("initial_value", ["zero", "nowhere"])
 def test_another_initial_value_changes_nothing(initial_value):
-    assert keras_copies.share(graph(["copy"], initial_value=initial_value), "restore") == 0
+    assert stored_model.join_keras_copies(graph(["copy"], initial_value=initial_value), "restore") == 0
 
 
 @pytest.mark.parametrize("restore_op", ["", "nowhere"])
 def test_a_graph_without_a_restore_op_is_left_alone(restore_op):
-    assert keras_copies.share(graph(["copy"]), restore_op) == 0
+    assert stored_model.join_keras_copies(graph(["copy"]), restore_op) == 0
 
 
 @pytest.fixture(params=RUNS.values(), ids=list(RUNS))

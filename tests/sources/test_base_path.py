@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from servable.errors import NotFound, Unimplemented
-from servable.sources.base_path import Listing, Version, list_versions, parse_version
+from servable.sources import Listing, Version, list_versions, parse_version
 
 NUMBERS = {
     "1": 1,
@@ -137,7 +137,7 @@ def test_a_base_path_that_is_not_there_is_not_found(tmp_path):
 
 
 @pytest.mark.behaviour("6.4", "a base path that is missing; ours: it holds up no start of others, and alone ends it")
-def test_a_base_path_that_is_a_file_is_told(tmp_path):
+def test_a_base_path_that_is_a_file_is_reported(tmp_path):
     path = tmp_path / "file"
     path.write_text("no directory")
     with pytest.raises(NotFound) as caught:
@@ -147,10 +147,10 @@ def test_a_base_path_that_is_a_file_is_told(tmp_path):
     )
 
 
-AS_NOBODY = """
+AS_ANOTHER_USER = """
 import json, os, sys
 from servable.errors import ServingError
-from servable.sources.base_path import list_versions
+from servable.sources import list_versions
 if os.getuid() == 0:
     os.setuid(65534)
 try:
@@ -161,22 +161,22 @@ except ServingError as error:
 
 
 @pytest.mark.behaviour("6.4", "a base path that may not be read")
-@pytest.mark.behaviour("issue 4: bad input", "a version or a base path without permission, or with a NUL byte, is told")
+@pytest.mark.behaviour("14", "a version or a base path without permission, or with a NUL byte, is reported")
 def test_a_base_path_that_may_not_be_read_is_permission_denied(tmp_path):
-    # Root may read everything, so somebody else must ask.
+    # Root may read everything, so another user must try.
     path = tmp_path / "closed"
     path.mkdir(mode=0)
-    command = [sys.executable, "-c", AS_NOBODY, str(path)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    command = [sys.executable, "-c", AS_ANOTHER_USER, str(path)]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     path.chmod(0o700)
-    assert json.loads(told) == [
+    assert json.loads(output) == [
         "PERMISSION_DENIED",
         f"Could not find base path {path} for servable m with error PERMISSION_DENIED: {path}; Permission denied",
     ]
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket/model", "s3://bucket/model", "hdfs://host/model", "file:///models/m"])
-def test_a_uri_is_unimplemented_and_told_what_to_do(uri):
+def test_a_uri_is_unimplemented_with_advice(uri):
     with pytest.raises(Unimplemented) as caught:
         list_versions("m", uri)
     assert caught.value.message == (
@@ -184,7 +184,7 @@ def test_a_uri_is_unimplemented_and_told_what_to_do(uri):
     )
 
 
-@pytest.mark.behaviour("issue 4: bad input", "a version or a base path without permission, or with a NUL byte, is told")
+@pytest.mark.behaviour("14", "a version or a base path without permission, or with a NUL byte, is reported")
 @pytest.mark.parametrize(
     ("base_path", "named", "cause"),
     [

@@ -1,4 +1,4 @@
-"""Which versions a policy wants of those that are there."""
+"""Which of the existing versions a policy selects."""
 
 from pathlib import Path
 
@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servable.config.version_policy import All, Latest, Specific
-from servable.sources.base_path import Version, list_versions
-from servable.sources.policy import find_faults, select
+from servable.config.models import All, Latest, Specific
+from servable.sources import Version, list_versions, select_versions, warn_of_missing_versions
 
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
 
@@ -18,7 +17,7 @@ def versions(*numbers):
 
 
 def chosen(policy, *numbers):
-    return [version.number for version in select(versions(*numbers), policy)]
+    return [version.number for version in select_versions(versions(*numbers), policy)]
 
 
 @pytest.mark.behaviour("6.4", "the policies latest, all and specific")
@@ -52,7 +51,7 @@ def test_of_nothing_nothing_is_chosen(policy):
 def test_a_specific_version_is_found_under_a_name_with_zeros(tmp_path):
     (tmp_path / "00000123").mkdir()
     found = list_versions("m", str(tmp_path)).versions
-    assert select(found, Specific((123,))) == [Version(123, tmp_path / "00000123")]
+    assert select_versions(found, Specific((123,))) == [Version(123, tmp_path / "00000123")]
 
 
 @pytest.mark.behaviour("6.4", "the policies latest, all and specific")
@@ -67,7 +66,7 @@ def test_the_latest_are_the_highest_and_no_more_than_asked_for(numbers, count):
 
 @pytest.mark.behaviour("6.4", "the policies latest, all and specific")
 @given(st.lists(NUMBERS, unique=True), st.lists(NUMBERS))
-def test_specific_versions_are_those_that_are_asked_for_and_there(numbers, asked):
+def test_specific_versions_are_those_that_are_requested_and_exist(numbers, asked):
     assert chosen(Specific(tuple(asked)), *numbers) == sorted(set(numbers) & set(asked))
 
 
@@ -94,5 +93,5 @@ def test_all_are_all(numbers):
         (Specific(()), [], ["The version policy of servable m names no specific version, so nothing is served."]),
     ],
 )
-def test_only_specific_versions_can_be_asked_for_in_vain(policy, there, faults):
-    assert find_faults("m", versions(*there), policy) == faults
+def test_only_specific_versions_can_be_missing(policy, there, faults):
+    assert warn_of_missing_versions("m", versions(*there), policy) == faults

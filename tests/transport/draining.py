@@ -45,7 +45,7 @@ class Client(threading.Thread):
 
 
 def drain_while_many_call(server, address, calls_before):
-    """Drain after so many replies. Each client must get all its replies, reversed, and then be told UNAVAILABLE.
+    """Drain after so many replies. Each client must get all its replies, reversed, and then UNAVAILABLE.
 
     Returns:
         The requests that were answered.

@@ -4,7 +4,7 @@
     slow(id: int64) -> y     the same, after a loop
 
 A request is one or more rows of its own id, and each run appends the ids of its rows to a file before anything else.
-So a call that was refused, though it ran, can be told from one that was refused in time.
+So a call that was refused, though it ran, can be distinguished from one that was refused in time.
 """
 
 import random
@@ -26,9 +26,9 @@ MOST_ROWS = 3
 READS, LEAVES, HURRIES = "reads", "leaves", "hurries"
 FINE = ANSWERED, REFUSED, DROPPED, LEFT, LATE, CUT = "answered", "refused", "dropped", "left", "late", "cut"
 # A client that cancels a call, or whose deadline passes, writes to its connection. If the server has just closed that,
-# the system tells the client so at once, and with that loses the replies that the client had not read yet.
+# the system reports that to the client at once, and drops the replies that the client had not read yet.
 CUT_DETAILS = ("Broken pipe", "Connection reset", "Socket closed", "Stream removed")
-# grpc's core tells CANCELLED to calls that arrive while it says goodbye to their connection. Nobody here hears of them.
+# grpc's core answers CANCELLED to calls that arrive while it closes their connection.
 UNRUN = {grpc.StatusCode.UNAVAILABLE: REFUSED, grpc.StatusCode.CANCELLED: DROPPED}
 
 
@@ -65,13 +65,13 @@ class RecordedModel:
 
 
 class Crowd:
-    """Clients of a server, one thread each, that call until they are told UNAVAILABLE.
+    """Clients of a server, one thread each, that call until they get UNAVAILABLE.
 
     Attributes:
         faults: What was wrong with an answer.
         rows: How many rows each request had, by its id.
         answered: The ids of the requests that had their reply.
-        refused: The ids of those that were told UNAVAILABLE, or were dropped.
+        refused: The ids of those that got UNAVAILABLE, or were dropped.
         counts: Answers, by what they were: FINE, or a fault.
     """
 
@@ -92,7 +92,7 @@ class Crowd:
             assert self._replied.acquire(timeout=PATIENCE_S), self.faults
 
     def await_end(self):
-        """Wait until all have been told UNAVAILABLE, and all their calls are over."""
+        """Wait until all have got UNAVAILABLE, and all their calls are over."""
         for thread in self._threads:
             thread.join(PATIENCE_S)
         assert [thread for thread in self._threads if thread.is_alive()] == []
@@ -120,7 +120,7 @@ class Crowd:
         return own_id, sent
 
     def _end(self, own_id, sent, kind):
-        """Note the answer to a call; gives whether it was told UNAVAILABLE."""
+        """Note the answer to a call; gives whether it was UNAVAILABLE."""
         what = self._read(own_id, sent, kind)
         with self._lock:
             self.counts[what] += 1

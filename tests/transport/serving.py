@@ -63,7 +63,7 @@ class LaneServer:
 
 
 class NoWatchdog:
-    """Watches nobody."""
+    """Watches no lane."""
 
     is_asleep = False
 
@@ -96,13 +96,13 @@ def serve_methods(
 ):
     """Yields a LaneServer that answers these methods on lanes, by path, and PUBLIC past them.
 
-    Nobody watches the lanes unless said: a method blocks its lane for as long as it takes.
+    No watchdog watches the lanes unless one is given: a method blocks its lane for as long as it takes.
     """
     with ThreadPoolExecutor(2) as pool:
         handlers = MethodHandlers({PUBLIC: lambda request, time_left_s: request}, {}, pool)
         server = grpc.server(pool, handlers=[handlers], options=[*CHANNEL_ARGUMENTS, *options])
-        told = {} if on_death is None else {"on_death": on_death}
-        supervision = LaneSupervision(watchdog=watchdog or NoWatchdog(), **told)
+        callbacks = {} if on_death is None else {"on_death": on_death}
+        supervision = LaneSupervision(watchdog=watchdog or NoWatchdog(), **callbacks)
         arrivals = Arrivals()
         lanes = Lanes(Core(server), methods, count, arrivals, supervision)
         bind = server.add_secure_port if credentials else server.add_insecure_port
@@ -157,7 +157,7 @@ def blocking(gate):
 
 
 def await_end(reply):
-    """Wait until nobody waits for a reply any more."""
+    """Wait until the call of a reply is over."""
     ends_at = time.monotonic() + PATIENCE_S
     while reply.is_active():
         assert time.monotonic() < ends_at

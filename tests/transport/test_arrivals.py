@@ -100,11 +100,11 @@ def test_each_call_is_waited_for_but_not_for_ever():
     assert began
 
 
-def test_somebody_busy_is_waited_for_as_long_as_the_grace_lasts():
+def test_a_busy_thread_is_waited_for_as_long_as_the_grace_lasts():
     assert waited_s(Arrivals(), 1.5, lambda: True) >= 1.5
 
 
-def test_somebody_who_was_busy_may_take_calls_now():
+def test_a_thread_that_was_busy_may_take_calls_now():
     arrivals, asked = Arrivals(), []
 
     def is_busy():
@@ -117,7 +117,7 @@ def test_somebody_who_was_busy_may_take_calls_now():
         assert len(asked) == 2
 
 
-def test_somebody_who_was_busy_for_long_may_take_calls_too():
+def test_a_thread_that_was_busy_for_long_may_take_calls_too():
     # Insistent callers would not be waited for as long as that.
     arrivals, asked, idle_from = Arrivals(), [], time.monotonic() + 0.3
 

@@ -1,7 +1,7 @@
 """A drain at full load, with TensorFlow: every call gets its reply or is refused before it ran, and the server ends.
 
 Clients call as fast as they can, quick and slow signatures at once; some leave, some have deadlines that pass, and some
-never read what they are told.
+never read their replies.
 """
 
 import contextlib

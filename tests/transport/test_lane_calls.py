@@ -35,7 +35,7 @@ def test_each_method_has_its_own_path_and_the_others_stay_on_the_public_path():
         assert server.error_of(path="/a.A/N").code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_a_method_is_told_the_time_that_is_left():
+def test_a_method_gets_the_time_that_is_left():
     with serve(inline(lambda request, time_left_s: repr(time_left_s).encode())) as server:
         # gRPC sends a timeout in few digits and rounds it up.
         assert 15 < float(server.call(timeout=20)) <= 21
@@ -177,7 +177,7 @@ def test_64_megabytes_pass_both_ways():
     "ours: on a lane too a message beyond the limit is RESOURCE_EXHAUSTED, compressed or not, and large messages pass",
 )
 @pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip, grpc.Compression.Deflate])
-def test_a_request_above_the_limit_is_refused_and_its_neighbours_are_not(compression):
+def test_a_request_above_the_limit_is_refused_and_others_are_not(compression):
     seen = []
     method = inline(lambda request, time_left_s: seen.append(len(request)) or request)
     with serve(method, options=[("grpc.max_receive_message_length", 1000)]) as server:
@@ -245,7 +245,7 @@ def test_several_servers_in_a_process_do_not_know_each_other():
 
 
 @pytest.mark.behaviour(
-    "11.2", "ours: calls that send no message hold no thread on a lane, and a client that does not read holds up nobody"
+    "11.2", "ours: calls that send no message hold no thread on a lane, and a client that does not read delays no other"
 )
 def test_calls_that_send_no_message_hold_no_thread():
     with serve() as server:
@@ -258,9 +258,9 @@ def test_calls_that_send_no_message_hold_no_thread():
 
 
 @pytest.mark.behaviour(
-    "11.2", "ours: calls that send no message hold no thread on a lane, and a client that does not read holds up nobody"
+    "11.2", "ours: calls that send no message hold no thread on a lane, and a client that does not read delays no other"
 )
-def test_a_client_that_does_not_read_its_replies_holds_up_nobody():
+def test_a_client_that_does_not_read_its_replies_blocks_no_other():
     sent = threading.Semaphore(0)
 
     def send_much(request, time_left_s, reply):
@@ -277,7 +277,7 @@ def test_a_client_that_does_not_read_its_replies_holds_up_nobody():
         client.close()
 
 
-def test_a_client_that_goes_away_disturbs_nobody():
+def test_a_client_that_disconnects_disturbs_no_other():
     keeper = Keeper()
     with serve(keeper) as server:
         client = RawClient(server.port)
@@ -293,11 +293,11 @@ def test_a_client_that_goes_away_disturbs_nobody():
         assert call.result(PATIENCE_S) == b"ok"
 
 
-def test_a_method_is_told_whether_others_are_there():
-    told, keeper = [], Keeper()
+def test_a_method_can_ask_whether_other_calls_wait():
+    seen, keeper = [], Keeper()
 
     def ask(request, time_left_s, reply):
-        told.append(reply.other_calls_waiting())
+        seen.append(reply.other_calls_waiting())
         keeper(request, time_left_s, reply)
 
     with serve(ask) as server:
@@ -308,4 +308,4 @@ def test_a_method_is_told_whether_others_are_there():
         for reply in keeper.replies:
             reply.send(b"")
         assert [first.result(PATIENCE_S), second.result(PATIENCE_S)] == [b"", b""]
-    assert told == [False, True]
+    assert seen == [False, True]

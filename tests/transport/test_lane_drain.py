@@ -35,7 +35,7 @@ def test_while_many_clients_call_each_call_is_answered_or_unavailable(count, cal
 
     with serve(reverse, count=count) as server:
         answered = drain_while_many_call(server, server.address, calls_before)
-    # What ran was told, and ran once.
+    # What ran was answered, and ran once.
     assert run == collections.Counter(answered)
 
 
@@ -71,7 +71,7 @@ def test_calls_behind_one_that_runs_are_answered_when_it_has_ended(gate):
     assert sorted(gate.seen) == sorted([b"running", *(b"%d" % number for number in range(20))])
 
 
-def test_a_method_that_ends_during_a_drain_is_no_silence(gate):
+def test_a_method_that_ends_during_a_drain_restarts_the_wait_for_quiet(gate):
     # The calls behind it have not been picked up yet, and the lane looks idle for a moment.
     with serve(inline(gate)) as server:
         call = server.begin()

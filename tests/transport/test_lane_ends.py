@@ -23,7 +23,7 @@ def await_arrival_of_all(server):
     assert server.call(b"later", path=PUBLIC) == b"later"
 
 
-def test_a_kept_reply_hears_of_its_cancellation_at_once():
+def test_a_kept_reply_learns_of_its_cancellation_at_once():
     keeper = Keeper()
     with serve(keeper) as server:
         call = server.begin(timeout=None)

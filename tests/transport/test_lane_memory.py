@@ -30,7 +30,7 @@ class Handle:
 
 
 class Holder:
-    """A method that takes a new Handle for each call, and ends as it is told."""
+    """A method that takes a new Handle for each call, and ends as it is given."""
 
     def __init__(self, end):
         self._end = end
@@ -60,7 +60,7 @@ def _without_gc():
 
 @pytest.mark.usefixtures("_without_gc")
 @pytest.mark.parametrize("end", [lambda handle: b"", fail, fail_by_accident])
-def test_what_a_method_held_is_let_go_at_the_end_of_the_call(end, monkeypatch):
+def test_what_a_method_held_is_released_at_the_end_of_the_call(end, monkeypatch):
     monkeypatch.setattr(methods._log, "disabled", True)  # pytest keeps what is logged, so the traceback and its frames.
     holder = Holder(end)
     with serve(inline(holder)) as server:
@@ -90,7 +90,7 @@ def test_neither_request_nor_reply_is_kept(kept):
 
 @pytest.mark.usefixtures("_without_gc")
 @pytest.mark.parametrize("end", ["answered", "cancelled", "half open", "held"])
-def test_the_reply_of_a_call_is_let_go(end):
+def test_the_reply_of_a_call_is_released(end):
     keeper, before = Keeper(), replies_alive()
     with serve(keeper) as server:
         if end == "held":

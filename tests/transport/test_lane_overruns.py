@@ -1,4 +1,4 @@
-"""A method that takes far longer than was thought holds up its own caller, and no other call of its lane."""
+"""A method that takes far longer than estimated delays its own caller, and no other call of its lane."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ SLOW, QUICK = "/test.Service/Slow", "/test.Service/Quick"
 
 
 class Overruns:
-    """Whom the watchdog told about."""
+    """The threads that the watchdog reports."""
 
     def __init__(self):
         self.threads = []
@@ -27,7 +27,7 @@ class Overruns:
 
 
 class ManyGates:
-    """A method whose calls each block their thread until all are let go."""
+    """A method whose calls each block their thread until all are released."""
 
     def __init__(self):
         self.arrived, self._opened, self.threads = threading.Semaphore(0), threading.Event(), []
@@ -52,9 +52,9 @@ def gates():
     gates.open()
 
 
-def watched(methods, told=None, **settings):
+def watched(methods, overruns=None, **settings):
     """A LaneServer whose lanes the real watchdog watches."""
-    return serve_methods(methods, watchdog=Watchdog(told or Overruns()), **settings)
+    return serve_methods(methods, watchdog=Watchdog(overruns or Overruns()), **settings)
 
 
 def methods_of(gates):
@@ -63,8 +63,8 @@ def methods_of(gates):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_calls_behind_a_method_that_takes_long_are_answered(gates, count):
-    told = Overruns()
-    with watched(methods_of(gates), told, count=count) as server:
+    overruns = Overruns()
+    with watched(methods_of(gates), overruns, count=count) as server:
         slow = server.begin(b"slow", path=SLOW)
         gates.await_arrival()
         for number in range(100):
@@ -73,7 +73,7 @@ def test_calls_behind_a_method_that_takes_long_are_answered(gates, count):
         gates.open()
         assert slow.result(PATIENCE_S) == b"slow"
     if count == 1:
-        assert told.threads == gates.threads
+        assert overruns.threads == gates.threads
 
 
 def test_calls_that_wait_already_when_it_begins_are_answered(gates):
@@ -85,7 +85,7 @@ def test_calls_that_wait_already_when_it_begins_are_answered(gates):
         assert [call.result(PATIENCE_S) for call in slow] == [b"slow"] * 3
 
 
-def test_several_that_take_long_hold_up_nobody(gates):
+def test_several_methods_that_take_long_block_no_other_call(gates):
     with watched(methods_of(gates)) as server:
         slow = []
         for number in range(8):
@@ -105,19 +105,19 @@ def wait_until(condition):
     ends_at_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < ends_at_s
-        time.sleep(0.001)  # Nobody tells of the end of a thread that nobody waits for.
+        time.sleep(0.001)  # There is no event for the end of a deposed thread.
 
 
-def test_the_last_thread_of_a_lane_is_told_to_run_nothing(gates):
-    told = []
+def test_the_last_thread_of_a_lane_may_run_no_model(gates):
+    seen = []
 
     def ask(request, time_left_s, reply):
-        told.append(reply.may_run_here())
+        seen.append(reply.may_run_here())
         reply.send(request)
 
     with watched({SLOW: inline(gates), QUICK: ask}) as server:
         slow = []
-        for _ in range(lane_module._MOST_AWAY):
+        for _ in range(lane_module._MOST_DEPOSED):
             assert server.call(path=QUICK) == b""
             slow.append(server.begin(path=SLOW))
             gates.await_arrival()
@@ -125,10 +125,10 @@ def test_the_last_thread_of_a_lane_is_told_to_run_nothing(gates):
         gates.open()
         for call in slow:
             call.result(PATIENCE_S)
-    assert told == [True] * lane_module._MOST_AWAY + [False]
+    assert seen == [True] * lane_module._MOST_DEPOSED + [False]
 
 
-def test_a_caller_that_gives_up_frees_nothing_and_blocks_nobody(gates):
+def test_a_caller_that_gives_up_frees_nothing_and_blocks_no_other(gates):
     with watched(methods_of(gates)) as server:
         slow = server.begin(path=SLOW, timeout=0.05)
         gates.await_arrival()
@@ -159,7 +159,7 @@ def test_what_the_deposed_thread_returns_is_answered(raises):
         assert server.call(b"quick", path=QUICK) == b"quick"
 
 
-def test_what_a_deposed_thread_keeps_is_told_of_its_end():
+def test_a_reply_that_a_deposed_thread_keeps_learns_of_its_end():
     gate, keeper = Gate(), Keeper()
 
     def method(request, time_left_s, reply):
@@ -245,7 +245,7 @@ def test_a_server_that_stops_waits_for_deposed_threads_as_for_others(gates):
 
 
 class FailingQueue:
-    """A completion queue whose polls fail as often as they are told to."""
+    """A completion queue whose polls fail a number of times."""
 
     def __init__(self, queue, times):
         self._queue, self.times_left = queue, times
@@ -268,7 +268,7 @@ def break_queue(server, times):
     return queue
 
 
-def test_a_poll_that_fails_once_is_told_in_the_log_and_costs_no_call(caplog):
+def test_a_poll_that_fails_once_is_logged_and_costs_no_call(caplog):
     with serve() as server:
         queue = break_queue(server, 2)
         for number in range(20):
@@ -278,7 +278,7 @@ def test_a_poll_that_fails_once_is_told_in_the_log_and_costs_no_call(caplog):
     assert "the queue is out of order" in caplog.text
 
 
-def test_when_a_lane_dies_it_is_told_and_calls_go_another_way(caplog):
+def test_when_a_lane_dies_it_is_reported_and_another_takes_its_calls(caplog):
     deaths = []
     with serve(on_death=deaths.append) as server:
         queue = break_queue(server, 10_000)

@@ -102,7 +102,7 @@ def test_what_was_recorded_comes_after_the_signatures_that_are_named(run, direct
 
 
 @pytest.mark.behaviour("7.4", "ours: `servable warmup` writes the file from recorded requests")
-def test_what_the_model_refuses_is_left_out_and_told(run, directory, logs, tmp_path):
+def test_what_the_model_refuses_is_left_out_and_reported(run, directory, logs, tmp_path):
     (tmp_path / "words").write_text("no request")
     path = logs(good_log(), predict_log("nobody"), classify_log("classify_x_to_y"))
     status, out, err = run(directory, "--logs", path, "--classify", tmp_path / "words")
@@ -162,7 +162,7 @@ def test_the_flags_of_serve_choose_what_is_loaded(run, models, tmp_path):
     assert run(directory, "--saved_model_tags=train")[0] == 0
 
 
-def test_a_signature_that_is_not_there_is_told_with_those_that_are(run, directory):
+def test_a_signature_that_is_not_there_is_reported_with_those_that_are(run, directory):
     status, out, err = run(directory, "--signature=serving_defualt")
     assert (status, out) == (1, "")
     assert err.startswith('NOT_FOUND: There is no signature "serving_defualt".')
@@ -179,11 +179,11 @@ def test_a_signature_that_is_not_there_is_told_with_those_that_are(run, director
         (["m", "--tensorflow_session_parallelism=x"], "Couldn't interpret value x for flag"),
     ],
 )
-def test_wrong_arguments_are_told_before_a_model_is_loaded(run, arguments, text):
+def test_wrong_arguments_are_reported_before_a_model_is_loaded(run, arguments, text):
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
     assert text in err
 
 
-def test_a_directory_that_is_not_there_is_told(run, tmp_path):
+def test_a_directory_that_is_not_there_is_reported(run, tmp_path):
     assert run(tmp_path / "no") == (1, "", f"NOT_FOUND: {tmp_path / 'no'} does not exist.\n")

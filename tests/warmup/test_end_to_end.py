@@ -1,4 +1,4 @@
-"""Warm-up files made from real models, read back by the real loader, and loads of real files gone bad."""
+"""Warm-up files made from real models, read back by the real loader, and loads of damaged files."""
 
 import shutil
 
@@ -12,9 +12,10 @@ from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import best_runs
 from servable.inference.predict import Predict
 from servable.options import ServerOptions
-from servable.routing import Handle, Router, Routes
-from servable.warmup.loading import WarmLoader
+from servable.routing import Router, Routes
+from servable.servables import Handle
 from servable.warmup.records import MAX_RECORDS, WARMUP_FILE
+from servable.warmup.replay import WarmLoader
 from tests.execution.running import run
 from tests.models.exporting import tf
 from tests.warmup.making import classify_log, multi_inference_log, predict_log, regress_log

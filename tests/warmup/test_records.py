@@ -1,130 +1,108 @@
-"""The loop over a warm-up file: what is executed, how often, and what ends it."""
+"""Recorded requests: logs stripped to what a warm-up needs, and files with one request in any of its forms."""
 
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format, text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servable.errors import DataLoss, InvalidArgument, NotFound
+from servable import wire
+from servable.errors import FailedPrecondition, InvalidArgument
 from servable.warmup import records
-from servable.warmup.records import MAX_RECORDS
-from tests.warmup.making import RecordFile, predict_log
+from servable.warmup.records import RequestKind
+from tests.warmup.making import MIXED, classify_log, predict_log
 
 PATH = Path("somewhere")
-GARBAGE = b"\xff garbage"
+REQUEST = predict_log(name="mobilenet").predict_log.request
+FORMS = {
+    "serialized": REQUEST.SerializeToString(),
+    "text": text_format.MessageToString(REQUEST).encode(),
+    "text in one line": text_format.MessageToString(REQUEST, as_one_line=True).encode(),
+    "JSON": json_format.MessageToJson(REQUEST).encode(),
+    "JSON of grpcurl": b'\n{"model_spec": {"name": "mobilenet", "signature_name": "serving_default"}, "inputs": '
+    b'{"x": {"dtype": "DT_FLOAT", "tensor_shape": {}}}}',
+}
 
 
-def test_every_record_is_executed_in_order():
-    executed = []
-    assert records.replay(PATH, RecordFile([predict_log("a"), predict_log("b")]), executed.append) == 2
-    assert executed == [predict_log("a"), predict_log("b")]
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "recorded"
+    path.touch()
+    return path
 
 
-@pytest.mark.behaviour("7.4", "each record is executed num_request_iterations times")
-def test_a_record_is_executed_as_often_as_asked_before_the_next_one():
-    executed = []
-    assert records.replay(PATH, RecordFile([predict_log("a"), predict_log("b")]), executed.append, 2) == 2
-    assert executed == [predict_log("a")] * 2 + [predict_log("b")] * 2
+@pytest.mark.parametrize("log", MIXED, ids=lambda log: log.WhichOneof("log_type"))
+def test_a_log_of_any_kind_is_read(log):
+    assert records.read_log(log.SerializeToString(), PATH) == log
 
 
-@pytest.mark.behaviour("7.4", "an empty file is no error")
-def test_an_empty_file_is_no_error():
-    assert records.replay(PATH, RecordFile([]), pytest.fail) == 0
+def test_a_log_loses_its_response_and_its_metadata():
+    log = classify_log()
+    log.log_metadata.timestamp_secs = 1
+    log.classify_log.response.result.classifications.add()
+    assert records.read_log(log.SerializeToString(), PATH) == classify_log()
 
 
-@pytest.mark.behaviour("7.4", "the 1001st record is executed, then refused")
-def test_a_thousand_records_are_no_error():
-    assert records.replay(PATH, RecordFile([b""] * MAX_RECORDS), lambda log: None) == 1000
+def test_a_log_without_a_request_stays_one():
+    log = wire.PredictionLog(log_metadata=wire.LogMetadata(timestamp_secs=1))
+    assert records.read_log(log.SerializeToString(), PATH) == wire.PredictionLog()
 
 
-@pytest.mark.behaviour("7.4", "the 1001st record is executed, then refused")
-def test_the_record_beyond_the_limit_is_executed_and_then_refused():
-    executed = []
-    file = RecordFile([b""] * (MAX_RECORDS + 9))
-    with pytest.raises(InvalidArgument) as caught:
-        records.replay(PATH, file, executed.append, 2)
-    assert caught.value.message == "Number of warmup records exceeds the maximum (1000) at somewhere"
-    assert (len(executed), file.read_count) == (2002, 1001)
+def test_a_record_of_something_else_is_refused():
+    with pytest.raises(InvalidArgument, match="Failed to parse warmup record"):
+        records.read_log(b"\xff", PATH)
 
 
-@pytest.mark.behaviour("7.4", "a record that does not parse is quoted; ours: 1024 bytes of it")
-@pytest.mark.behaviour("13.13", "227 UnparsableRecord")
-def test_a_record_that_does_not_parse_is_quoted():
-    with pytest.raises(InvalidArgument) as caught:
-        records.replay(PATH, RecordFile([b"\xff garbage"]), pytest.fail)
-    assert caught.value.message == "Failed to parse warmup record: \ufffd garbage from somewhere"
+@pytest.mark.parametrize("content", FORMS.values(), ids=FORMS)
+def test_a_request_is_read_in_every_form(path, content):
+    path.write_bytes(content)
+    log = records.read_request(path, RequestKind.PREDICT)
+    assert log == wire.PredictionLog(predict_log=wire.PredictLog(request=REQUEST))
 
 
-@pytest.mark.behaviour("7.4", "a record that does not parse is quoted; ours: 1024 bytes of it")
-def test_a_large_record_that_does_not_parse_is_quoted_in_part():
-    with pytest.raises(InvalidArgument) as caught:
-        records.replay(PATH, RecordFile([GARBAGE * 1_000_000]), pytest.fail)
-    assert caught.value.message.endswith("... (9000000 bytes) from somewhere")
-    assert len(caught.value.message) < 1200
+@pytest.mark.parametrize(("kind", "log"), [*zip(RequestKind, MIXED, strict=True)])
+def test_a_request_goes_where_its_kind_says(path, kind, log):
+    request = getattr(log, kind.value).request
+    path.write_bytes(request.SerializeToString())
+    assert records.read_request(path, kind) == log
 
 
-@pytest.mark.behaviour("7.4", "a file that is no TFRecord file is DATA_LOSS with a hint")
-def test_a_damaged_file_comes_with_what_it_should_be():
-    with pytest.raises(DataLoss) as caught:
-        records.replay(PATH, RecordFile([], DataLoss("corrupted record at 0")), pytest.fail)
-    expected = "corrupted record at 0. Please verify your warmup data is in TFRecord format."
-    assert caught.value.message == expected
-
-
-def test_what_comes_before_the_damage_is_executed():
-    executed = []
-    with pytest.raises(DataLoss):
-        records.replay(PATH, RecordFile([predict_log()], DataLoss("truncated record at 9")), executed.append)
-    assert executed == [predict_log()]
-
-
-def test_another_failure_to_read_stays_as_it_is():
-    with pytest.raises(NotFound, match=r"^NOT_FOUND: gone$"):
-        records.replay(PATH, RecordFile([], NotFound("gone")), pytest.fail)
-
-
-@pytest.mark.behaviour("7.4", "a file that is no TFRecord file is DATA_LOSS with a hint")
-def test_data_loss_of_a_request_is_none_of_the_file():
-    def execute(log):
-        raise DataLoss("in the graph")
-
-    with pytest.raises(DataLoss, match=r"^DATA_LOSS: in the graph$"):
-        records.replay(PATH, RecordFile([predict_log()]), execute)
-
-
-def _outcome(kinds, iterations):
-    """What a replay of records of these kinds comes to, and how often a request was executed."""
-    stored = {"good": predict_log("good"), "bad": predict_log("bad"), "garbage": GARBAGE}
-    executed = []
-
-    def execute(log):
-        executed.append(log)
-        if log == stored["bad"]:
-            raise NotFound("bad")
-
-    try:
-        count = records.replay(PATH, RecordFile([stored[kind] for kind in kinds]), execute, iterations)
-    except NotFound:
-        return "bad", len(executed)
-    except InvalidArgument as error:
-        return "too many" if "exceeds" in error.message else "garbage", len(executed)
-    return count, len(executed)
-
-
-@pytest.mark.behaviour("7.4", "the 1001st record is executed, then refused")
-@given(
-    kinds=st.lists(st.sampled_from(["good", "bad", "garbage"]), max_size=6),
-    before=st.integers(0, 5) | st.integers(MAX_RECORDS - 5, MAX_RECORDS + 2),
-    iterations=st.integers(1, 3),
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xff", b"inputs {", b'{"instances": [[1.0]]}', b'{"model_spec": ', b"just words", b"\x0a\xff"],
+    ids=["bytes", "text", "REST body", "cut JSON", "words", "cut"],
 )
-def test_the_first_failure_ends_a_file_and_the_limit_is_one(kinds, before, iterations):
-    kinds = ["good"] * before + kinds
-    good = next((index for index, kind in enumerate(kinds) if kind != "good"), len(kinds))
-    if good > MAX_RECORDS:
-        expected = "too many", (MAX_RECORDS + 1) * iterations
-    elif good == len(kinds):
-        expected = good, good * iterations
-    else:
-        expected = kinds[good], good * iterations + (kinds[good] == "bad")
-    assert _outcome(kinds, iterations) == expected
+def test_a_file_without_such_a_request_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(InvalidArgument) as caught:
+        records.read_request(path, RequestKind.PREDICT)
+    assert caught.value.message.startswith(f"{path} holds no PredictRequest: ")
+
+
+def test_a_request_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(FailedPrecondition, match="No such file or directory"):
+        records.read_request(tmp_path / "nowhere", RequestKind.PREDICT)
+
+
+# protobuf 4.25 rounds the largest floats in JSON to more than it reads back.
+FLOATS = st.floats(-(2.0**127), 2.0**127, width=32)
+
+
+@given(
+    name=st.text(),
+    signature=st.text(),
+    values=st.lists(FLOATS, max_size=3),
+    form=st.sampled_from(["serialized", "text", "JSON"]),
+)
+def test_any_request_is_read_back(tmp_path_factory, name, signature, values, form):
+    request = wire.PredictRequest(model_spec=wire.ModelSpec(name=name, signature_name=signature))
+    request.inputs["x"].float_val.extend(values)
+    written = {
+        "serialized": request.SerializeToString(),
+        "text": text_format.MessageToString(request).encode(),
+        "JSON": json_format.MessageToJson(request).encode(),
+    }
+    path = tmp_path_factory.mktemp("any") / "request"
+    path.write_bytes(written[form])
+    assert records.read_request(path, RequestKind.PREDICT).predict_log.request == request

@@ -1,4 +1,4 @@
-"""What is counted of batches, for metrics to publish. Knows nothing of how."""
+"""Counts of batches, for metrics to publish. This module does not know how they are published."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ WAIT_BOUNDS_S: Final[Sequence[float]] = tuple(100e-6 * 1.2**n for n in range(52)
 
 
 class Cut(str, enum.Enum):
-    """Why a batch was closed. A str, since that hashes in a tenth of an Enum's time."""
+    """Why a batch was closed. A str, since a str is hashed in a tenth of the time of an Enum."""
 
     FULL = "full"
-    """It had all the rows that it may have, or the next request did not fit."""
+    """It had as many rows as it may have, or the next request did not fit."""
     TIMEOUT = "timeout"
-    """It had waited for more as long as it should."""
+    """Its oldest request had waited for the timeout."""
     FREE = "free"
-    """Whoever was to run it was free, and it need not wait."""
+    """The thread that runs it was free, and there is no timeout to wait for."""
 
 
 class BatchCounts:
-    """Counts of all batches of a server. Thread-safe; read the attributes at any time, they only grow.
+    """Counts of all batches of a server. Thread-safe; the attributes may be read at any time, and only grow.
 
     Attributes:
         cuts: Batches, by why they were closed.
-        requests: Batches, by the number of requests (or of parts of such) in them.
+        requests: Batches, by the number of requests (or of parts of requests) in them.
         request_rows: Requests, by their rows.
         runs: Runs, by their rows, and how many of these only fill up to an allowed size. A batch takes one run, unless
-            its requests cannot be merged or are run again one by one.
-        waits: Requests, by how long they were queued: one for each of WAIT_BOUNDS_S, and one for longer waits.
+            its requests cannot be merged or are run again in halves.
+        waits: Requests, by how long they were queued: one count for each of WAIT_BOUNDS_S, and one for longer waits.
         waited_s: The sum of these waits.
     """
 
@@ -47,7 +47,7 @@ class BatchCounts:
         self.waited_s = 0.0
 
     def note_batch(self, cut: Cut, rows: Sequence[int], waits_s: Sequence[float]) -> None:
-        """A batch was taken out of its queue; its requests had so many rows and waited so long."""
+        """Count a batch that was taken from its queue, by the rows and the waits of its requests."""
         with self._lock:
             self.cuts[cut] += 1
             self.requests[len(rows)] += 1
@@ -58,7 +58,7 @@ class BatchCounts:
             self.waited_s += sum(waits_s)
 
     def note_lone(self, rows: int) -> None:
-        """A request of so many rows was run at once and alone: a batch that waited for nobody."""
+        """Count a request of so many rows that was run at once and alone: a batch of one that did not wait."""
         with self._lock:
             self.cuts[Cut.FREE] += 1
             self.requests[1] += 1
@@ -67,6 +67,6 @@ class BatchCounts:
             self.runs[rows, 0] += 1
 
     def note_run(self, rows: int, filler: int) -> None:
-        """A run of so many rows begins, of which some only fill up."""
+        """Count a run of so many rows, of which `filler` only fill it up."""
         with self._lock:
             self.runs[rows, filler] += 1

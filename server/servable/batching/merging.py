@@ -1,4 +1,4 @@
-"""Several requests' arrays as one, and one run's results taken apart again. Pure.
+"""Merges the arrays of several requests, and splits the results of their run. Pure.
 
 Source of the behaviour: TensorFlow Serving, batching/batching_session.cc and batching_util.cc.
 """
@@ -18,7 +18,7 @@ MAX_PADDED_RANK: Final = 6
 
 
 def count_rows(arrays: Sequence[Array]) -> int:
-    """The rows of a request: the size of dimension 0, which all its arrays share.
+    """The rows of a request: the size of dimension 0, the same for all its arrays.
 
     Raises:
         InvalidArgument: if there is no array, or a scalar, or the sizes differ.
@@ -47,28 +47,28 @@ def check_paddable(arrays: Sequence[Array]) -> None:
 
 
 def kind(arrays: Sequence[Array], *, pads: bool) -> object:
-    """What requests must have in common to be merged: rows of one shape, or of one rank if they are padded.
+    """The kind of a request: requests of equal kinds have rows of one shape, or of one rank if they are padded.
 
-    None: not to be merged with any. Without rows it is no part of a batch, and an array without elements has no first
-    one to be padded with.
+    None if the request cannot be merged with any other: it has no rows, or an array without elements, and so without a
+    first element to pad with.
     """
     if pads:
         return None if any(array.size == 0 for array in arrays) else [array.ndim for array in arrays]
     if not len(arrays[0]):
         return None
-    # Nearly all have one, and each call counts.
+    # Most requests have one array, and this takes fewer calls.
     return arrays[0].shape[1:] if len(arrays) == 1 else [array.shape[1:] for array in arrays]
 
 
 def choose_rows(rows: int, allowed_rows: Sequence[int]) -> int:
-    """The first of the sizes that a run may have that has room for so many rows; these themselves if there is none."""
+    """The first allowed size that is large enough for so many rows; the number of rows itself if there is none."""
     if not rows or not allowed_rows:
         return rows
     return next((size for size in allowed_rows if size >= rows), rows)
 
 
 def merge(requests: Sequence[Sequence[Array]], filler: int = 0) -> Sequence[Array]:
-    """One array for each feed, all requests' rows one after the other.
+    """Concatenate the arrays of requests, one array for each feed.
 
     Args:
         requests: The arrays of each request, of one kind. Rows of different shapes are padded at the end of each
@@ -100,10 +100,10 @@ def _pad(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def check_results(results: Sequence[Array], run_rows: int) -> None:
-    """Refuse what a run gave if a result does not have one row for each row of the run.
+    """Check that each result of a run has one row for each row of the run.
 
     Raises:
-        FailedPrecondition: if so.
+        FailedPrecondition: if one has not.
     """
     for result in results:
         if not result.ndim:
@@ -116,15 +116,15 @@ def check_results(results: Sequence[Array], run_rows: int) -> None:
 
 
 def split(results: Sequence[Array], rows: Sequence[int], run_rows: int) -> Iterator[Sequence[Array]]:
-    """Each request's share of what a run gave, in order; views.
+    """Each request's share of the results of a run, in order; views.
 
     Args:
         results: One array for each fetch.
         rows: The rows of each request.
-        run_rows: The rows of the run, with what was filled up.
+        run_rows: The rows of the run, with those that only filled it up.
 
     Raises:
-        FailedPrecondition: as `check_results` does; at once, not later.
+        FailedPrecondition: as `check_results` does; at once, not while iterating.
     """
     check_results(results, run_rows)
     return iter([results]) if rows == [run_rows] else _slices(results, rows)

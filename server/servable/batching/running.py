@@ -1,6 +1,6 @@
-"""One batch to its end: merge, run, split, answer each.
+"""Running a batch: merge its members, run, split the results, answer each member.
 
-One bad request fails alone: in the original it fails all that were merged with it.
+A bad request fails alone. In the original it fails all requests that were merged with it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from servable.batching.tasks import Member, log_and_make_internal_error
 from servable.config.batching import QueueLimits
 from servable.errors import Code, ResourceExhausted, ServingError
 
-# No input is to blame for these: alone it would go no better, or there is no time or memory to try.
+# Not caused by the input of one member: alone each would fail likewise, or there is no time or memory for a retry.
 _NOT_INPUT_ERRORS: Final = frozenset(
     {Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.UNAVAILABLE}
 )
 
 
 class Batch:
-    """Tasks, or parts of such, that run together.
+    """Tasks, or parts of tasks, that run together.
 
     Attributes:
-        members: Which, as they came.
-        rows: The sum of theirs.
-        size_bytes: The sum of theirs.
-        begun_s: When the first came.
-        cut: Why no more will come; as soon as it is taken.
+        members: In the order in which they were queued.
+        rows: The rows of all members.
+        size_bytes: The size of all members.
+        begun_s: When the first was queued (time.monotonic).
+        cut: Why the batch was closed; valid once it has been taken from its queue.
     """
 
     __slots__ = ("begun_s", "cut", "members", "rows", "size_bytes")
@@ -41,57 +41,57 @@ class Batch:
         self.cut = Cut.FULL
 
     def add(self, member: Member) -> None:
-        """Take one more."""
+        """Add a member."""
         self.members.append(member)
         self.rows += member.rows
         self.size_bytes += member.size_bytes
 
 
 def run_batch(batch: Batch, limits: QueueLimits, counts: BatchCounts) -> bool:
-    """Run what was queued together, and answer each.
+    """Run a batch, and answer each of its members.
 
-    Nobody is run whose caller has gone. Rows of different shapes are padded if the limits say so; otherwise they run
-    apart.
+    Members whose callers no longer wait are not run. Rows of different shapes are padded if the limits say so;
+    otherwise they run separately.
 
     Returns:
-        Whether all of it was completed in one run, so that the time it took says what such a batch takes.
+        Whether one run completed all members, so that the time it took is that of such a batch.
     """
     members, now_s = batch.members, time.monotonic()
     counts.note_batch(batch.cut, [member.rows for member in members], [now_s - member.queued_s for member in members])
-    wanted = _drop_late(members)
+    wanted = _drop_unwanted(members)
     groups = _group(wanted)
     errors = [_run_group(group, limits, counts) for group in groups]
     return len(errors) == 1 and errors[0] is None and len(wanted) == len(members)
 
 
 def _run_group(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) -> ServingError | None:
-    """Run those of one kind and answer each; what the run of all of them raised, if it did."""
-    error = _attempt(group, limits, counts)
+    """Run members of one kind and answer each; the error of the run of all of them, if it failed."""
+    error = _try_run(group, limits, counts)
     if error is not None:
         _retry_in_halves(group, error, limits, counts)
     return error
 
 
 def _retry_in_halves(group: Sequence[Member], error: ServingError, limits: QueueLimits, counts: BatchCounts) -> None:
-    """Answer those whose run failed.
+    """Answer the members of a run that failed.
 
-    Some input may be to blame. So each half is run by itself, and each half of one that fails, until what is to blame
-    is alone: of 64 requests one bad one costs 13 runs.
+    The input of one member may have caused it. So each half is run by itself, and each half of a half that fails, until
+    the bad member is alone: one bad request of 64 costs 13 runs.
     """
     if len(group) == 1 or error.code in _NOT_INPUT_ERRORS:
         for member in group:
-            # Each caller gets an error of its own, since to raise one changes it.
+            # Each member gets an error of its own, since raising an error changes it.
             member.fail(type(error)(error.message, error.hints))
         return
     middle = len(group) // 2
     for half in (group[:middle], group[middle:]):
-        wanted = _drop_late(half)
+        wanted = _drop_unwanted(half)
         if wanted:
             _run_group(wanted, limits, counts)
 
 
-def _attempt(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) -> ServingError | None:
-    """Run those of one kind together. All of them are answered, or an error is returned and none is."""
+def _try_run(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) -> ServingError | None:
+    """Run members of one kind together. Either all are answered, or the error is returned and none is answered."""
     try:
         rows = [member.rows for member in group]
         wanted = sum(rows)
@@ -102,7 +102,7 @@ def _attempt(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) 
         results = timed_runs.run(runner, arrays, runner.costs.of(size_bytes), _longest_time_left_s(group))
         shares = merging.split(results, rows, run_rows)
     except ServingError as error:
-        # Its frames, and those of what it came from, hold the callers' frames and all that these hold.
+        # The frames of its traceback, and of the errors that led to it, hold the requests.
         error.__cause__ = error.__context__ = None
         return error.with_traceback(None)
     except Exception:
@@ -112,7 +112,8 @@ def _attempt(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) 
     return None
 
 
-def _drop_late(members: Iterable[Member]) -> list[Member]:
+def _drop_unwanted(members: Iterable[Member]) -> list[Member]:
+    """The members whose callers still wait; answers the others."""
     wanted = []
     for member in members:
         if member.is_wanted():
@@ -123,7 +124,7 @@ def _drop_late(members: Iterable[Member]) -> list[Member]:
 
 
 def _group(members: Sequence[Member]) -> Sequence[Sequence[Member]]:
-    """Those that can be merged. Nearly always all of them, so a list is enough to tell the kinds apart."""
+    """Group members that can be merged. Nearly always all can, so a list is enough to find a kind's group."""
     if len(members) <= 1:
         return [members] if members else []
     groups: list[tuple[object, list[Member]]] = []
@@ -139,7 +140,7 @@ def _group(members: Sequence[Member]) -> Sequence[Sequence[Member]]:
 
 
 def _longest_time_left_s(group: Sequence[Member]) -> float | None:
-    """Seconds until the last caller stops waiting; None if one never does."""
+    """Seconds until the last caller stops waiting; None if one of them never does."""
     latest_s = 0.0
     for member in group:
         if member.ends_at_s is None:

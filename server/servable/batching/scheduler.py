@@ -1,4 +1,4 @@
-"""Gives threads to queues, each queue in turn, so that a busy model does not keep others waiting."""
+"""The scheduler: gives threads to queues, each queue in turn, so that a busy model does not delay the others."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from servable.errors import Unavailable
 class Scheduler:
     """A fixed number of threads for any number of queues. Thread-safe; start and stop it once.
 
-    What holds at any time, and `tests/batching/test_scheduler_races.py` tries with threads that yield anywhere:
+    Invariants, which `tests/batching/test_scheduler_races.py` tries with threads that yield anywhere:
 
     - Queues change only under the scheduler's lock, and no job runs under it.
-    - The last idle thread takes no job of a queue that runs one already, so a model that is busy never keeps the others
-      from beginning.
-    - No job is left lying: whenever one may be taken while threads sleep, one of these has been woken and has not
-      looked yet. So who adds a job wakes a thread, who takes a job while queues wait wakes the next to look after them,
-      and who has run one looks again, or wakes a thread if it is none of ours.
+    - The last idle thread takes no job of a queue that runs one already, so a busy model never keeps the others from
+      beginning.
+    - No job is left behind: whenever a job may be taken while threads sleep, one of these threads has been notified and
+      has not looked for jobs yet. So a thread that adds a job notifies one that sleeps; a thread that takes a job while
+      queues have more notifies the next; and a thread that has run a job looks for another one, or notifies one that
+      sleeps if it is not a thread of the scheduler.
     """
 
     def __init__(self, threads: int, name: str = "run") -> None:
         """Make the threads; they start with `start`.
 
         Args:
-            threads: How many jobs run at the same time. One of them is kept for queues that run none, if there are two.
-            name: What the threads are called.
+            threads: How many jobs run at the same time. If there are several, one is kept for queues that run no job.
+            name: The first word of the threads' names.
         """
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        # An ordered set: the queues with jobs, in the order of their turns.
+        # An ordered set (the values mean nothing): the queues that have jobs, in the order of their turns.
         self._waiting: dict[Queue[Any], None] = {}
         self._asleep = 0
-        # Threads that run no job.
+        # How many threads run no job.
         self._idle = threads
         self._stopped = False
         self._threads = [
@@ -50,7 +51,7 @@ class Scheduler:
             thread.start()
 
     def stop(self, timeout_s: float = 1.0) -> bool:
-        """Refuse what is queued and what comes later, and wait for the jobs under way.
+        """Refuse calls that are queued or come later, and wait for the jobs under way.
 
         Args:
             timeout_s: How long to wait.
@@ -75,18 +76,19 @@ class Scheduler:
         return not any(thread.is_alive() for thread in self._threads)
 
     def add(self, queue: Queue[Any], task: Any, *, wakes: bool = True) -> bool:
-        """Add a call to a queue, and see that a thread comes for it.
+        """Add a call to a queue, and wake a thread for it.
 
         Args:
             queue: The queue.
-            task: What its `add` takes; what that raises is raised.
-            wakes: Whether a thread should come; otherwise the caller calls `run_here` or `wake` soon.
+            task: The call, as the queue's `add` takes it.
+            wakes: Whether to wake a thread; if not, the caller must call `run_here` or `wake` soon.
 
         Returns:
-            Whether to wait with that would not make the next job larger.
+            Whether waiting with that would not make the next job larger.
 
         Raises:
             Unavailable: after `stop`.
+            ServingError: as the queue's `add` does.
         """
         with self._lock:
             if self._stopped:
@@ -100,19 +102,19 @@ class Scheduler:
         return is_full
 
     def wake(self, queue: Queue[Any]) -> None:
-        """See that a thread comes for what was added without."""
+        """Wake a thread for a queue to which calls were added with `wakes=False`."""
         with self._lock:
             if queue in self._waiting:
                 self._wake()
 
     def run_here(self, queue: Queue[Any], accepts: Callable[[], bool]) -> None:
-        """Run one job on the calling thread, if one is due and no more of them run already than may.
+        """Run one job on the calling thread, if one is due and the queue may have one more in flight.
 
-        What is left, and what comes meanwhile, is for the threads: others may wait for the caller.
+        Jobs that are left, or come meanwhile, are for the scheduler's threads: other calls may wait for the caller.
 
         Args:
             queue: The queue.
-            accepts: Asked under the scheduler's lock whether the caller runs the next job; if not, a thread is woken.
+            accepts: Called under the scheduler's lock: whether the caller runs the next job. If not, a thread is woken.
         """
         with self._lock:
             if not _is_ready(queue, time.monotonic()):
@@ -127,10 +129,10 @@ class Scheduler:
         self._end(queue, job, seconds)
 
     def begin_lone(self, queue: Queue[Any]) -> bool:
-        """Begin a job that was never in its queue, on the calling thread; `end_lone` it, whatever becomes of it.
+        """Count as in flight a job that was never queued. The caller runs it, and calls `end_lone` in any case.
 
         Returns:
-            Whether it may begin: the queue is empty, and none of its jobs runs.
+            Whether the job may begin: the queue is empty, and none of its jobs is in flight. Else nothing is counted.
         """
         with self._lock:
             if queue.in_flight or queue in self._waiting or self._stopped:
@@ -139,9 +141,9 @@ class Scheduler:
         return True
 
     def end_lone(self, queue: Queue[Any]) -> None:
-        """Take note that the job that `begin_lone` began is over.
+        """End a job that `begin_lone` has counted.
 
-        What came meanwhile is for the threads: others may wait for the caller.
+        Calls that came meanwhile are for the scheduler's threads, since other calls may wait for the caller.
         """
         self._end(queue, None, None)
 
@@ -172,18 +174,18 @@ class Scheduler:
             queue, job = found
             seconds = self._run(queue, job)
             self._end(queue, job, seconds, is_ours=True)
-            # They hold requests, and the next may come tomorrow.
+            # These hold requests, and it may be long until the next job.
             del found, queue, job
 
     def _run(self, queue: Queue[Any], job: Any) -> float | None:
         try:
             return queue.run(job)
-        except BaseException:  # A thread that ended would not be missed before all have.
+        except BaseException:  # The thread must go on: no other replaces it.
             queue.refuse(job, log_and_make_internal_error())
             return None
 
     def _next(self) -> tuple[Queue[Any], Any] | None:
-        """The next job of the queue that waited longest for a turn, for a thread of ours; None when all is over."""
+        """Wait for the next job, of the queue whose turn it is, for a thread of the scheduler; None after `stop`."""
         with self._lock:
             while not self._stopped:
                 now_s = time.monotonic()
@@ -202,7 +204,7 @@ class Scheduler:
         return not queue.in_flight or self._idle > 1
 
     def _sleep(self, now_s: float) -> None:
-        """Sleep until the next job is due, or something has changed."""
+        """Sleep until the next job is due, or until the thread is notified."""
         waiting = [queue for queue in self._waiting if queue.in_flight < queue.max_in_flight and self._may_take(queue)]
         left_s = min((due_s - now_s for queue in waiting if (due_s := queue.due_s()) is not None), default=None)
         self._asleep += 1

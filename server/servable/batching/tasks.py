@@ -1,4 +1,4 @@
-"""One request that has been begun and waits for its run, whole or in parts."""
+"""Tasks: requests that have been begun and wait for their runs, whole or in parts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from servable.batching import timed_runs
 from servable.batching.merging import Array
 from servable.errors import Cancelled, DeadlineExceeded, Internal, ServingError
 from servable.methods import Reply, reply_with_error
-from servable.requests import Begin, Fetched, Request
-from servable.routing import Runner
+from servable.requests import Fetched, Request
+from servable.servables import Runner
 
 _log = logging.getLogger(__name__)
 
@@ -25,13 +25,13 @@ class Member(Protocol):
     """What batches are made of: a task, or a part of one.
 
     Attributes:
-        runner: What is to run.
-        arrays: What is to be fed, one array for each feed.
+        runner: Runs it.
+        arrays: One array for each feed.
         rows: The size of dimension 0 of each array.
-        kind: What it must have in common with others to be run with them; see merging.kind.
-        size_bytes: What its run is measured by; see requests.Request.
+        kind: Members of equal kinds can be merged; see merging.kind.
+        size_bytes: The size by which its run is estimated; see requests.Request.
         ends_at_s: When its caller stops waiting (time.monotonic); None: never.
-        queued_s: Since when it is queued (time.monotonic).
+        queued_s: When it was queued (time.monotonic).
     """
 
     runner: Runner
@@ -43,18 +43,18 @@ class Member(Protocol):
     queued_s: float
 
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether its caller still waits."""
 
     def finish(self, results: Sequence[Array]) -> None:
-        """Answer with what a run gave. Raises nothing."""
+        """Answer with the results of its run. Raises nothing."""
 
     def fail(self, error: ServingError) -> None:
         """Answer with an error, if it is not answered yet. Raises nothing."""
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
-    """A call that is to be answered once. One thread at a time.
+class QueuedCall:
+    """A call that waits for a thread, and is answered once. Used by one thread at a time.
 
     Attributes:
         reply: Where the answer goes.
@@ -66,8 +66,8 @@ class Waiting:
     _is_over: bool = field(default=False, init=False)
 
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for the answer."""
-        # A reply need not know the deadline: a thread that waits for its answer cannot tell.
+        """Whether the caller still waits for the answer."""
+        # Not by the reply alone: an AwaitedReply does not know the deadline.
         in_time = self.ends_at_s is None or time.monotonic() < self.ends_at_s
         return in_time and not self._is_over and self.reply.is_active()
 
@@ -76,75 +76,53 @@ class Waiting:
         return None if self.ends_at_s is None else self.ends_at_s - time.monotonic()
 
     def run(self) -> None:
-        """Do what is to be done on a thread of its own. Raises a ServingError if that is the answer."""
+        """Do the work of the call on the thread that took it. Raises a ServingError if that is the answer."""
         raise NotImplementedError
 
     def fail(self, error: ServingError) -> None:
         """See Member."""
         if not self._is_over:
             self._is_over = True
-            self._let_go()
+            self._release()
             reply_with_error(self.reply, error, "a request")
 
     def fail_late(self) -> None:
-        """Answer a call that nobody waits for any more."""
-        # The reply knows the deadline by another clock, and may be over a moment sooner. Who cancelled hears nothing.
-        late = self.ends_at_s is not None
-        self.fail(DeadlineExceeded("Timed out waiting for notification") if late else Cancelled("CANCELLED"))
+        """Answer a call whose caller no longer waits."""
+        # With a deadline the call counts as late, even if `ends_at_s` is yet to come: the reply uses another clock, by
+        # which the deadline may pass a moment sooner. A caller that cancelled does not see the answer.
+        has_deadline = self.ends_at_s is not None
+        self.fail(DeadlineExceeded("Timed out waiting for notification") if has_deadline else Cancelled("CANCELLED"))
 
-    def _let_go(self) -> None:
-        """Hold nothing of the request any more: it holds its version."""
-
-
-@dataclass(slots=True, eq=False)
-class Unparsed(Waiting):
-    """A call whose bytes may take long to parse.
-
-    Attributes:
-        begin: Parses them.
-        message: The bytes.
-        on_parsed: Sees to the request that they are. What it raises is the answer.
-    """
-
-    begin: Begin
-    message: bytes
-    on_parsed: Callable[[Request, Unparsed], None]
-
-    def run(self) -> None:
-        """Parse and go on. Raises a ServingError if that is the answer."""
-        message, self.message = self.message, b""
-        self.on_parsed(self.begin(message), self)
-
-    def _let_go(self) -> None:
-        self.message = b""
+    def _release(self) -> None:
+        """Drop all references to the request, since it holds its version."""
 
 
 @dataclass(slots=True, eq=False)
-class RunnerPreparation(Waiting):
-    """The first request for a runner: it makes the runner, which may take seconds.
+class RunnerPreparation(QueuedCall):
+    """The first request for a runner: it prepares the runner, which may take seconds.
 
     Attributes:
         request: The request; None once it is answered.
-        on_ready: Sees to the task that it is then. What it raises is the answer.
+        on_ready: Takes the task that the request is once it has a runner. What it raises is the answer.
     """
 
     request: Request | None
     on_ready: Callable[[Task], None]
 
     def run(self) -> None:
-        """Make the runner and go on. Raises a ServingError if that is the answer."""
+        """Prepare the runner and go on. Raises a ServingError if that is the answer."""
         request, self.request = self.request, None
         if request is not None:
             target = request.target
             runner = target.servable.runner(target.feeds, target.fetches)
             self.on_ready(Task.of(request, runner, self.reply, self.ends_at_s))
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self.request = None
 
 
 @dataclass(slots=True, eq=False)
-class Task(Waiting):
+class Task(QueuedCall):
     """A request and its runner; see Member.
 
     Attributes:
@@ -161,11 +139,11 @@ class Task(Waiting):
 
     @classmethod
     def of(cls, request: Request, runner: Runner, reply: Reply, ends_at_s: float | None) -> Task:
-        """The task that a request is."""
+        """The task of a request."""
         return cls(reply, ends_at_s, request, runner, request.arrays, request.size_bytes)
 
     def run(self) -> None:
-        """Run it with nobody else, and answer. Raises a ServingError if that is the answer."""
+        """Run the request by itself, and answer. Raises a ServingError if that is the answer."""
         self.finish(timed_runs.run(self.runner, self.arrays, self.runner.costs.of(self.size_bytes), self.time_left_s()))
 
     def finish(self, results: Sequence[Array]) -> None:
@@ -181,16 +159,16 @@ class Task(Waiting):
             self.fail(log_and_make_internal_error())
         else:
             self._is_over = True
-            self._let_go()
+            self._release()
             del request
             send(self.reply, message)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self.request = None
 
-    def cut(self, sizes: Sequence[int]) -> Iterator[Part]:
-        """The task in parts of so many rows each, which are answered as one."""
-        whole, start = _Whole(self, len(sizes)), 0
+    def split(self, sizes: Sequence[int]) -> Iterator[Part]:
+        """Split the task into parts of so many rows each, which get one answer together."""
+        whole, start = _SplitTask(self, len(sizes)), 0
         for index, size in enumerate(sizes):
             arrays = [array[start : start + size] for array in self.arrays]
             size_bytes = self.size_bytes * size // self.rows
@@ -198,7 +176,7 @@ class Task(Waiting):
             start += size
 
 
-class _Whole:
+class _SplitTask:
     """A task whose parts run in several batches, maybe at the same time. Thread-safe."""
 
     def __init__(self, task: Task, parts: int) -> None:
@@ -222,7 +200,7 @@ class _Whole:
             self.task.finish(joined)
 
     def fail(self, error: ServingError) -> None:
-        # What failed stays missing, so nobody finishes.
+        # The part that failed stays missing, so `finish` never answers.
         with self._lock:
             is_first, self._has_failed = not self._has_failed, True
         if is_first:
@@ -233,7 +211,7 @@ class _Whole:
 class Part:
     """Some rows of a task; see Member."""
 
-    _whole: _Whole
+    _whole: _SplitTask
     _index: int
     runner: Runner
     arrays: Sequence[Array]
@@ -257,7 +235,7 @@ class Part:
 
 
 def send(reply: Reply, message: bytes) -> None:
-    """Answer with a message. Raises nothing: others in the batch wait for their answers."""
+    """Answer with a message. Raises nothing, since other members of the batch wait for their answers."""
     try:
         reply.send(message)
     except Exception:
@@ -265,6 +243,6 @@ def send(reply: Reply, message: bytes) -> None:
 
 
 def log_and_make_internal_error() -> Internal:
-    """What a caller is told of a fault of ours, which the log tells in full. For an exception's handler."""
+    """The error for a caller whose request failed by a fault of ours. Logs the exception that is being handled."""
     _log.exception("a request failed in an unforeseen way")
     return Internal("Internal error")

@@ -1,6 +1,6 @@
-"""Runs, timed: what each takes is noted by its size, and what a thread runs at this moment can be told.
+"""Timed runs: each run is timed and noted in the estimate for its size, and `suspend` finds the run of a thread.
 
-Only the run is timed. To merge, split and answer is Python's work, which holds up a lane on whatever thread it is done.
+Only the run is timed. Merging, splitting and answering hold the interpreter, so lanes wait for them on any thread.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import time
 from collections.abc import Sequence
 
 from servable.batching.merging import Array
-from servable.routing import Runner
 from servable.run_costs import RunCost
+from servable.servables import Runner
 
-# What runs, by thread. A run that takes too long moves to the other one, and is not trusted meanwhile.
+# The estimates of the runs under way, by thread id. `suspend` moves one from the first to the second.
 _running: dict[int, RunCost] = {}
 _overdue: dict[int, RunCost] = {}
 
 
 def run(runner: Runner, arrays: Sequence[Array], cost: RunCost, time_left_s: float | None) -> Sequence[Array]:
-    """Run on the calling thread, and note what it took.
+    """Run on the calling thread, and note in the estimate how long it took.
 
     Args:
-        runner: What runs.
+        runner: Runs.
         arrays: One array for each feed.
         cost: The runner's estimate for such a size.
         time_left_s: Seconds until the last caller stops waiting; None for no bound.
@@ -49,23 +49,24 @@ def run(runner: Runner, arrays: Sequence[Array], cost: RunCost, time_left_s: flo
 
 
 def suspend(thread_id: int) -> None:
-    """What a thread runs, if it runs something, takes longer than predicted: its estimate is not trusted until it ends.
+    """Suspend the estimate of what a thread runs, if it runs anything, until the run ends: it takes too long.
 
-    For one thread at a time.
+    Called by one thread, the watchdog.
     """
     cost = _running.get(thread_id)
     if cost is None:
         return
     cost.suspend()
-    # In this order: the running thread looks into the first of the two first, and into the second if it finds nothing.
+    # The watchdog adds to `_overdue` before it removes from `_running`. The running thread looks in the opposite order
+    # (`_end`): into `_running`, then into `_overdue`. So one of the two threads resumes the estimate.
     _overdue[thread_id] = cost
     if _running.pop(thread_id, None) is None and _overdue.pop(thread_id, None) is not None:
-        # The run has ended meanwhile.
+        # The run ended between these two lines.
         cost.resume()
 
 
 def _end(thread_id: int) -> bool:
-    """What the calling thread ran is over; whether its estimate was suspended."""
+    """End the run of the calling thread; whether its estimate was suspended."""
     if _running.pop(thread_id, None) is not None:
         return False
     overdue = _overdue.pop(thread_id, None)

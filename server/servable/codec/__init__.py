@@ -1,4 +1,4 @@
-"""TensorProto and tf.Example lists to NumPy arrays and back.
+"""TensorProto to NumPy arrays and back; the dtype table; patterns of messages.
 
-Pure: messages in, arrays out. It must not know models, signatures, gRPC or TensorFlow.
+Pure: messages and bytes in, arrays and bytes out. It must not know models, signatures, gRPC or TensorFlow.
 """

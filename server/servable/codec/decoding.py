@@ -2,9 +2,11 @@
 
 The rules are those of TensorFlow's Tensor::FromProto (tensor.cc), which TensorFlow Serving calls:
 `tensor_content` wins and must have the exact length; of `*_val` the last value fills what is missing, surplus
-is dropped, and none at all means zeros. Two rules are ours. A tensor that is larger than what was sent for it
-may take FILL_LIMIT_BYTES at most, since a few bytes could otherwise claim all memory. The sizes of a tensor
-without elements have a limit too, EMPTY_LIMIT, since kernels abort where a product of sizes overflows.
+is dropped, and none at all means zeros. Three rules are ours. Memory is bounded before it is taken: a tensor
+that is larger than what was sent for it may take FILL_LIMIT_BYTES at most, since a few bytes could otherwise claim
+all memory; the original allocates whatever the shape says. A tensor has MAX_DIMENSIONS at most, where the original
+takes 254, which no kernel does. The sizes of a tensor without elements have a limit too, EMPTY_LIMIT, since kernels
+abort where a product of sizes overflows.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ STRING_CELL_BYTES = 24
 _MOST_BYTES_IN_A_CELL = 22
 _INT64_MAX = (1 << 63) - 1
 _TENSOR_CONTENT = 4
-_AS_IS_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_val": 12}
+_RAW_COPY_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_val": 12}
 
 
 class MalformedTensor(ValueError):
@@ -62,7 +64,7 @@ def decode(tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
     return flat.reshape(shape)
 
 
-def is_as_is(field: int, number: int) -> bool:
+def is_raw_copy(field: int, number: int) -> bool:
     """Whether a field of a TensorProto holds any values of a dtype as the array's own bytes, if it is packed.
 
     Args:
@@ -73,15 +75,15 @@ def is_as_is(field: int, number: int) -> bool:
     if dtype is None or dtype.is_string or sys.byteorder != "little":
         return False
     # Not every byte is a bool.
-    return dtype.number != wire.DT_BOOL if field == _TENSOR_CONTENT else field == _AS_IS_FIELDS.get(dtype.field)
+    return dtype.number != wire.DT_BOOL if field == _TENSOR_CONTENT else field == _RAW_COPY_FIELDS.get(dtype.field)
 
 
-def may_be_as_is(tensor: wire.TensorProto) -> bool:
-    """Whether the bytes of a tensor may hold its values as the array's own; see `is_as_is`."""
+def may_be_raw_copy(tensor: wire.TensorProto) -> bool:
+    """Whether the message of a tensor may hold the array's own bytes; a quick look that `is_raw_copy` confirms."""
     dtype = dtypes.BY_NUMBER.get(tensor.dtype)
     if dtype is None or dtype.is_string:
         return False
-    return dtype.field in _AS_IS_FIELDS or len(tensor.tensor_content) > 0
+    return dtype.field in _RAW_COPY_FIELDS or len(tensor.tensor_content) > 0
 
 
 def _read_shape(proto: wire.TensorShapeProto) -> tuple[tuple[int, ...], int]:

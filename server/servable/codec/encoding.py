@@ -18,7 +18,7 @@ from servable.codec.dtypes import Dtype
 
 # A packed field of fixed-size values holds the array's own bytes behind a tag: no value is touched one by
 # one. A bool is a varint of one byte that is 0 or 1, which is how NumPy keeps it.
-_PACKED_AS_IS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "bool_val": 11, "dcomplex_val": 12}
+_RAW_COPY_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "bool_val": 11, "dcomplex_val": 12}
 _LENGTH_DELIMITED = 2
 _IS_LITTLE_ENDIAN = sys.byteorder == "little"
 _FOUR_BITS = frozenset({wire.DT_INT4, wire.DT_UINT4})
@@ -50,7 +50,7 @@ def encode(array: np.ndarray[Any, Any], number: int, tensor: wire.TensorProto, *
         _write_values(array, dtype, tensor)
 
 
-def is_as_is(number: int, *, as_content: bool) -> bool:
+def is_raw_copy(number: int, *, as_content: bool) -> bool:
     """Whether the values of a dtype travel as the array's own bytes, whatever they are.
 
     Args:
@@ -58,18 +58,18 @@ def is_as_is(number: int, *, as_content: bool) -> bool:
         as_content: As for `encode`.
     """
     dtype = dtypes.BY_NUMBER[number]
-    return _IS_LITTLE_ENDIAN and (not dtype.is_string if as_content else dtype.field in _PACKED_AS_IS)
+    return _IS_LITTLE_ENDIAN and (not dtype.is_string if as_content else dtype.field in _RAW_COPY_FIELDS)
 
 
 def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.TensorProto) -> None:
-    number = _PACKED_AS_IS.get(dtype.field)
+    number = _RAW_COPY_FIELDS.get(dtype.field)
     if number is not None:
         data = _little_endian_bytes(array, dtype)
         tensor.MergeFromString(bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(len(data)) + data)
     elif dtype.field == "float8_val":
         tensor.float8_val = array.tobytes()
     else:
-        # Four-bit numbers are worth what is in four bits of their byte, so that they are converted; no other is.
+        # A four-bit number may have any upper bits in its byte, so it is converted; others are viewed.
         numbers = array.astype(dtype.stored) if dtype.number in _FOUR_BITS else array.view(dtype.stored)
         getattr(tensor, dtype.field).extend(numbers.ravel().tolist())
 

@@ -1,5 +1,5 @@
 """Configuration files and structured flag values, read into frozen dataclasses.
 
-Each module reads one kind of configuration and refuses what is wrong in the words of the original. Nothing
-here opens a model, a port or a connection, and no room above needs the messages that it reads.
+Each module reads one kind of configuration and refuses invalid values in the words of the original. No module opens a
+model, a port or a connection, and no other package needs the protobuf messages that they read.
 """

@@ -1,6 +1,6 @@
-"""How requests are batched: a BatchingParameters file, checked as in the original, or what holds without one.
+"""How requests are batched: a BatchingParameters file, checked as in the original, or the defaults without one.
 
-Knows nothing of queues or threads. Source of the behaviour: TensorFlow Serving,
+This module must not know queues or threads. Source of the behaviour: TensorFlow Serving,
 servables/tensorflow/bundle_factory_util.cc and TensorFlow, kernels/batching_util/shared_batch_scheduler.h.
 """
 
@@ -28,7 +28,7 @@ _LONGEST_RUN_S: Final = 0.03
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """What one queue of requests keeps to.
+    """The limits of one queue of requests.
 
     Attributes:
         max_task_rows: The most rows of one request.
@@ -38,10 +38,10 @@ class QueueLimits:
         allowed_rows: The numbers of rows that a run may have; the first that is large enough is taken. Empty: any.
         pads: Whether requests of different shapes are padded to fit.
         splits: Whether one request may be spread over several batches.
-        batches_at_once: How many batches of one queue may run at the same time; None: as many as there are threads. One
-            at a time is what lets batches grow without a timeout: what comes while it runs is the next one.
-        longest_run_s: How long a run of several requests should take at most: batches have fewer rows where more would
-            take longer, and max_batches counts as if they had not. None: it does not matter.
+        batches_at_once: How many batches of one queue may run at the same time; None: as many as there are threads.
+            With one at a time, batches grow without a timeout: requests that arrive during a run are the next batch.
+        longest_run_s: How long a run of several requests should take at most: a batch has fewer rows if more would take
+            longer, and max_batches counts batches as if they were full. None: no limit.
     """
 
     max_task_rows: int = _DEFAULT_ROWS
@@ -56,18 +56,18 @@ class QueueLimits:
 
 
 WITHOUT_FILE: Final = QueueLimits(longest_run_s=_LONGEST_RUN_S)
-"""What holds without a file: nothing is to be tuned."""
+"""The limits without a file; they need no tuning."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchingConfig:
-    """The limits of each queue, and the threads that all queues share. Without arguments, what holds without a file.
+    """The limits of each queue, and the threads that all queues share. The defaults are those without a file.
 
     Attributes:
-        limits: Of each queue.
+        limits: The limits of each queue.
         threads: How many batches run at the same time; None: as many as there are CPUs.
-        thread_name: What the threads' names begin with.
-        is_per_model: Whether each version's own file has its limits (--enable_per_model_batching_parameters).
+        thread_name: The beginning of the threads' names.
+        is_per_model: Whether the limits come from each version's own file (--enable_per_model_batching_parameters).
     """
 
     limits: QueueLimits = WITHOUT_FILE
@@ -108,10 +108,10 @@ def read(path: str) -> BatchingConfig:
 
 
 def read_threads(path: str) -> BatchingConfig:
-    """All that --enable_per_model_batching_parameters leaves of a --batching_parameters_file: its threads.
+    """The threads of a --batching_parameters_file, all that counts of it with --enable_per_model_batching_parameters.
 
     Raises:
-        InvalidArgument: with the original's text, if there are to be none.
+        InvalidArgument: with the original's text, if the number of threads is less than 1.
         ServingError: as `text_proto.read` does.
     """
     return _with_threads(text_proto.read(path, wire.BatchingParameters), QueueLimits())
@@ -127,12 +127,12 @@ def read_per_model(directory: Path) -> QueueLimits | None:
         ServingError: as `text_proto.read` and `limits_of` do.
     """
     path = os.path.join(directory, PER_MODEL_FILE)
-    # Not Path.exists, which raises what stat does.
+    # Path.exists would raise some errors of stat.
     return limits_of(text_proto.read(path, wire.BatchingParameters)) if os.path.exists(path) else None
 
 
 def from_message(message: wire.BatchingParameters) -> BatchingConfig:
-    """The config that a message means.
+    """The config of a message.
 
     Raises:
         InvalidArgument: with the original's text, if a number is out of range or the sizes do not fit together.
@@ -148,7 +148,7 @@ def _with_threads(message: wire.BatchingParameters, limits: QueueLimits) -> Batc
 
 
 def limits_of(message: wire.BatchingParameters) -> QueueLimits:
-    """The limits that a message sets; its threads are not looked at.
+    """The limits that a message sets; its threads are ignored.
 
     Raises:
         InvalidArgument: with the original's text, if a number is out of range or the sizes do not fit together.

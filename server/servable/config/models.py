@@ -1,6 +1,7 @@
 """The models to serve: a ModelServerConfig from a file, a request or two flags, checked as in the original.
 
-Knows nothing of which versions exist, nor of what a model's folder holds.
+A model's version policy says which of its versions are to be served; `sources` applies it to those that exist. This
+module must not know which versions exist, nor what a model's folder holds.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from servable import wire
 from servable.config import text_proto
-from servable.config.version_policy import All, Latest, Specific, VersionPolicy
 from servable.errors import FailedPrecondition, InvalidArgument, Unimplemented
 
 _log = logging.getLogger(__name__)
@@ -24,13 +24,35 @@ _SCHEME: Final = re.compile(r"[a-zA-Z][0-9a-zA-Z.]+://")
 
 
 @dataclass(frozen=True, slots=True)
+class Latest:
+    """The `count` highest versions, `count` being at least 1."""
+
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every version that there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Specific:
+    """These versions, in the order in which they were configured; none serves nothing."""
+
+    versions: tuple[int, ...]
+
+
+VersionPolicy: TypeAlias = Latest | All | Specific
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """One model.
 
     Attributes:
-        name: What requests call it.
+        name: Its name in requests.
         base_path: The absolute path or URI of the folder that holds its version folders.
-        version_policy: Which of them to serve.
+        version_policy: Which of the versions to serve.
         labels: The version that each label stands for.
     """
 
@@ -57,7 +79,7 @@ def read(path: str, served: Collection[str] = ()) -> tuple[ModelConfig, ...] | N
 
 
 def parse(path: str, text: bytes, served: Collection[str] = ()) -> tuple[ModelConfig, ...] | None:
-    """As `read`, of what was read from the file before."""
+    """As `read`, of the bytes of the file."""
     return from_message(text_proto.parse(path, text, wire.ModelServerConfig), served)
 
 
@@ -113,7 +135,7 @@ def from_list(message: wire.ModelConfigList, served: Collection[str] = ()) -> tu
     models = message.config
     _check_names(models)
     _check_paths(models)
-    # Those whose platform would change are told before those whose platform is unknown.
+    # As in the original, a platform that would change is reported before an unknown platform.
     for model in sorted(models, key=lambda model: model.name not in served):
         _check_platform(model, is_served=model.name in served)
     _check_logging(models)

@@ -1,4 +1,4 @@
-"""The file of --ssl_config_file: the server's key and certificate, and the CA that clients are checked by.
+"""The file of --ssl_config_file: the server's key and certificate, and the CA for clients' certificates.
 
 The key never reaches an error, a log, a repr or a disk. This module checks what can be checked before a port
 is opened; it makes no credentials.
@@ -83,7 +83,7 @@ def _check_certificates(path: str, name: str, text: str) -> None:
     right = "the PEM text of one or more certificates, not the path of a file"
     if not text:
         _refuse(path, f"{name} is empty", right)
-    # Only the blocks: text between them is allowed in any script, and `cadata` takes ASCII only.
+    # Text between the blocks may be in any script, and `cadata` takes ASCII only.
     blocks = [block[0] for block in _PEM_BLOCK.finditer(text) if block[0].isascii()]
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata="\n".join(blocks))
@@ -92,7 +92,7 @@ def _check_certificates(path: str, name: str, text: str) -> None:
 
 
 def _check_pair(path: str, message: wire.SSLConfig) -> None:
-    """Refuse a key that is not the certificate's; where the system cannot tell, binding the port will."""
+    """Refuse a key that does not belong to the certificate. Where the system has no files in memory, gRPC will."""
     try:
         with _in_memory(message.server_cert) as cert, _in_memory(message.server_key) as key:
             _context().load_cert_chain(cert, key, password="")
@@ -107,14 +107,14 @@ def _check_pair(path: str, message: wire.SSLConfig) -> None:
 
 def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # Which keys are long enough is for gRPC's own library to say.
+    # gRPC's own library decides which keys are long enough.
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
 
 @contextlib.contextmanager
 def _in_memory(text: str) -> Iterator[str]:
-    """A path under which `text` can be read for a while, of a file that never is on a disk.
+    """The path of a file in memory that holds `text`, as long as the context lasts. It is never on a disk.
 
     Raises:
         OSError: If the system has no such files.

@@ -1,6 +1,6 @@
 """Files that hold one protobuf message in text format, with the original's errors.
 
-Knows nothing of what any message means.
+This module must not know what a message means.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from servable.errors import (
 
 _M = TypeVar("_M", bound=Message)
 
-# The codes that absl::ErrnoToStatusCode gives; what it does not know is UNKNOWN.
+# The codes of absl::ErrnoToStatusCode; numbers that it does not know are UNKNOWN.
 _ERRORS: Final[Mapping[int, type[ServingError]]] = {
     errno.ENOENT: NotFound,
     errno.EACCES: PermissionDenied,
@@ -41,7 +41,7 @@ _ERRORS: Final[Mapping[int, type[ServingError]]] = {
 def read(path: str, message_class: type[_M], *, secret: bool = False) -> _M:
     """Read a text-format message (TensorFlow Serving: ParseProtoTextFile in server.cc).
 
-    What is wrong with the text goes to stderr in one line, as protobuf's own parser writes it.
+    An error in the text is written to stderr in one line, as protobuf's own parser writes it.
 
     Args:
         path: The file.
@@ -57,7 +57,7 @@ def read(path: str, message_class: type[_M], *, secret: bool = False) -> _M:
 
 
 def parse(path: str, text: bytes, message_class: type[_M], *, secret: bool = False) -> _M:
-    """As `read`, of what was read before.
+    """As `read`, of the bytes of the file.
 
     Raises:
         InvalidArgument: If the text is not this message.
@@ -82,7 +82,7 @@ def content(path: str) -> bytes:
     except OSError as error:
         raise _system_error(path, error.errno or 0) from error
     if not text:
-        # The original maps the file into memory, which the system refuses for no bytes.
+        # The original maps the file into memory, which the system refuses for an empty file.
         raise _system_error(path, errno.EINVAL)
     return text
 
@@ -92,7 +92,7 @@ def _system_error(path: str, number: int) -> ServingError:
 
 
 class _UnparsableError(Exception):
-    """Where a text is wrong (`line:column: `, from 1, or nothing if protobuf does not say), and what."""
+    """An error in a text: its place (`line:column: `, from 1; empty if protobuf gives none) and what is wrong."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(where + what)

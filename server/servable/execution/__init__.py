@@ -1,9 +1,9 @@
-"""A SavedModel on disk to something that runs. The only room that imports TensorFlow.
+"""Turns a SavedModel on disk into something that runs. The only package that imports TensorFlow.
 
-It must not know requests, model specs or gRPC: tensor names and arrays are all that passes its door.
+It must not know requests, model specs or gRPC: its interface is tensor names and arrays.
 """
 
 import os
 
-# TensorFlow's C++ greets on stderr at import; its errors still show. Whoever wants more sets it before.
+# TensorFlow's C++ logs at import; with this only its warnings and errors show. A value that is set already wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

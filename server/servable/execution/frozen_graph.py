@@ -1,23 +1,28 @@
 """A stored graph cut in two: what loads a model, and what is served, with constants in place of reads of variables.
 
+Runs of a frozen graph take less CPU, a half less at best: TensorFlow folds constants, batch normalisation among them,
+and keeps weights in the order that its kernels want. The price: the last bits of results may change, a model takes
+more memory, and a load takes longer.
+
 A session that loads the first part serves the second one too: restore and init op run on their nodes as they are
 stored, then the variables are read, then the served part is added to the session's graph. So whatever a load writes
 besides these variables (tables, other variables, iterators, ...) is in the session as it is without freezing, and the
 constants are all that differs. A constant is right if nothing writes to its variable once the load is over, and
 FreezableGraph refuses a graph of which that is not proved:
 
-1. A variable is written to through its handle, and handles come from VarHandleOps of the graph. Two that bear the same
-   names are handles of one variable. A graph in which a function has a VarHandleOp, or a constant or placeholder holds
-   handles, is refused.
-2. The served part takes handles only for ReadVariableOp, on their way through functions too. Since this holds for all
+1. A variable is written to through its handle, and handles come from VarHandleOps of the graph. Two VarHandleOps with
+   the same container and shared name are handles of one variable. A graph in which a function has a VarHandleOp, or a
+   constant or placeholder holds handles, is refused.
+2. In the served part only ReadVariableOps take handles, directly or as arguments of functions. Since this holds for all
    its handles, no run of it writes to a variable under another name.
-3. The part that loads takes handles of these variables only for ops that keep none, again through functions. So the
-   served part finds no handle in what a load leaves behind: a dataset, say, whose function writes.
-4. Requests run nothing but the served part: it is all that signatures name, and only a node that has no outputs, as
-   most init ops have none, is left out.
+3. In the part that loads only ops that keep no handle take handles of these variables, directly or as arguments of
+   functions. So the load leaves no handle where the served part could find it, such as a dataset whose function writes.
+4. Requests run only the served part. It has all nodes that signatures name, except those without outputs, such as most
+   init ops.
 
-Nodes of both parts are added once, as they are stored. A graph is refused where such a node would have to change,
-because it reads a variable, or may be fed. All or nothing: one variable that must stay keeps the others.
+A node that both parts need is added once, as it is stored. A graph is refused if such a node would have to change,
+because it reads a variable, or if it may be fed. Either all variables become constants or none: one variable that must
+stay keeps the others.
 
 This module must not know sessions or models.
 """
@@ -32,31 +37,30 @@ from typing import Any, Final
 from tensorflow.core.framework import function_pb2, node_def_pb2
 
 from servable.codec import dtypes
-from servable.execution.pacing import paced
-from servable.execution.stored_graph import Catalogue, StoredGraph, StoredNode, look, name_of
+from servable.execution.stored_graph import GraphIndex, StoredGraph, StoredNode, node_name, paced, parse_node
 
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-# These take a variable's handle and are done with it when they return. All write at most the variable itself.
+# These take a variable's handle and keep no reference to it when they return. They write at most the variable itself.
 _KEEP_NO_HANDLE = frozenset({
     "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ReadVariableOp", "VarIsInitializedOp",
     "VariableShape", "DisableCopyOnRead",
 })  # fmt: skip
-# TensorFlow 1's variables, which any op may take for a value or for a place to write to.
+# TensorFlow 1's variables: any op may use them as a value or as a place to write to.
 _REFERENCES = frozenset({"Variable", "VariableV2", "AutoReloadVariable", "TemporaryVariable"})
-# TensorFlow's optimiser exchanges such functions for one another, which would no longer take the same arguments.
+# TensorFlow's optimiser replaces such functions by one another; after freezing their arguments would differ.
 _IMPLEMENTS = b"api_implements"
 # The attribute "dtype" of a constant or placeholder that holds handles: it is DT_RESOURCE, serialized.
 _HOLDS_HANDLES = b"\x0a\x05dtype\x12\x02\x30\x14"
 
-# Names that start so are nobody else's.
+# The names of added nodes begin with this; a graph whose own names do is refused.
 _FOLDER = "servable_frozen"
 _NODES_AT_A_TIME = 50
-# Of a variable that is worth freeing: the node for it costs a load about half a millisecond.
+# The smallest variable that is worth freeing: the node that frees it costs a load about half a millisecond.
 _LARGE_BYTES = 1 << 15
 
 
 class NotFrozen(Exception):
-    """Why a graph keeps its variables."""
+    """A graph keeps its variables; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Variable:
         handle: The node of its handle.
         device: The device that the handle's node asks for.
         dtype: Its tensorflow.DataType.
-        size_bytes: What its values take.
+        size_bytes: The memory of its values.
         read: The node of the loading part that reads it.
         constant: The node of the served part that takes its place.
     """
@@ -85,10 +89,10 @@ class FreezableGraph:
 
     Attributes:
         variables: The variables of the served part.
-        loading: What a load runs, with nodes that read these variables.
-        release: The node of `loading` that frees the large ones of them, and of those that only the load needs.
-        names: The nodes of `loading` that the session will be asked for, besides what the model names: those that read
-            and free the variables, and what the served part reads.
+        loading: The part that a load runs, with nodes that read these variables.
+        release: The node of `loading` that frees large variables: these, and those that only the load needs.
+        names: The nodes of `loading` that the session will be asked for, besides those that the model names: the nodes
+            that read and free the variables, and the nodes that the served part reads.
     """
 
     release: Final = f"{_FOLDER}/release"
@@ -96,45 +100,45 @@ class FreezableGraph:
     def __init__(
         self, graph: StoredGraph, loading: Collection[str], served: Collection[str], fed: Collection[str]
     ) -> None:
-        """Look whether the graph can be frozen.
+        """Prove that the graph can be frozen, and cut it in two.
 
         Args:
-            graph: What the operations below reach.
+            graph: The part of a graph that the operations below reach.
             loading: The operations that a load runs or feeds.
             served: The operations that requests may name.
             fed: Those of them that requests may feed.
 
         Raises:
-            NotFrozen: if it cannot; the text says why.
+            NotFrozen: if it cannot be frozen.
         """
-        catalogue = Catalogue(graph.whole())
-        roots = {name for name in served if _has_outputs(catalogue.find(name))}
-        # What has none is asked for all the same, and refused in TensorFlow's words.
+        index = GraphIndex(graph.serialize())
+        roots = {name for name in served if _has_outputs(index.find(name))}
+        # Served nodes without outputs go to the loading part: fetching them must fail in TensorFlow's words.
         loading = {*loading, *served}.difference(roots)
-        before, after = catalogue.reach(loading), catalogue.reach(roots)
-        _refuse_what_hides_variables(graph, after)
+        before, after = index.prune_to(loading), index.prune_to(roots)
+        _refuse_hidden_variables(graph, after)
         handles = [_parse(node) for node in after.nodes if node.op == "VarHandleOp"]
         self.variables = [_variable(handle, number) for number, handle in enumerate(handles)]
         self._served, changed = _replace_reads(after, self.variables, roots, graph.functions)
-        # Error texts tell functions by their names. So a copy has its original's name where that is gone.
-        gone = frozenset(graph.functions).difference(self._served.functions, before.functions)
-        if gone and not graph.gradients:
-            self._served, _ = _replace_reads(after, self.variables, roots, graph.functions, gone)
+        # Error texts name functions. So a copy takes its original's name where the original is not used any more.
+        unused = frozenset(graph.functions).difference(self._served.functions, before.functions)
+        if unused and not graph.gradients:
+            self._served, _ = _replace_reads(after, self.variables, roots, graph.functions, unused)
         _refuse_shared({node.name for node in before.nodes}, changed, fed)
         uses = _LoadUses(before, graph.functions)
         uses.check({_identity(handle) for handle in handles})
-        both = catalogue.reach([*loading, *(handle.name for handle in handles)])
+        both = index.prune_to([*loading, *(handle.name for handle in handles)])
         dead = [handle.name for handle in (*handles, *uses.find_dead()) if _is_large(handle)]
         self.loading = self._with_reads(both, dead)
-        self._drop_what_is_loaded()
+        self._drop_loaded_nodes()
         known = {node.name for node in self.loading.nodes}
         _refuse_scopes(self._served, known)
-        inputs = {name_of(source) for node in self._served.nodes for source in node.inputs}
+        inputs = {node_name(source) for node in self._served.nodes for source in node.inputs}
         self.names = {self.release, *(variable.read for variable in self.variables), *inputs.intersection(known)}
 
     @property
     def size_bytes(self) -> int:
-        """What the values of all variables take."""
+        """The memory of the values of all variables."""
         return sum(variable.size_bytes for variable in self.variables)
 
     def freeze(self, values: Iterable[Any]) -> StoredGraph:
@@ -156,13 +160,15 @@ class FreezableGraph:
         for number, handle in enumerate(dead):
             name = f"{_FOLDER}/{number}/destroy"
             destroy = node_def_pb2.NodeDef(name=name, op="DestroyResourceOp", input=[handle])
-            # Two handles may be one variable's.
+            # Another handle of the same variable may have freed it already.
             destroy.attr["ignore_lookup_error"].b = True
             release.input.append(f"^{name}")
             added.append(destroy)
-        return replace(graph, nodes=[*graph.nodes, *(look(node.SerializeToString()) for node in (*added, release))])
+        return replace(
+            graph, nodes=[*graph.nodes, *(parse_node(node.SerializeToString()) for node in (*added, release))]
+        )
 
-    def _drop_what_is_loaded(self) -> None:
+    def _drop_loaded_nodes(self) -> None:
         loaded = {node.name for node in self.loading.nodes}
         self._served = replace(
             self._served,
@@ -182,7 +188,7 @@ def _parse(node: StoredNode) -> Any:
     return node_def_pb2.NodeDef.FromString(node.data)
 
 
-def _refuse_what_hides_variables(graph: StoredGraph, served: StoredGraph) -> None:
+def _refuse_hidden_variables(graph: StoredGraph, served: StoredGraph) -> None:
     if references := served.ops & _REFERENCES:
         raise NotFrozen(f"it has variables of TensorFlow 1 ({min(references)})")
     if "VarHandleOp" in graph.function_ops:
@@ -206,7 +212,7 @@ def _refuse_shared(loading: Collection[str], changed: Collection[str], fed: Coll
 
 
 def _refuse_scopes(served: StoredGraph, loaded: Iterable[str]) -> None:
-    """TensorFlow adds no `a` to a graph that has an `a/b`."""
+    """Refuse a served node `a` where the loading part has an `a/b`: TensorFlow would refuse to add it."""
     scopes = {name[:end] for name in loaded for end, letter in enumerate(name) if letter == "/"}
     for node in served.nodes:
         if node.name in scopes:
@@ -214,7 +220,7 @@ def _refuse_scopes(served: StoredGraph, loaded: Iterable[str]) -> None:
 
 
 def _identity(handle: Any) -> tuple[bytes, bytes]:
-    """What two handles of one variable have in common."""
+    """Container and shared name: two handles that agree in both are handles of one variable."""
     return handle.attr["container"].s, handle.attr["shared_name"].s
 
 
@@ -246,17 +252,18 @@ def _constant(variable: Variable, value: Any) -> StoredNode:
 
 
 def _taken(inputs: Iterable[str], names: Collection[str]) -> list[int]:
+    """The positions of the inputs that are some of the names."""
     return [index for index, name in enumerate(inputs) if name in names]
 
 
 def _tensor_names(handles: Iterable[str]) -> Iterator[str]:
-    """What nodes call the outputs of some handles' nodes."""
+    """The names by which inputs refer to some handles."""
     for name in handles:
         yield from (name, f"{name}:0")
 
 
 class _LoadUses:
-    """Looks what a load does with handles of variables."""
+    """Checks what a load does with handles of variables."""
 
     def __init__(self, loading: StoredGraph, functions: Mapping[str, bytes]) -> None:
         self._loading, self._functions = loading, functions
@@ -267,15 +274,15 @@ class _LoadUses:
         """Refuse a load that may keep a handle of some variables.
 
         Raises:
-            NotFrozen: if it does so.
+            NotFrozen: if it may.
         """
         names = set(_tensor_names(handle.name for handle in self._handles if _identity(handle) in identities))
         self._check_nodes([_parse(node) for node in self._loading.nodes if _taken(node.inputs, names)], names)
 
     def find_dead(self) -> list[Any]:
-        """The handles whose variables are out of reach when the load is over, if what is served has none of them.
+        """The handles whose variables nothing can reach after the load, provided that the served part has no handles.
 
-        Keras writes each weight twice, and a load restores both.
+        Keras stores each weight twice, and a load restores both.
         """
         try:
             self.check({_identity(handle) for handle in self._handles})
@@ -315,26 +322,26 @@ def _replace_reads(
     variables: Iterable[Variable],
     roots: Iterable[str],
     functions: Mapping[str, bytes],
-    gone: Collection[str] = (),
+    unused: Collection[str] = (),
 ) -> tuple[StoredGraph, Collection[str]]:
-    """What some nodes reach of a graph once they read constants, which the graph still lacks.
+    """The part of a graph that some nodes reach once they read constants; the graph still lacks the constants.
 
     Args:
         served: The graph.
         variables: Its variables.
         roots: The names of the nodes.
         functions: All functions that there are, by name.
-        gone: Those that nobody calls once variables are constants.
+        unused: Those that nothing calls once variables are constants.
 
     Returns:
         The graph, and the names of the nodes that changed.
 
     Raises:
-        NotFrozen: if the graph does something else with a variable than read it.
+        NotFrozen: if the graph does anything with a variable but read it.
     """
     constants = {name: variable for variable in variables for name in _tensor_names([variable.handle])}
     values = {name: variable.dtype for name, variable in constants.items()}
-    reads, changed, nodes = _Reads(functions, gone), set[str](), list[StoredNode]()
+    reads, changed, nodes = _Reads(functions, unused), set[str](), list[StoredNode]()
     for node in paced(served.nodes, _NODES_AT_A_TIME):
         if not _taken(node.inputs, constants):
             nodes.append(node)
@@ -344,11 +351,11 @@ def _replace_reads(
         for index in _taken(definition.input, constants):
             definition.input[index] = constants[definition.input[index]].constant
         changed.add(node.name)
-        nodes.append(look(definition.SerializeToString()))
+        nodes.append(parse_node(definition.SerializeToString()))
     copies = [copy.SerializeToString() for copy in reads.functions.values()]
-    kept = [data for name, data in served.functions.items() if name not in gone]
-    whole = served.part(nodes, [*kept, *copies], served.gradients)
-    return Catalogue(whole).reach(roots), changed
+    kept = [data for name, data in served.functions.items() if name not in unused]
+    whole = served.serialize_part(nodes, [*kept, *copies], served.gradients)
+    return GraphIndex(whole).prune_to(roots), changed
 
 
 class _Reads:
@@ -358,8 +365,8 @@ class _Reads:
         functions: The copies, by the function's name and the dtypes of the arguments that became values.
     """
 
-    def __init__(self, functions: Mapping[str, bytes], gone: Collection[str]) -> None:
-        self._originals, self._free_names = functions, set(gone)
+    def __init__(self, functions: Mapping[str, bytes], unused: Collection[str]) -> None:
+        self._originals, self._free_names = functions, set(unused)
         self.functions: dict[tuple[str, tuple[tuple[int, int], ...]], Any] = {}
 
     def rewrite(self, nodes: Iterable[Any], values: Mapping[str, int]) -> dict[str, str]:
@@ -367,13 +374,13 @@ class _Reads:
 
         Args:
             nodes: NodeDefs; they are changed.
-            values: The tensorflow.DataType of what was a variable's handle, by the name that nodes read it by.
+            values: The tensorflow.DataType of each value that was a variable's handle, by its name in inputs.
 
         Returns:
-            The outputs that have another name now, as functions name outputs.
+            The new name of each output that has one, as functions name outputs.
 
         Raises:
-            NotFrozen: if a node does something else than read.
+            NotFrozen: if a node does anything with a handle but read its variable.
         """
         renamed = {}
         for node in nodes:
@@ -394,7 +401,7 @@ class _Reads:
     def _redirect(self, call: Any, taken: Mapping[int, int]) -> None:
         for index, dtype in taken.items():
             call.attr["Tin"].list.type[index] = dtype
-        # Of a call that has no such inputs any more.
+        # The attribute lists inputs that are handles; the call has none any more.
         call.attr.pop("_read_only_resource_inputs", None)
         call.attr["f"].func.name = self._copy(call.attr["f"].func.name, taken).signature.name
 

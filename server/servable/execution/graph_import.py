@@ -1,11 +1,16 @@
-"""A stored graph to a tf.Graph: the quick way in pieces, and TensorFlow's public way as the way on.
+"""A stored graph to a tf.Graph: in pieces by TensorFlow's private C API, or whole by its public API.
 
 `tf.graph_util.import_graph_def` holds the interpreter while the whole graph is imported and its functions' shapes are
 inferred, then makes a Python object for each operation and each function: for MobileNetV2 a fifth of a second in which
-other requests wait. A session needs none of that, only the graph in C++. So ImportInPieces calls TensorFlow's C API as
-import_graph_def does, some nodes at a time, and makes Python objects only for the operations that somebody will name.
+other requests wait (a p99 of 380 ms beside a load of it; 7 ms in pieces). A session needs none of that, only the graph
+in C++. So ImportInPieces calls TensorFlow's C API as import_graph_def does, some nodes at a time, and makes Python
+objects only for the operations that will be asked for by name.
 
-With runs.py the only place that uses TensorFlow's private API.
+Functions are imported after the nodes that call them, so TensorFlow does not infer the shapes of their bodies. It looks
+into a body only at the first run; so ImportInPieces checks the ops of all bodies itself.
+
+`best_import` tries the private API once; ImportWhole serves where it is missing. With `runs` this is the only module of
+the package that is built on TensorFlow's private API.
 """
 
 from __future__ import annotations
@@ -18,13 +23,12 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from servable.execution import open_shapes
-from servable.execution.pacing import paced
-from servable.execution.stored_graph import Catalogue, StoredGraph, StoredNode, name_of
+from servable.execution.runs import open_feeds
+from servable.execution.stored_graph import GraphIndex, StoredGraph, StoredNode, node_name, paced
 
 _log = logging.getLogger(__name__)
 
-# Each of these holds the interpreter for about a millisecond.
+# An import of so much holds the interpreter for about a millisecond.
 _NODES_AT_A_TIME = 30
 _FUNCTION_BYTES_AT_A_TIME = 30_000
 # Of constants, which are only copied.
@@ -42,8 +46,8 @@ class Import(Protocol):
             named: The operations that the graph will be asked for by name; others may not be found in it.
             producer_ops: The OpList of the TensorFlow that wrote the graph, with the defaults that its nodes leave out;
                 or None.
-            onto: A tf.Graph that the nodes are added to. What they read and `stored` lacks was imported into it, and
-                named then. None: a new one.
+            onto: A tf.Graph that the nodes are added to; None: a new one. The nodes that they read and that `stored`
+                lacks must have been imported into it before, and been in `named` then.
 
         Returns:
             The tf.Graph. If an import onto a graph fails, that graph is of no use any more.
@@ -54,7 +58,8 @@ class ImportWhole:
     """Imports by TensorFlow's public API.
 
     Attributes:
-        fed: The tensorflow.DataType of each tensor that shall take any shape when it is fed, by name.
+        fed: The tensorflow.DataType of each tensor that shall take any shape when it is fed, by name; see
+            runs.open_feeds.
     """
 
     def __init__(self, fed: Mapping[str, int] | None = None) -> None:
@@ -68,9 +73,9 @@ class ImportWhole:
         onto: Any = None,
     ) -> Any:
         """See Import."""
-        graph_def = tf.compat.v1.GraphDef.FromString(stored.whole())
+        graph_def = tf.compat.v1.GraphDef.FromString(stored.serialize())
         if self.fed:
-            open_shapes.open_feeds(graph_def, self.fed)
+            open_feeds(graph_def, self.fed)
         graph, read = (tf.Graph(), {}) if onto is None else (onto, _tensors_read_from(onto, stored, graph_def))
         with graph.as_default():
             tf.graph_util.import_graph_def(graph_def, input_map=read, name="", producer_op_list=producer_ops)
@@ -80,7 +85,7 @@ class ImportWhole:
 def _tensors_read_from(graph: Any, stored: StoredGraph, graph_def: Any) -> dict[str, Any]:
     """The tensors of a graph that nodes to be added to it read, by the inputs' names.
 
-    The nodes are no longer colocated with nodes of the graph, since TensorFlow looks for those among the added ones.
+    It removes the nodes' colocations with nodes of the graph, since TensorFlow looks for those among the added nodes.
     """
     own = {node.name for node in graph_def.node}
     for node in graph_def.node:
@@ -110,12 +115,12 @@ class ImportInPieces:
     def __call__(self, stored: StoredGraph, named: Collection[str], producer_ops: Any, onto: Any = None) -> Any:
         """See Import."""
         if _has_newer_attributes(producer_ops):
-            # The C API does not take the ops of the producer.
+            # The C API takes no list of the producer's ops.
             return ImportWhole()(stored, named, producer_ops, onto)
         _require_ops(stored.function_ops)
         wanted = frozenset(named)
         if onto is not None:
-            known = frozenset(map(name_of, _outside_inputs(stored.nodes)))
+            known = frozenset(map(node_name, _outside_inputs(stored.nodes)))
             pieces = _cut(stored, self._nodes_at_a_time, known)
             return _import_parts(_parts(stored, pieces, wanted), wanted, onto, known)
         pieces = _cut(stored, self._nodes_at_a_time)
@@ -123,13 +128,19 @@ class ImportInPieces:
             try:
                 return _import_parts(_parts(stored, pieces, wanted), wanted)
             except tf.errors.OpError as error:
-                _log.info("a graph is imported as one piece, since in pieces TensorFlow says: %s", error.message)
+                _log.info("a graph is imported as one piece, since TensorFlow refuses it in pieces: %s", error.message)
         names = {node.name for node in stored.nodes}
-        return _import_parts([_Part(stored.whole(), kept=sorted(wanted & names))], wanted)
+        return _import_parts([_Part(stored.serialize(), kept=sorted(wanted & names))], wanted)
 
 
 class _Part:
-    """A piece of a graph: what it reads of earlier pieces, and which of its nodes are asked for later."""
+    """A piece of a graph.
+
+    Attributes:
+        data: A serialized GraphDef.
+        inputs: What its nodes read of earlier pieces.
+        kept: Its nodes that later pieces or the session name.
+    """
 
     def __init__(self, data: bytes, inputs: Collection[str] = (), kept: Sequence[str] = ()) -> None:
         self.data, self.inputs, self.kept = data, inputs, kept
@@ -150,23 +161,23 @@ def _import_parts(
 
 def _parts(stored: StoredGraph, pieces: Sequence[Sequence[StoredNode]], wanted: frozenset[str]) -> Iterator[_Part]:
     outside = [_outside_inputs(piece) for piece in pieces]
-    wanted = wanted.union(name_of(source) for inputs in outside for source in inputs)
+    wanted = wanted.union(node_name(source) for inputs in outside for source in inputs)
     for piece, inputs in zip(pieces, outside, strict=True):
         kept = [node.name for node in piece if node.name in wanted]
-        yield _Part(stored.part(piece), inputs, kept)
+        yield _Part(stored.serialize_part(piece), inputs, kept)
     # Functions come after the nodes that call them: TensorFlow infers the shapes of a function's body for each call
     # whose function it knows already, for as long as all the rest takes.
     for functions in _cut_functions(stored.functions.values()):
-        yield _Part(stored.part(functions=functions))
-    yield _Part(stored.part(gradients=stored.gradients))
+        yield _Part(stored.serialize_part(functions=functions))
+    yield _Part(stored.serialize_part(gradients=stored.gradients))
 
 
 def _cut(stored: StoredGraph, size: int, imported: Iterable[str] = ()) -> Sequence[Sequence[StoredNode]]:
     """The nodes in pieces that read only earlier nodes; one piece if they are not stored in such an order."""
     known = set(imported)
     for node in stored.nodes:
-        # Loops of TensorFlow 1 read what comes later. A call by the function's name wants its function first.
-        if node.name in known or node.op in stored.functions or not known.issuperset(map(name_of, node.inputs)):
+        # Loops of TensorFlow 1 read later nodes. A call by the function's name needs its function to come first.
+        if node.name in known or node.op in stored.functions or not known.issuperset(map(node_name, node.inputs)):
             return [stored.nodes]
         known.add(node.name)
     pieces: list[list[StoredNode]] = [[]]
@@ -185,7 +196,7 @@ def _cut(stored: StoredGraph, size: int, imported: Iterable[str] = ()) -> Sequen
 def _scope_ends(nodes: Sequence[StoredNode]) -> Sequence[int]:
     """For each node the last position at which a scope that it opens is the name of a node, or 0.
 
-    TensorFlow takes `a/b` before `a` in one import, but refuses `a` where an earlier one brought `a/b`.
+    TensorFlow accepts `a/b` before `a` in one import, but refuses `a` if an earlier import added `a/b`.
     """
     ends = [0] * len(nodes)
     opened: dict[str, int] = {}
@@ -201,7 +212,7 @@ def _scope_ends(nodes: Sequence[StoredNode]) -> Sequence[int]:
 
 def _outside_inputs(piece: Sequence[StoredNode]) -> frozenset[str]:
     own = {node.name for node in piece}
-    return frozenset(source for node in piece for source in node.inputs if name_of(source) not in own)
+    return frozenset(source for node in piece for source in node.inputs if node_name(source) not in own)
 
 
 def _cut_functions(functions: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
@@ -215,7 +226,7 @@ def _cut_functions(functions: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
 
 
 def _import_part(graph: Any, part: _Part, operations: Mapping[str, Any]) -> dict[str, Any]:
-    """Import a piece beside what is there, and give the C API's operation of each name that it keeps."""
+    """Import a piece into a graph, and return the C API's operation of each name that the piece keeps."""
     from tensorflow.python.client import pywrap_tf_session as c_api
 
     options = c_api.TF_NewImportGraphDefOptions()
@@ -235,7 +246,7 @@ def _import_part(graph: Any, part: _Part, operations: Mapping[str, Any]) -> dict
 
 
 def _set_options(c_api: Any, options: Any, part: _Part, operations: Mapping[str, Any]) -> None:
-    # Who must share a device with whom may stand in another piece; the original does not check it here either.
+    # A node may be colocated with a node of another piece; the original does not check colocations here either.
     c_api.TF_ImportGraphDefOptionsSetValidateColocationConstraints(options, False)
     for name in part.kept:
         c_api.TF_ImportGraphDefOptionsAddReturnOperation(options, name)
@@ -261,7 +272,7 @@ def _has_newer_attributes(producer_ops: Any) -> bool:
 
 
 def _require_ops(names: Iterable[str]) -> None:
-    """Let TensorFlow say which op it lacks: it looks into a function's body only at the first run."""
+    """Let TensorFlow raise its error for an op that it lacks, as it would for a node of the graph itself."""
     for name in sorted(names):
         _require_op(name)
 
@@ -280,7 +291,7 @@ def best_import() -> Import:
     """The import in pieces if it works in this TensorFlow, else the public one; tried once."""
     try:
         _probe(ImportInPieces(nodes_at_a_time=1))
-    except Exception as error:  # Whatever a changed private API does, there is a way on.
+    except Exception as error:  # A changed private API may raise anything.
         _log.warning(
             "TensorFlow %s lacks the private API for imports in pieces (%s: %s); loads will hold up requests",
             tf.__version__, type(error).__name__, error,
@@ -295,8 +306,8 @@ def _probe(imports: Import) -> None:
         x = tf.compat.v1.placeholder(tf.float32, [], name="x")
         with tf.control_dependencies([x]):
             tf.add(x, x, name="y")
-    catalogue = Catalogue(written.as_graph_def().SerializeToString())
-    first, both = catalogue.reach(["x"]), catalogue.reach(["y"])
+    index = GraphIndex(written.as_graph_def().SerializeToString())
+    first, both = index.prune_to(["x"]), index.prune_to(["y"])
     added = replace(both, nodes=[node for node in both.nodes if node not in first.nodes])
     for graph in (imports(both, ["x", "y"], None), imports(added, ["y"], None, imports(first, ["x"], None))):
         with tf.compat.v1.Session(graph=graph) as session:
@@ -306,13 +317,13 @@ def _probe(imports: Import) -> None:
 
 
 def dismantle(graph: Any) -> None:
-    """Break the cycles of a graph that nobody uses any more, so that its memory is free at once.
+    """Break the reference cycles of a graph that is not used any more, so that its memory is free at once.
 
-    Otherwise it is free when Python next looks for cycles among all its objects: much later, or for a price.
+    Otherwise the memory is free only after Python's next full garbage collection, much later.
     """
     try:
         from tensorflow.python.framework import ops
 
         ops.dismantle_graph(graph)
     except (ImportError, AttributeError) as error:
-        _log.debug("a graph waits for the garbage collector: %s", error)
+        _log.debug("a graph stays in memory until the next garbage collection: %s", error)

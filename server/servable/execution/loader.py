@@ -2,12 +2,17 @@
 
 Source of the behaviour: TensorFlow, cc/saved_model/loader.cc: import the graph, restore the variables, run
 the init op, with the paths of the asset files fed to both.
+
+Where the variables of a model are only read and small enough (--freeze_variables_up_to_mb), the load freezes them: one
+session restores and initialises the model on its nodes as they are stored; then the variables are read, and only then
+is the served part added to the session's graph, with constants in their place. `frozen_graph` says what freezing gains
+and costs, and proves that nothing else changes.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,25 +25,20 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from servable import saved_model, signatures, wire
 from servable.config.batching import BatchingConfig
 from servable.errors import DataLoss, NotFound, ServingError, of_code
-from servable.execution import (
-    freezing,
-    keras_copies,
-    missing_ops,
-    python_ops,
-    run_guard,
-    session_overrides,
-    stored_model,
-)
-from servable.execution.frozen_graph import NotFrozen
+from servable.execution import op_libraries, python_ops, run_guard, session_config, stored_model
+from servable.execution.frozen_graph import FreezableGraph, NotFrozen
 from servable.execution.graph_import import Import, ImportWhole, best_import
 from servable.execution.graph_session import GraphSession, endpoint, translate
 from servable.execution.loaded_model import LoadedModel
 from servable.execution.runs import Runs, best_runs
-from servable.execution.stored_graph import Catalogue, StoredGraph
+from servable.execution.stored_graph import GraphIndex, StoredGraph, node_name, paced
 from servable.execution.stored_model import StoredModel
 from servable.python_functions import PYTHON_OPS
 
 _log = logging.getLogger(__name__)
+
+# The interpreter is held while a value is copied.
+_VALUES_AT_A_TIME = 4
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SavedModelLoader:
         imports: How graphs are imported; None for the best way that this TensorFlow has. Runs that check shapes need
             a way of their own.
         batching: How requests are batched; None if they are not.
-        freeze_up_to_bytes: How much the variables of a model may take for it to be frozen; see freezing. 0: it is not.
+        freeze_up_to_bytes: How much the variables of a model may take for it to be frozen; 0: it is not.
     """
 
     tags: Sequence[str] = ("serve",)
@@ -80,8 +80,8 @@ class SavedModelLoader:
             session, frozen_bytes = frozen
             return LoadedModel(session, prepared, limits, frozen_bytes=frozen_bytes)
         session = self._open(self._import(graph, stored), graph.ops, directory)
-        session.expect(stored.fetched_tensors())
-        # Restoring takes the most memory of a load: not beside the stored graph.
+        session.add_string_nodes(stored.fetched_tensors())
+        # Restoring takes the most memory of a load, so the stored graph is freed before it.
         del stored, graph
         _initialise(session, meta_graph, directory)
         return LoadedModel(session, prepared, limits)
@@ -99,21 +99,21 @@ class SavedModelLoader:
     def _load_frozen(self, graph: StoredGraph, stored: StoredModel) -> tuple[GraphSession, int] | None:
         """A session that serves the frozen graph, and the bytes that its variables took.
 
-        None if the model keeps its variables, and the log says why.
+        None if the model keeps its variables; the log says why.
 
-        It is the one that restored and initialised the model, so all that a load writes is there. Variables are read
-        last, since an init op may assign them.
+        The session is the one that restored and initialised the model, so it has all that a load writes. Variables are
+        read last, since an init op may assign them.
         """
         directory = stored.directory
-        freezable = freezing.find_freezable(graph, stored, self.freeze_up_to_bytes) if self.freeze_up_to_bytes else None
+        freezable = _find_freezable(graph, stored, self.freeze_up_to_bytes) if self.freeze_up_to_bytes else None
         if freezable is None:
             return None
         imported = self._import(freezable.loading, stored, freezable.names)
         session = self._open(imported, graph.ops, directory)
         _initialise(session, stored.meta_graph, directory)
         try:
-            self._import(freezing.freeze(freezable, session), stored, onto=imported)
-            session.expect(stored.fetched_tensors())
+            self._import(_freeze(freezable, session), stored, onto=imported)
+            session.add_string_nodes(stored.fetched_tensors())
             session.run_once(freezable.release, {})
         except (NotFrozen, ServingError) as error:
             _log.warning("%s keeps its variables: %s", directory, error)
@@ -125,7 +125,7 @@ class SavedModelLoader:
         return session, freezable.size_bytes
 
     def _open(self, graph: Any, ops: Collection[str], directory: Path) -> GraphSession:
-        return GraphSession(graph, session_overrides.config_for(self.config, directory), self._runs(), ops)
+        return GraphSession(graph, session_config.for_version(self.config, directory), self._runs(), ops)
 
     def _import(self, graph: StoredGraph, stored: StoredModel, named: Collection[str] = (), onto: Any = None) -> Any:
         if self._runs().checks_shapes:
@@ -142,17 +142,17 @@ class SavedModelLoader:
 
 
 def _select_graph(stored: StoredModel, directory: Path) -> StoredGraph:
-    """What the model needs of its graph, mended where its writer left it in parts."""
+    """The part of the graph that the model needs, with Keras' copies of variables joined and Python ops bound."""
     named = stored.named_operations()
     try:
-        catalogue = Catalogue(stored.graph)
-        if keras_copies.share(catalogue, stored.meta_graph.saver_def.restore_op_name):
+        index = GraphIndex(stored.graph)
+        if stored_model.join_keras_copies(index, stored.meta_graph.saver_def.restore_op_name):
             _log.info("%s was saved by Keras 3 with tf.saved_model.save; its variables are joined", directory)
-        graph = catalogue.reach(named)
+        graph = index.prune_to(named)
         if graph.ops & PYTHON_OPS:
-            graph_def = graph_pb2.GraphDef.FromString(graph.whole())
+            graph_def = graph_pb2.GraphDef.FromString(graph.serialize())
             python_ops.bind(graph_def, directory)
-            graph = Catalogue(graph_def.SerializeToString()).reach(named)
+            graph = GraphIndex(graph_def.SerializeToString()).prune_to(named)
     except DecodeError as error:
         raise DataLoss(
             f"Can't parse the graph of {directory}: it is damaged. Copy the version directory again."
@@ -166,12 +166,61 @@ def _select_graph(stored: StoredModel, directory: Path) -> StoredGraph:
     return graph
 
 
+def _find_freezable(graph: StoredGraph, stored: StoredModel, most_bytes: int) -> FreezableGraph | None:
+    """The graph of a model, to be frozen; None if the model keeps its variables, and the log says why.
+
+    Args:
+        graph: What the operations that the model names reach.
+        stored: The model.
+        most_bytes: What the values of all variables may take.
+    """
+    fed = map(node_name, stored.fed_dtypes())
+    try:
+        freezable = FreezableGraph(graph, stored.loading_operations(), stored.served_operations(), frozenset(fed))
+        _check_size(freezable, most_bytes)
+    except NotFrozen as reason:
+        _log.info("%s keeps its variables: %s", stored.directory, reason)
+        return None
+    return freezable
+
+
+def _check_size(freezable: FreezableGraph, most_bytes: int) -> None:
+    if not freezable.variables:
+        raise NotFrozen("it has none")
+    if freezable.size_bytes > most_bytes:
+        raise NotFrozen(f"they take {freezable.size_bytes} bytes, more than {most_bytes}")
+
+
+def _freeze(freezable: FreezableGraph, session: GraphSession) -> StoredGraph:
+    """The part of a graph that is served, with the values that the variables of a session have now.
+
+    Args:
+        freezable: The graph.
+        session: A session that has run what loads the model, on `freezable.loading`.
+
+    Raises:
+        NotFrozen: if a variable cannot be read.
+        ServingError: if the session's graph is not that one.
+    """
+    read = session.prepare((), [f"{variable.read}:0" for variable in freezable.variables])
+    try:
+        values = list(read([]))
+    except tf.errors.OpError as error:
+        raise NotFrozen(f"they cannot be read: {error.message}") from error
+    return freezable.freeze(_tensor_protos(freezable, values))
+
+
+def _tensor_protos(freezable: FreezableGraph, values: Sequence[Any]) -> Iterator[Any]:
+    for variable, value in paced(zip(freezable.variables, values, strict=True), _VALUES_AT_A_TIME):
+        yield tf.make_tensor_proto(value, dtype=variable.dtype)
+
+
 def _explain_import(error: ServingError, stored: StoredModel) -> ServingError:
     directory = stored.directory
     made_with = stored.meta_graph.meta_info_def.tensorflow_version
     full = meta_graph_pb2.MetaGraphDef(graph_def=graph_pb2.GraphDef.FromString(stored.graph))
     full.meta_info_def.tensorflow_version = made_with
-    return missing_ops.explain(error, full, directory) or _explain(
+    return op_libraries.explain_missing_ops(error, full, directory) or _explain(
         error,
         f"The graph of {directory} does not fit TensorFlow {tf.__version__}, which this server runs on; the "
         f"model was made with {made_with or 'an unknown version'}.",

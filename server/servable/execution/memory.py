@@ -1,10 +1,11 @@
-"""Memory of versions that left, back to the system.
+"""Returns the memory of unloaded versions to the system.
 
-Two things keep it otherwise. glibc keeps what was freed for the next that asks; `give_back` returns it. And oneDNN's
-allocator inside TensorFlow keeps a pool of its own for large tensors, variables among them, that only grows;
-`prepare` lets TensorFlow use glibc's instead. glibc alone would then fetch large tensors from the system for each run
-and return them after it, which makes runs of large graphs two to three times as slow: so it is told to keep what is
-freed until `give_back`. Figures: benchmarks/README.md. Where there is no glibc nothing happens.
+Without this module two allocators would keep it. glibc keeps freed memory for later allocations; `give_back` returns
+it. And oneDNN's allocator inside TensorFlow has a pool of its own for large tensors, variables among them, that only
+grows; `prepare` lets TensorFlow use glibc's instead. glibc by default would then fetch memory for large tensors from
+the system in each run and return it after the run. The page faults make runs of large graphs two to three times as
+slow. So `prepare` also sets glibc to keep freed memory until `give_back`. Figures: benchmarks/README.md. Where there is
+no glibc nothing happens.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _SYSTEM_ALLOCATOR = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
 
 
 def prepare() -> None:
-    """Make the process one whose memory can be given back; before TensorFlow's import, or it has no effect.
+    """Set up the allocators so that memory can be given back. It has no effect after TensorFlow's import.
 
-    Who sets TF_ONEDNN_USE_SYSTEM_ALLOCATOR=0 keeps TensorFlow's own pool.
+    With TF_ONEDNN_USE_SYSTEM_ALLOCATOR=0 in the environment TensorFlow keeps its own pool.
     """
     mallopt = _glibc("mallopt")
     if mallopt is not None and os.environ.setdefault(_SYSTEM_ALLOCATOR, "1") == "1":
@@ -33,7 +34,7 @@ def prepare() -> None:
 
 
 def give_back() -> None:
-    """Return freed memory to the system; it takes milliseconds, without the interpreter."""
+    """Return freed memory to the system. It takes milliseconds, in which the interpreter is not held."""
     trim = _glibc("malloc_trim")
     if trim is not None:
         trim(0)

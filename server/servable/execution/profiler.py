@@ -1,6 +1,7 @@
-"""tensorflow.ProfilerService: record what TensorFlow does for a while, for `tf.profiler.experimental.client.trace`.
+"""tensorflow.ProfilerService: record a trace of TensorFlow, for `tf.profiler.experimental.client.trace`.
 
-The trace goes back to the caller, who saves it; the original writes it on the server, to a path of the caller's choice.
+The reply holds the trace, and the client saves it; the original writes it on the server, to a path of the caller's
+choice.
 Source of the messages: TensorFlow, tsl/profiler/protobuf/profiler_service.proto.
 """
 
@@ -19,9 +20,9 @@ from servable.errors import Internal, InvalidArgument
 from servable.execution.graph_session import translate
 
 _DEFAULT_DURATION_MS = 1000
-# A recording takes memory as long as it runs, and a thread of the server; nobody may be left who waits for it.
+# A recording takes memory as long as it runs, and a thread of the server, even if no caller waits for it any more.
 _LONGEST_DURATION_MS = 10 * 60 * 1000
-# Under this name the stock client saves a trace, for TensorBoard to find (tsl/profiler/rpc/client/save_profile.cc).
+# The stock client saves a trace under this name, where TensorBoard finds it (tsl/profiler/rpc/client/save_profile.cc).
 _XPLANE_TOOL = "xplane.pb"
 
 
@@ -38,7 +39,7 @@ class Profiler:
         self._ended = threading.Event()
 
     def profile(self, request: bytes, time_left_s: float | None) -> bytes:
-        """Record for `duration_ms` and answer with the trace: an XSpace if that is asked for, else the file of one.
+        """Record for `duration_ms` and answer with the trace: as an XSpace if the request asks for one, else as a file.
 
         Raises:
             ServingError: ALREADY_EXISTS while another recording runs, INVALID_ARGUMENT for a duration that is too long.
@@ -57,7 +58,7 @@ class Profiler:
         return response.SerializeToString()
 
     def terminate(self, _request: bytes, _time_left_s: float | None) -> bytes:
-        """End the recording that runs, if one does; its caller gets what was recorded."""
+        """End the recording that runs, if one does; its caller gets what was recorded so far."""
         self._ended.set()
         return wire.TerminateResponse().SerializeToString()
 

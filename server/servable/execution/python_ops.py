@@ -1,8 +1,10 @@
-"""Gives the Python ops of a graph (tf.py_function, tf.numpy_function) the functions that --import provides.
+"""Binds the Python ops of a graph (tf.py_function, tf.numpy_function) to the functions that --import provides.
 
-The ops hold a token, a key of a registry that TensorFlow keeps for the process. Every process counts its tokens from
-`pyfunc_0`, so the stored ones mean nothing here, or another model's function: each op gets a new one. What registers a
-function is the public tf.numpy_function and tf.py_function, called in a graph of no other use.
+Each op holds a token, a key of a registry that TensorFlow keeps for the process. Every process counts its tokens from
+`pyfunc_0`, so a stored token is unknown here, or names another model's function: each op gets a new one at load.
+
+Functions are registered by public API: tf.numpy_function and tf.py_function, called in a graph of no other use. They
+stay registered for good, so a version that is loaded again adds nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _TRACEBACK = "\nTraceback (most recent call last):"
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a registered function depends on, beside itself."""
+    """What the registration of a function depends on, besides the function."""
 
     label: str
     is_eager: bool
@@ -37,18 +39,20 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True)
 class _Registered:
-    """A function in TensorFlow's registry. It stays there as long as the graph lives."""
+    """A function in TensorFlow's registry. The registry keeps it as long as the graph lives."""
 
     token: bytes
     graph: Any
 
 
-# Kept for good, as the modules are that the functions come from: a version that is loaded again adds nothing.
+# Never emptied, as the modules that provide the functions stay imported too.
 _registered: dict[tuple[Function | None, _Kind], _Registered] = {}
 
 
 def bind(graph_def: Any, directory: Path, provided: Provided = PROVIDED) -> None:
-    """Let the Python ops of a graph call what is provided for them; others fail when they are run, and are told now.
+    """Let the Python ops of a graph call the functions that are provided for them.
+
+    Ops without a function are logged now, and fail when they are run.
 
     Args:
         graph_def: A tensorflow GraphDef; its tokens are changed.
@@ -65,14 +69,14 @@ def bind(graph_def: Any, directory: Path, provided: Provided = PROVIDED) -> None
         node.attr["token"].s = _register(function, kind).token
     if lacking:
         _log.warning(
-            "%s calls Python functions that nobody provides, so requests that reach them fail: %s. Provide each by its "
-            "name or token in a module for --import, with servable.python_functions.provide",
+            "%s calls Python functions that nothing provides, so requests that reach them fail: %s. Provide each by "
+            "its name or token in a module for --import, with servable.python_functions.provide",
             directory, ", ".join(sorted(lacking)),
         )  # fmt: skip
 
 
 def without_traceback(text: str) -> str:
-    """An error's text as callers may see it: what a failed Python function said, and not where."""
+    """An error's text as callers may see it: the message of a failed Python function without its traceback."""
     return text.partition(_TRACEBACK)[0]
 
 
@@ -84,12 +88,13 @@ def _find(graph_def: Any) -> Iterator[Any]:
 def _register(function: Function | None, kind: _Kind) -> _Registered:
     key = (function, kind)
     if key not in _registered:
-        # Of two threads that come at once, one's goes unused.
-        _registered.setdefault(key, _enter(_guard(function, kind.label) if function else _refuse(kind.label), kind))
+        # If two load threads register the same key at once, the graph of one of them is dropped.
+        guarded = _guard(function, kind.label) if function else _refuse(kind.label)
+        _registered.setdefault(key, _add_to_registry(guarded, kind))
     return _registered[key]
 
 
-def _enter(function: Function, kind: _Kind) -> _Registered:
+def _add_to_registry(function: Function, kind: _Kind) -> _Registered:
     make = tf.py_function if kind.is_eager else tf.numpy_function
     graph = tf.Graph()
     with graph.as_default():
@@ -99,7 +104,7 @@ def _enter(function: Function, kind: _Kind) -> _Registered:
 
 
 def _guard(function: Function, label: str) -> Function:
-    """The function, telling strangers no more than that it failed, but for what it refuses by a ValueError.
+    """The function, with errors that callers may see: of a ValueError the text, of others only that it failed.
 
     TensorFlow makes INVALID_ARGUMENT of a ValueError and UNKNOWN of a RuntimeError (py_func.cc).
     """
@@ -111,7 +116,7 @@ def _guard(function: Function, label: str) -> Function:
             raise
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(error.message) from None
-        except Exception:  # noqa: BLE001  Whatever it is, its words are not for callers.
+        except Exception:  # noqa: BLE001  The text of any other exception is not for callers.
             _log.exception("the Python function %s failed", label)
             raise RuntimeError(f"the Python function {label} failed; the server's log says why") from None
 

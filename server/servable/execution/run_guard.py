@@ -1,8 +1,8 @@
-"""Keeps runs away from what ends the process: some checks of TensorFlow's abort where others return a status.
+"""Refuses runs that would end the process: some checks of TensorFlow abort where others return a status.
 
-What was tried against TensorFlow 2.21 in every mode, and is again by tests/execution/test_run_guard.py. The model
-chooses the graph and which tensors a signature names; the caller chooses arrays and, by output filters, some of the
-fetches.
+The table lists what was tried against TensorFlow 2.21 in every mode; tests/execution/test_run_guard.py tries it again.
+The model chooses the graph and which tensors a signature names; the caller chooses arrays and, by output filters, some
+of the fetches.
 
     What                                    Chosen by  What TensorFlow does            What is done about it
     One tensor fed twice, no placeholder    model      aborts (virtual_scheduler.cc)   `check` refuses
@@ -31,7 +31,7 @@ fetches.
     Strings of 256 MiB, views, broadcasts   caller     the right answer                nothing
     Strings of over 32 dimensions fed       caller     dies (SIGSEGV)                  the codec and
                                                                                        `check_arrays` refuse
-    Strings of over 32 dimensions fetched   both       dies (SIGSEGV)                  `string_results` fetches
+    Strings of over 32 dimensions fetched   both       dies (SIGSEGV)                  `graph_session` fetches
                                                                                        them in one row
     Results of over 64 dimensions, or too   both       a status                        nothing
     large for NumPy even without elements
@@ -40,7 +40,7 @@ fetches.
     variants, handles
     Values that were never initialised      model      a status                        nothing
 
-What a kernel checks about its values is TensorFlow's own matter: which operations a model has is for its owner to say.
+What a kernel checks about its values is left to TensorFlow, and which operations a model has to the model's owner.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ from servable.codec import decoding
 from servable.errors import InvalidArgument
 from servable.execution.stored_graph import StoredGraph
 
-# A callable looks arguments and results up by the numbers that such nodes have, unchecked, and takes a result each time
-# that it comes. A full run checks the numbers, locks, and takes one result.
+# A callable looks arguments and results up by the numbers of these nodes, unchecked, and stores a result each time that
+# one is produced. A full run checks the numbers, locks, and takes one result.
 _OPS_FOR_FULL_RUNS = frozenset({"_Arg", "_DeviceArg", "_Retval", "_DeviceRetval", "Enter", "RefEnter"})
 _OPS_WITH_DEAD_OUTPUTS = frozenset({"Switch", "RefSwitch", "_SwitchN"})
 _OP_THAT_ENDS_THE_PROCESS = "Abort"
-# No operation has as many outputs as a number of more digits says, and Python reads long ones slowly or not at all.
+# No operation has so many outputs that a number needs more digits. Python parses long ones slowly or not at all.
 _MOST_DIGITS = 9
 
 
@@ -76,9 +76,9 @@ def may_be_dead(ops: Collection[str]) -> bool:
 
 
 def looks_dead(results: Iterable[Any]) -> bool:
-    """Whether one of a callable's results may stand for none, since the fetch was on a branch that was not taken.
+    """Whether one of a callable's results may be none, since the fetch was on a branch that was not taken.
 
-    Such a result is what a C++ Tensor holds before it is given a value: no floats.
+    Such a result is what a C++ Tensor holds before a value is assigned: floats, and no elements.
     """
     return any(
         isinstance(result, np.ndarray) and result.shape == (0,) and result.dtype == np.float32 for result in results
@@ -86,12 +86,12 @@ def looks_dead(results: Iterable[Any]) -> bool:
 
 
 def check(graph: Any, feeds: Sequence[str], fetches: Sequence[str]) -> None:
-    """Refuse what no run may feed and fetch, in the words and the order of the C++.
+    """Refuse tensors that no run may feed and fetch, in the words and the order of the C++.
 
-    What only lacks in the graph passes, since TensorFlow returns a status for it.
+    Tensors that the graph lacks pass, since TensorFlow returns a status for them.
 
     Args:
-        graph: A tf.Graph. It may know less operations than the session does, but each that it knows is there.
+        graph: A tf.Graph. It may know fewer operations than the session does, but the session has each of them.
         feeds: Tensor names as `graph_session.endpoint` writes them, so that one tensor has one name.
         fetches: As feeds.
 
@@ -107,7 +107,7 @@ def check(graph: Any, feeds: Sequence[str], fetches: Sequence[str]) -> None:
 
 
 def check_graph(graph: StoredGraph) -> None:
-    """Refuse a graph that TensorFlow dies of, whatever is fed.
+    """Refuse a graph that ends the process, whatever is fed.
 
     Raises:
         InvalidArgument: if a function calls itself, or if there is an op that ends the process.
@@ -117,13 +117,13 @@ def check_graph(graph: StoredGraph) -> None:
     try:
         TopologicalSorter(graph.calls).prepare()
     except CycleError as error:
-        # The order is of those who wait: each function before the one that calls it.
+        # CycleError lists dependencies first: each function before the one that calls it.
         cycle = " calls ".join(reversed(error.args[1]))
         raise InvalidArgument(f"TensorFlow cannot run a function that calls itself: {cycle}") from error
 
 
 def check_arrays(feeds: Iterable[np.ndarray[Any, Any]]) -> None:
-    """Refuse arrays that TensorFlow dies of. The codec lets none pass, but arrays may come another way.
+    """Refuse arrays that end the process. The codec refuses them too, but not all arrays come from the codec.
 
     Raises:
         InvalidArgument: if there is one.

@@ -1,6 +1,6 @@
-"""TFRecord files, read and written by TensorFlow's own C++, so that whatever it says of a damaged file is said here.
+"""TFRecord files, read and written by TensorFlow's own C++, so that errors of damaged files have TensorFlow's texts.
 
-It must not know what is in a record.
+This module must not know what is in a record.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from servable.execution.graph_session import translate
 
-# Deprecated in favour of datasets, which would start TensorFlow's eager runtime, and its hold on a GPU, for a few
-# records. What lies below the decorator does not log a warning of that.
+# tf_record_iterator is deprecated in favour of datasets, which for a few records would start TensorFlow's eager runtime
+# and so occupy a GPU. The function below the decorator logs no warning of the deprecation.
 _iterate = inspect.unwrap(tf.compat.v1.io.tf_record_iterator)
 
 
@@ -36,7 +36,7 @@ def read(path: Path) -> Iterator[bytes]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Callable[[bytes], None]]:
-    """A function that appends a record to a new file; the file is whole after the context.
+    """A function that appends a record to a new file; the file is complete when the context ends.
 
     Raises:
         ServingError: if it cannot be written.

@@ -1,4 +1,8 @@
-"""Classify: examples in, labels and scores out."""
+"""Classify: examples in, labels and scores out.
+
+What a classification signature must have, and how its outputs become a result, MultiInference shares with Classify.
+Source of the behaviour: TensorFlow Serving, servables/tensorflow/classifier.cc.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from servable import requests, wire
-from servable.inference import classification, examples
-from servable.inference.outputs import Output
+from servable.codec import dtypes
+from servable.errors import FailedPrecondition, InvalidArgument
+from servable.inference.examples import (
+    INPUT_KEY,
+    ExamplesRequest,
+    Output,
+    feed_examples,
+    find_signature,
+    format_shape,
+)
+from servable.requests import Array
 from servable.routing import Router
+from servable.signatures import CLASSIFY_METHOD, Signature
+
+CLASSES_KEY = "classes"
+SCORES_KEY = "scores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +44,118 @@ class Classify:
         """Answer a ClassificationRequest with a ClassificationResponse; see methods.Method."""
         return requests.complete(self.begin(request), time_left_s)
 
-    def begin(self, request: bytes) -> examples.ExamplesRequest:
+    def begin(self, request: bytes) -> ExamplesRequest:
         """A ClassificationRequest on its way; see requests.Begin."""
         message = requests.parse(wire.ClassificationRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
         key = requests.signature_key(message.model_spec)
-        signature = examples.find_signature(handle, key, "No signature was found with the name: ")
-        head = classification.require(signature, check_method_name=self.check_method_name)
+        signature = find_signature(handle, key, "No signature was found with the name: ")
+        classifier = require_classifier(signature, check_method_name=self.check_method_name)
 
         def write(fetched: Mapping[str, Output], count: int) -> bytes:
-            outputs = {role: fetched[name] for role, name in head.fetches.items()}
-            response = wire.ClassificationResponse(result=classification.read_result(outputs, count))
+            result = make_classification_result(classifier, fetched, count)
+            response = wire.ClassificationResponse(result=result)
             requests.name_version(response.model_spec, handle, key)
             return response.SerializeToString()
 
-        return examples.feed(handle, [head.feed], list(head.fetches.values()), message.input, write)
+        return feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), message.input, write)
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """What Classify runs of a signature.
+
+    Attributes:
+        feed: The tensor that takes the examples.
+        fetches: The tensors to fetch, by the output's alias: `classes`, `scores` or both.
+    """
+
+    feed: str
+    fetches: Mapping[str, str]
+
+
+def require_classifier(signature: Signature, *, check_method_name: bool) -> Classifier:
+    """What Classify runs of a signature.
+
+    Raises:
+        InvalidArgument: if the signature is no classifier; the text says which input or output is wrong.
+    """
+    method = signature.definition.method_name
+    if check_method_name and method != CLASSIFY_METHOD:
+        raise InvalidArgument(f"Expected classification signature method_name to be {CLASSIFY_METHOD}. Was: {method}")
+    if len(signature.inputs) != 1:
+        raise InvalidArgument("Expected one input Tensor.")
+    if len(signature.outputs) not in {1, 2}:
+        raise InvalidArgument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+    if INPUT_KEY not in signature.inputs:
+        raise InvalidArgument(f"No classification inputs found in SignatureDef: {signature.definition}")
+    fetches = {key: signature.outputs[key] for key in (CLASSES_KEY, SCORES_KEY) if key in signature.outputs}
+    if not fetches:
+        raise InvalidArgument(
+            'Expected classification signature outputs to contain at least one of "classes" or "scores". '
+            f"Signature was: {signature.definition}"
+        )
+    return Classifier(signature.inputs[INPUT_KEY], fetches)
+
+
+def make_classification_result(
+    classifier: Classifier, fetched: Mapping[str, Output], count: int
+) -> wire.ClassificationResult:
+    """One Classifications for each example, in order.
+
+    Args:
+        classifier: What was run.
+        fetched: By tensor name: `classes` (string) or `scores` (float32) or both, each [count, number of classes].
+        count: The number of examples.
+
+    Raises:
+        InvalidArgument: if an output has another shape or dtype.
+        FailedPrecondition: if a label is no UTF-8 text, which the reply cannot carry.
+    """
+    outputs = {key: fetched[name] for key, name in classifier.fetches.items()}
+    classes, scores = outputs.get(CLASSES_KEY), outputs.get(SCORES_KEY)
+    if classes is not None:
+        _check_output(classes, CLASSES_KEY, wire.DT_STRING, count)
+    if scores is not None:
+        _check_output(scores, SCORES_KEY, wire.DT_FLOAT, count)
+    if classes is not None and scores is not None and classes.array.shape[1] != scores.array.shape[1]:
+        raise InvalidArgument(
+            "Tensors class and score should match in dim_size(1). "
+            f"Got {classes.array.shape[1]} vs. {scores.array.shape[1]}"
+        )
+    return _write_rows(None if classes is None else classes.array, None if scores is None else scores.array, count)
+
+
+def _check_output(output: Output, key: str, dtype: int, count: int) -> None:
+    if output.array.ndim != 2:
+        raise InvalidArgument("Expected Tensor shape: [batch_size num_classes] but got " + format_shape(output.array))
+    if output.dtype != dtype:
+        raise InvalidArgument(f"Expected {key} Tensor of {dtypes.name_of(dtype)}. Got: {dtypes.name_of(output.dtype)}")
+    if output.array.shape[0] != count:
+        raise InvalidArgument(f"Expected {key} output batch size of {count}. Got: {output.array.shape[0]}")
+
+
+def _write_rows(classes: Array | None, scores: Array | None, count: int) -> wire.ClassificationResult:
+    result = wire.ClassificationResult()
+    for row in range(count):
+        add = result.classifications.add().classes.add
+        labels = [] if classes is None else [_decode_label(label) for label in classes[row]]
+        values = [] if scores is None else scores[row].tolist()
+        if not values:
+            for label in labels:
+                add(label=label)
+        elif not labels:
+            for value in values:
+                add(score=value)
+        else:
+            for label, value in zip(labels, values, strict=True):
+                add(label=label, score=value)
+    return result
+
+
+def _decode_label(label: bytes) -> str:
+    try:
+        return label.decode()
+    except UnicodeDecodeError as error:
+        raise FailedPrecondition(f"The model gives a label that is no UTF-8 text: {label!r}") from error

@@ -1,17 +1,30 @@
-"""What Classify, Regress and MultiInference share: a signature found by name, and examples fed to a graph."""
+"""What Classify, Regress and MultiInference share: a signature found by name, and examples fed to a graph.
+
+The examples of a request become the string tensor that a model parses. Source of the behaviour: TensorFlow Serving,
+servables/tensorflow/util.cc (InputToSerializedExampleTensor).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 
 from servable import wire
-from servable.codec.examples import EmptyInput, serialize_examples
 from servable.errors import InvalidArgument
-from servable.inference.outputs import Output, collect
 from servable.requests import Array, Fetched, Target
-from servable.routing import Handle, suggest
+from servable.routing import suggest
+from servable.servables import Handle
 from servable.signatures import Signature
+
+INPUT_KEY: Final = "inputs"
+"""The alias of the one input that classification and regression signatures have."""
+
+
+class EmptyInput(ValueError):
+    """An Input without examples."""
 
 
 def find_signature(handle: Handle, key: str, missing: str) -> Signature:
@@ -31,32 +44,45 @@ def find_signature(handle: Handle, key: str, missing: str) -> Signature:
     return signature
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A fetched tensor.
+
+    Attributes:
+        array: Its values; strings as objects (bytes).
+        dtype: Its number in tensorflow.DataType. Some dtypes have the same NumPy dtype and differ in their numbers.
+    """
+
+    array: Array
+    dtype: int
+
+
+WriteReply = Callable[[Mapping[str, Output], int], bytes]
+"""Makes the reply of what was fetched, by tensor name, and the number of examples."""
+
+
 @dataclass(slots=True, eq=False)
 class ExamplesRequest:
     """A request of examples on its way; see requests.Request.
 
     Attributes:
         handle: The version that answers.
-        write: Makes the reply of what was fetched, by tensor name, and the number of examples.
+        write: Makes the reply.
     """
 
     handle: Handle
     target: Target
     arrays: Sequence[Array]
     size_bytes: int
-    write: Callable[[Mapping[str, Output], int], bytes]
+    write: WriteReply
 
     def finish(self, fetched: Fetched) -> bytes:
         """See requests.Request."""
-        return self.write(collect(self.target.fetches, fetched), len(self.arrays[0]))
+        return self.write(_outputs_by_name(self.target.fetches, fetched), len(self.arrays[0]))
 
 
-def feed(
-    handle: Handle,
-    feeds: Sequence[str],
-    fetches: Sequence[str],
-    examples: wire.Input,
-    write: Callable[[Mapping[str, Output], int], bytes],
+def feed_examples(
+    handle: Handle, feeds: Sequence[str], fetches: Sequence[str], examples: wire.Input, write: WriteReply
 ) -> ExamplesRequest:
     """A request that feeds the examples to every tensor of `feeds`.
 
@@ -65,7 +91,7 @@ def feed(
         feeds: Names of tensors.
         fetches: Names of tensors.
         examples: The examples.
-        write: See ExamplesRequest.
+        write: Makes the reply.
 
     Raises:
         InvalidArgument: if there are no examples.
@@ -74,6 +100,43 @@ def feed(
         serialized = serialize_examples(examples)
     except EmptyInput as error:
         raise InvalidArgument(str(error)) from error
-    # In the order that signatures have, so that APIs share a prepared run and a batch.
+    # Sorted as in signatures, so that APIs over the same tensors share a prepared run and a batch.
     target = Target(handle.servable, tuple(sorted(feeds)), tuple(sorted(fetches)))
     return ExamplesRequest(handle, target, [serialized] * len(feeds), sum(map(len, serialized)), write)
+
+
+def serialize_examples(message: wire.Input) -> Array:
+    """One serialized tf.Example for each example of the request.
+
+    A context is put before each example as it stands: parsers merge the two, and where both have a feature
+    the example's wins.
+
+    Args:
+        message: An ExampleList, or an ExampleListWithContext.
+
+    Returns:
+        An object array of bytes, shape [number of examples].
+
+    Raises:
+        EmptyInput: if no kind is set, or if it holds no examples.
+    """
+    # The same bytes parsed as SerializedInput, which leaves each example as bytes.
+    serialized = wire.SerializedInput.FromString(message.SerializeToString())
+    if serialized.WhichOneof("kind") == "example_list_with_context":
+        context = serialized.example_list_with_context.context
+        examples = [context + example for example in serialized.example_list_with_context.examples]
+    else:
+        examples = list(serialized.example_list.examples)
+    if not examples:
+        raise EmptyInput("Input is empty.")
+    return np.array(examples, object)
+
+
+def format_shape(array: Array) -> str:
+    """A shape as TensorFlow prints it: `[2,3]`, and `[]` for a scalar."""
+    return "[" + ",".join(map(str, array.shape)) + "]"
+
+
+def _outputs_by_name(names: Iterable[str], fetched: Fetched) -> Mapping[str, Output]:
+    results = zip(names, fetched.arrays, fetched.dtypes, strict=True)
+    return {name: Output(array, dtype) for name, array, dtype in results}

@@ -1,7 +1,7 @@
 """MultiInference: several classify and regress signatures of one model, over the same examples, in one run.
 
-Source of the behaviour: TensorFlow Serving, servables/tensorflow/multi_inference.cc. The first task chooses
-the version for all; what a task is, is said by the task's method name and not by the signature's.
+Source of the behaviour: TensorFlow Serving, servables/tensorflow/multi_inference.cc. The first task chooses the
+version for all. A task's own method name decides whether it classifies or regresses, not the signature's.
 """
 
 from __future__ import annotations
@@ -11,20 +11,12 @@ from dataclasses import dataclass
 
 from servable import requests, wire
 from servable.errors import InvalidArgument, Unimplemented
-from servable.inference import classification, examples, regression
-from servable.inference.outputs import Output
-from servable.routing import Handle, Router
+from servable.inference.classify import Classifier, make_classification_result, require_classifier
+from servable.inference.examples import ExamplesRequest, Output, feed_examples, find_signature
+from servable.inference.regress import Regressor, make_regression_result, require_regressor
+from servable.routing import Router
+from servable.servables import Handle
 from servable.signatures import CLASSIFY_METHOD, REGRESS_METHOD
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """One task: what it needs of the common run, and how it writes its share of what came out."""
-
-    key: str
-    feed: str
-    fetches: Sequence[str]
-    write: Callable[[wire.InferenceResult, Mapping[str, Output], int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +35,13 @@ class MultiInference:
         """Answer a MultiInferenceRequest with a MultiInferenceResponse; see methods.Method."""
         return requests.complete(self.begin(request), time_left_s)
 
-    def begin(self, request: bytes) -> examples.ExamplesRequest:
+    def begin(self, request: bytes) -> ExamplesRequest:
         """A MultiInferenceRequest on its way; see requests.Begin."""
         message = requests.parse(wire.MultiInferenceRequest, request)
         first = message.tasks[0].model_spec if message.tasks else wire.ModelSpec()
         handle = self.router.resolve(first)
         tasks = self._plan(handle, message.tasks)
-        # Unions in order of first mention.
+        # Without repeats, in the order of the tasks.
         feeds = list(dict.fromkeys(task.feed for task in tasks))
         fetches = list(dict.fromkeys(name for task in tasks for name in task.fetches))
 
@@ -61,7 +53,7 @@ class MultiInference:
                 task.write(result, fetched, count)
             return response.SerializeToString()
 
-        return examples.feed(handle, feeds, fetches, message.input, write)
+        return feed_examples(handle, feeds, fetches, message.input, write)
 
     def _plan(self, handle: Handle, tasks: Sequence[wire.InferenceTask]) -> list[_Task]:
         plans: list[_Task] = []
@@ -80,12 +72,12 @@ class MultiInference:
         return plans
 
     def _plan_task(self, handle: Handle, key: str, method: str) -> _Task:
-        signature = examples.find_signature(handle, key, "Requested signature not found in model graph: ")
+        signature = find_signature(handle, key, "Requested signature not found in model graph: ")
         if method == CLASSIFY_METHOD:
-            classifier = classification.require(signature, check_method_name=self.check_method_name)
+            classifier = require_classifier(signature, check_method_name=self.check_method_name)
             return _Task(key, classifier.feed, list(classifier.fetches.values()), _write_classes(classifier))
         if method == REGRESS_METHOD:
-            regressor = regression.require(signature, check_method_name=self.check_method_name)
+            regressor = require_regressor(signature, check_method_name=self.check_method_name)
             return _Task(key, regressor.feed, [regressor.fetch], _write_values(regressor))
         raise Unimplemented(
             f"Unsupported signature method_name: {method}",
@@ -93,20 +85,28 @@ class MultiInference:
         )
 
 
-def _write_classes(
-    head: classification.Classification,
-) -> Callable[[wire.InferenceResult, Mapping[str, Output], int], None]:
+_WriteResult = Callable[[wire.InferenceResult, Mapping[str, Output], int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One task: what it needs of the common run, and how its result is written from what the run gave."""
+
+    key: str
+    feed: str
+    fetches: Sequence[str]
+    write: _WriteResult
+
+
+def _write_classes(classifier: Classifier) -> _WriteResult:
     def write(result: wire.InferenceResult, fetched: Mapping[str, Output], count: int) -> None:
-        outputs = {role: fetched[name] for role, name in head.fetches.items()}
-        result.classification_result.CopyFrom(classification.read_result(outputs, count))
+        result.classification_result.CopyFrom(make_classification_result(classifier, fetched, count))
 
     return write
 
 
-def _write_values(
-    head: regression.Regression,
-) -> Callable[[wire.InferenceResult, Mapping[str, Output], int], None]:
+def _write_values(regressor: Regressor) -> _WriteResult:
     def write(result: wire.InferenceResult, fetched: Mapping[str, Output], count: int) -> None:
-        result.regression_result.CopyFrom(regression.read_result(fetched[head.fetch], count))
+        result.regression_result.CopyFrom(make_regression_result(regressor, fetched, count))
 
     return write

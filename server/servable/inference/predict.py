@@ -1,7 +1,7 @@
 """Predict: named tensors in, named tensors out.
 
 Source of the behaviour: TensorFlow Serving, servables/tensorflow/predict_util.cc and TensorFlow,
-cc/saved_model/util.cc. The order of the checks is theirs, since only the first failure is told.
+cc/saved_model/util.cc. The order of the checks is theirs, since only the first failure is reported.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from servable import requests, wire
 from servable.codec import decoding, encoding
 from servable.errors import FailedPrecondition, Internal, InvalidArgument, ResourceExhausted
 from servable.inference.template_cache import CacheCandidate, ParsedRequest, TemplateCache
-from servable.routing import Handle, Router, Routes, suggest
+from servable.routing import Router, Routes, suggest
+from servable.servables import Handle
 from servable.signatures import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
 
-# Of protobuf.
+# The limit of protobuf.
 _MOST_REPLY_BYTES: Final = 2**31 - 1
 _METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
@@ -31,8 +32,8 @@ class _Request:
 
     Attributes:
         parsed: What it asks for, but for the values.
-        candidate: What later requests may be read by once this one is answered; None if there is nothing, or if this
-            one was read so itself.
+        candidate: What is stored in the template cache once the request is answered; None if that is nothing, or if
+            the request was found in the cache.
         as_content: Whether to reply with `tensor_content`.
     """
 
@@ -66,7 +67,7 @@ class _Request:
     def _encode(self, fetched: requests.Fetched) -> bytes:
         size_bytes = sum(array.nbytes for array in fetched.arrays)
         if size_bytes > _MOST_REPLY_BYTES:
-            # Before it is copied: protobuf refuses it only then, and the interpreter would be held for seconds.
+            # protobuf refuses such a reply only after copying the values, which holds the interpreter for seconds.
             raise ResourceExhausted(
                 f"The outputs take {size_bytes} bytes, more than the {_MOST_REPLY_BYTES} that a message may have"
             )
@@ -90,7 +91,7 @@ class Predict:
         """
         self._router = router
         self._as_content, self._check_method_name = as_content, check_method_name
-        # What was learnt holds handles, so it goes with the routes that it was learnt under.
+        # By the routes under which requests were parsed, weakly: a cache holds the handles of these routes.
         self._caches: WeakKeyDictionary[Routes, TemplateCache] = WeakKeyDictionary()
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
@@ -146,7 +147,7 @@ def _read_inputs(
         if alias in sent:
             arrays.append(_decode(alias, sent[alias]))
         elif alias in signature.defaults:
-            # TensorFlow takes it as it is, and some ops write into what they are given.
+            # A copy: TensorFlow may feed an array without copying it, and some ops write into their inputs.
             arrays.append(signature.defaults[alias].copy())
         else:
             raise InvalidArgument(
@@ -205,7 +206,7 @@ def _select_outputs(signature: Signature, wanted: Sequence[str]) -> Sequence[str
         if alias in seen:
             raise InvalidArgument(f"duplicate output tensor alias: {alias}")
         seen.add(alias)
-    # In one order for all who want these.
+    # In the signature's order, so that filters of the same outputs share a prepared run.
     return [alias for alias in signature.outputs if alias in seen]
 
 

@@ -1,4 +1,8 @@
-"""Regress: examples in, one value each out."""
+"""Regress: examples in, one value each out.
+
+What a regression signature must have, and how its output becomes a result, MultiInference shares with Regress.
+Source of the behaviour: TensorFlow Serving, servables/tensorflow/regressor.cc.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from servable import requests, wire
-from servable.inference import examples, regression
-from servable.inference.outputs import Output
+from servable.codec import dtypes
+from servable.errors import InvalidArgument
+from servable.inference.examples import (
+    INPUT_KEY,
+    ExamplesRequest,
+    Output,
+    feed_examples,
+    find_signature,
+    format_shape,
+)
 from servable.routing import Router
+from servable.signatures import REGRESS_METHOD, Signature
+
+OUTPUT_KEY = "outputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +42,74 @@ class Regress:
         """Answer a RegressionRequest with a RegressionResponse; see methods.Method."""
         return requests.complete(self.begin(request), time_left_s)
 
-    def begin(self, request: bytes) -> examples.ExamplesRequest:
+    def begin(self, request: bytes) -> ExamplesRequest:
         """A RegressionRequest on its way; see requests.Begin."""
         message = requests.parse(wire.RegressionRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
         key = requests.signature_key(message.model_spec)
-        signature = examples.find_signature(handle, key, "No signature was found with the name: ")
-        head = regression.require(signature, check_method_name=self.check_method_name)
+        signature = find_signature(handle, key, "No signature was found with the name: ")
+        regressor = require_regressor(signature, check_method_name=self.check_method_name)
 
         def write(fetched: Mapping[str, Output], count: int) -> bytes:
-            response = wire.RegressionResponse(result=regression.read_result(fetched[head.fetch], count))
+            response = wire.RegressionResponse(result=make_regression_result(regressor, fetched, count))
             requests.name_version(response.model_spec, handle, key)
             return response.SerializeToString()
 
-        return examples.feed(handle, [head.feed], [head.fetch], message.input, write)
+        return feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write)
+
+
+@dataclass(frozen=True, slots=True)
+class Regressor:
+    """What Regress runs of a signature: the tensor that takes the examples, and the one to fetch."""
+
+    feed: str
+    fetch: str
+
+
+def require_regressor(signature: Signature, *, check_method_name: bool) -> Regressor:
+    """What Regress runs of a signature.
+
+    Raises:
+        InvalidArgument: if the signature is no regressor; the text says which input or output is wrong.
+    """
+    method = signature.definition.method_name
+    if check_method_name and method != REGRESS_METHOD:
+        raise InvalidArgument(f"Expected regression signature method_name to be {REGRESS_METHOD}. Was: {method}")
+    if len(signature.inputs) != 1:
+        raise InvalidArgument("Expected one input Tensor.")
+    if len(signature.outputs) != 1:
+        raise InvalidArgument("Expected one output Tensor.")
+    if INPUT_KEY not in signature.inputs:
+        raise InvalidArgument(f"No regression inputs found in SignatureDef: {signature.definition}")
+    if OUTPUT_KEY not in signature.outputs:
+        raise InvalidArgument(f"No regression outputs found in SignatureDef: {signature.definition}")
+    return Regressor(signature.inputs[INPUT_KEY], signature.outputs[OUTPUT_KEY])
+
+
+def make_regression_result(regressor: Regressor, fetched: Mapping[str, Output], count: int) -> wire.RegressionResult:
+    """One Regression for each example, in order.
+
+    Args:
+        regressor: What was run.
+        fetched: By tensor name: the output is float32, [count] or [count, 1].
+        count: The number of examples.
+
+    Raises:
+        InvalidArgument: if the output has another shape or dtype.
+    """
+    output = fetched[regressor.fetch]
+    shape = output.array.shape
+    if len(shape) not in {1, 2} or (len(shape) == 2 and shape[1] != 1):
+        raise InvalidArgument(
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
+            + format_shape(output.array)
+        )
+    if shape[0] != count:
+        raise InvalidArgument(f"Input batch size did not match output batch size: {count} vs. {shape[0]}")
+    if output.dtype != wire.DT_FLOAT:
+        raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {dtypes.name_of(output.dtype)}")
+    result = wire.RegressionResult()
+    for value in output.array.ravel().tolist():
+        result.regressions.add(value=value)
+    return result

@@ -1,12 +1,11 @@
 """What is in a SavedModel and what it means, for `servable inspect`: found out without TensorFlow's import.
 
-`inspect` reads and judges, `to_text` and `to_json` write. What an RPC can use is asked of the code that answers
-the RPC, so that a report and a server cannot disagree. It must not know TensorFlow or gRPC.
+`inspect` reads and judges, `to_text` and `to_json` write. Which RPC can use a signature is decided by the code that
+answers the RPC, so that a report and a server cannot disagree. It must not know TensorFlow or gRPC.
 """
 
-from servable.inspection.as_json import to_json
 from servable.inspection.as_text import to_text
-from servable.inspection.report import Report
+from servable.inspection.report import Report, to_json
 from servable.inspection.survey import inspect
 
 __all__ = ["Report", "inspect", "to_json", "to_text"]

@@ -1,22 +1,21 @@
-"""A report for people, on a terminal of 80 columns."""
+"""A report as text for a terminal of 80 columns."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from servable.inspection import tensors
-from servable.inspection.report import Caution, Report, Signature, Tensor
+from servable.inspection.report import ModelWarning, Report, Signature, Tensor, format_shape
 from servable.signatures import DEFAULT_KEY
 
 WIDTH = 80
 
-# Stands for a space while lines are broken. It is nobody's character.
+# Stands for a space while lines are broken: a character for private use.
 _TIE = "\ue000"
 
 
 def to_text(report: Report) -> str:
-    """The report as lines; what a model's names could do to a terminal is escaped."""
+    """The report as lines; control characters in a model's names are escaped."""
     return "\n".join(map(_escape, _lines(report)))
 
 
@@ -100,7 +99,7 @@ def _body_lines(signature: Signature) -> Iterator[str]:
 def _rows(side: str, described: Sequence[Tensor]) -> Iterator[tuple[str, str, str, str]]:
     for tensor in described:
         may = " (may be left out)" if tensor.has_default else ""
-        yield side, tensor.name, tensor.dtype, tensors.format_shape(tensor.shape) + may
+        yield side, tensor.name, tensor.dtype, format_shape(tensor.shape) + may
     if not described:
         yield side, "none", "", ""
 
@@ -124,7 +123,7 @@ def _format_value(tensor: Tensor) -> str:
     return _tie(f'"{tensor.name}": {tensor.dtype}[{sizes}]')
 
 
-def _merge(warnings: Iterable[Caution]) -> dict[tuple[str, str, str], list[str]]:
+def _merge(warnings: Iterable[ModelWarning]) -> dict[tuple[str, str, str], list[str]]:
     """The keys of the signatures that a warning is about, by its code, text and remedy."""
     merged: dict[tuple[str, str, str], list[str]] = {}
     for warning in warnings:

@@ -1,4 +1,4 @@
-"""A stored graph, as far as a look at it needs: its ops, its variables, and how tensors hang together.
+"""A stored graph, as far as a report needs it: its ops, its variables, and which tensors depend on which.
 
 It must not know signatures. A tensor is named `node:output`, and `node` means `node:0`.
 """
@@ -22,7 +22,7 @@ class Graph:
 
     Attributes:
         nodes: The nodes outside of functions, by name.
-        ops: The ops that are used, functions of the model's own left out: op to the place of its first use.
+        ops: The ops that are used, without calls of the model's own functions: op to the place of its first use.
     """
 
     nodes: Mapping[str, wire.NodeDef]
@@ -35,7 +35,7 @@ class Graph:
 
     def lacks(self, tensor_name: str) -> bool:
         """Whether there is no node that could give this tensor."""
-        return split(tensor_name)[0] not in self.nodes
+        return split_tensor_name(tensor_name)[0] not in self.nodes
 
     def find_unfed(self, feeds: Iterable[str], fetches: Iterable[str]) -> str | None:
         """A placeholder that a run of these tensors needs and is not given, if there is one.
@@ -43,8 +43,8 @@ class Graph:
         Source of the behaviour: TensorFlow prunes a graph to what the fetches need, up to the feeds
         (subgraph.cc), and a placeholder that is left fails when it is run.
         """
-        fed = {split(name) for name in feeds}
-        waiting = [split(name) for name in fetches]
+        fed = {split_tensor_name(name) for name in feeds}
+        waiting = [split_tensor_name(name) for name in fetches]
         seen = set(waiting)
         while waiting:
             endpoint = waiting.pop()
@@ -54,13 +54,13 @@ class Graph:
                 continue
             if node.op in _PLACEHOLDER_OPS and (name, 0) not in fed:
                 return name
-            new = {split(source) for source in node.input} - seen
+            new = {split_tensor_name(source) for source in node.input} - seen
             seen |= new
             waiting.extend(new)
         return None
 
 
-def read(graph_def: wire.GraphDef) -> Graph:
+def read_graph(graph_def: wire.GraphDef) -> Graph:
     """The graph of a GraphDef."""
     own = {function.signature.name for function in graph_def.library.function}
     ops: dict[str, str] = {}
@@ -76,7 +76,7 @@ def _bodies(graph_def: wire.GraphDef) -> Iterator[tuple[str, Sequence[wire.NodeD
         yield f"{function.signature.name}/", function.node_def
 
 
-def split(tensor_name: str) -> tuple[str, int | None]:
+def split_tensor_name(tensor_name: str) -> tuple[str, int | None]:
     """The node and the output of a tensor name; None as output stands for a control input, `^node`."""
     if tensor_name.startswith("^"):
         return tensor_name[1:], None
@@ -86,5 +86,5 @@ def split(tensor_name: str) -> tuple[str, int | None]:
 
 def name_endpoint(tensor_name: str) -> str:
     """The name of a tensor with its output, which may be left out where it is the first."""
-    node, output = split(tensor_name)
+    node, output = split_tensor_name(tensor_name)
     return f"{node}:{output}"

@@ -1,72 +1,143 @@
-"""One look at a model: find it, read it, judge its signatures, collect the warnings."""
+"""One look at a model: find it, read it, judge its signatures, collect the warnings.
+
+The installed TensorFlow is read from its files, since importing it takes seconds. Its list of public ops is a private
+file of text, one import a line, and leaves out some hundred internal ops. So an op that is not in the list, or every op
+if the file cannot be read, is only suspected to be missing, and confirmed by TensorFlow itself.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata, util
 from pathlib import Path
 
-from servable import saved_model, signatures, wire
-from servable.inspection import graph as graphs
-from servable.inspection import installed, location, model_cautions, signature_cautions, tensors, verdicts
-from servable.inspection.graph import Graph
-from servable.inspection.model_cautions import SERVED_TAGS, ConfirmMissing
-from servable.inspection.report import Report, Signature
+from servable import saved_model, signatures, sources, wire
+from servable.errors import FailedPrecondition, NotFound
+from servable.inspection import checks
+from servable.inspection.checks import SERVED_TAGS, ConfirmMissing
+from servable.inspection.graph import Graph, read_graph
+from servable.inspection.report import Report, Signature, describe_tensors
+from servable.inspection.verdicts import judge
+
+# The format before SavedModel. The error of reading it names the format.
+_SESSION_BUNDLE_NAME = "export.meta"
+_LIST_OF_OPS = Path("_api", "v2", "raw_ops", "__init__.py")
+_IMPORT = re.compile(r"^from \S+ import (\w+)", re.MULTILINE)
 
 
 def inspect(directory: str, confirm_missing: ConfirmMissing, tags: Sequence[str] = ()) -> Report:
-    """Say what is in a SavedModel and what it means.
+    """Find and read a SavedModel, judge its signatures and collect the warnings.
 
     Args:
         directory: A version directory; or a base path, which stands for its highest version.
-        confirm_missing: Given names of ops, those that TensorFlow lacks. It is asked only if the model uses ops
-            that are not public, so it may import TensorFlow.
+        confirm_missing: Called only if the model uses ops that are not public.
         tags: The meta graph to look at, by all its tags; by default the one that servers take, or the first.
 
     Raises:
         ServingError: if there is no model that can be read, or no meta graph with these tags.
     """
-    place = location.locate(directory)
-    stored = saved_model.read(place.path)
+    location = locate(directory)
+    tensorflow_version = installed_tensorflow_version()
+    stored = saved_model.read(location.path)
     tag_sets = [tuple(each.meta_info_def.tags) for each in stored.meta_graphs]
     meta_graph = saved_model.select_meta_graph(stored, tags or _usual_tags(tag_sets))
-    graph = graphs.read(meta_graph.graph_def)
+    graph = read_graph(meta_graph.graph_def)
     described = _describe_signatures(meta_graph, graph)
-    assets = _list_assets(meta_graph, place.path)
+    assets = _list_assets(meta_graph, location.path)
     chosen = tuple(meta_graph.meta_info_def.tags)
     return Report(
-        path=str(place.path),
-        version=place.version,
-        versions=place.versions,
+        path=str(location.path),
+        version=location.version,
+        versions=location.versions,
         tags=chosen,
         tag_sets=tag_sets,
         tensorflow_version=meta_graph.meta_info_def.tensorflow_version,
-        installed_tensorflow_version=installed.find_version(),
-        graph_bytes=_measure_graph(place.path),
-        variables_bytes=_measure((place.path / saved_model.VARIABLES_PREFIX).parent.glob("*")),
+        installed_tensorflow_version=tensorflow_version,
+        graph_bytes=_measure_graph(location.path),
+        variables_bytes=_measure((location.path / saved_model.VARIABLES_PREFIX).parent.glob("*")),
         has_variables=graph.has_variables,
         assets=tuple(assets),
         init_op=saved_model.init_op_name(meta_graph),
         signatures=described,
         warnings=[
-            *model_cautions.about_location(place),
-            *model_cautions.about_tags(chosen, tag_sets),
-            *model_cautions.about_signatures([signature.key for signature in described]),
-            *model_cautions.about_ops(graph, confirm_missing),
-            *model_cautions.about_files(place.path, graph, meta_graph.saver_def.restore_op_name, assets),
-            *(caution for signature in described for caution in signature_cautions.caution(signature)),
+            *checks.check_location(location.path, location.version),
+            *checks.check_tags(chosen, tag_sets),
+            *checks.check_signature_keys([signature.key for signature in described]),
+            *checks.check_ops(graph, tensorflow_version, installed_public_ops(), confirm_missing),
+            *checks.check_files(location.path, graph, meta_graph.saver_def.restore_op_name, assets),
+            *(warning for signature in described for warning in checks.check_signature(signature)),
         ],
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The version directory to look at.
+
+    Attributes:
+        path: The version directory, absolute.
+        version: Its number; None if its name is no number.
+        versions: All numbers below the base path, ascending; empty if a version directory was named.
+    """
+
+    path: Path
+    version: int | None
+    versions: Sequence[int] = ()
+
+
+def locate(directory: str) -> Location:
+    """Take a version directory as it is, and of a base path the highest version.
+
+    Raises:
+        NotFound: if there is no such directory, or neither a model nor a version in it.
+        FailedPrecondition: if it is a file.
+        ServingError: if it cannot be listed or is a URI.
+    """
+    path = Path(os.path.abspath(directory))
+    if "://" not in directory:
+        _require_directory(path)
+        if _holds_model(path):
+            return Location(path, sources.parse_version(path.name))
+    versions = sources.list_versions(path.name, directory if "://" in directory else str(path)).versions
+    if not versions:
+        raise _no_model_in(path)
+    return Location(versions[-1].path, versions[-1].number, tuple(version.number for version in versions))
+
+
+def installed_tensorflow_version() -> str | None:
+    """The version of the installed TensorFlow; None if there is none."""
+    try:
+        return metadata.version("tensorflow")
+    except metadata.PackageNotFoundError:
+        # The same package has builds under other names, such as tensorflow-cpu.
+        others = metadata.packages_distributions().get("tensorflow", [])
+        return metadata.version(others[0]) if others else None
+
+
+@cache
+def installed_public_ops() -> frozenset[str]:
+    """The names of the public ops of the installed TensorFlow; none if they cannot be read."""
+    spec = util.find_spec("tensorflow")
+    if spec is None or spec.origin is None:
+        return frozenset()
+    try:
+        return frozenset(_IMPORT.findall((Path(spec.origin).parent / _LIST_OF_OPS).read_text()))
+    except OSError:
+        return frozenset()
+
+
 def _usual_tags(tag_sets: Sequence[Sequence[str]]) -> Sequence[str]:
-    """What a server takes that is started as usual, if it is there."""
+    """The tags that a server takes by default, if the model has them, else the first."""
     return SERVED_TAGS if not tag_sets or set(SERVED_TAGS) in map(set, tag_sets) else tag_sets[0]
 
 
 def _describe_signatures(meta_graph: wire.MetaGraphDef, graph: Graph) -> list[Signature]:
     stored = saved_model.signatures(meta_graph)
-    # It is the init op in the form of a signature, and nobody can call it.
+    # The init op in the form of a signature, which no request can call.
     stored.pop(saved_model.INIT_OP_SIGNATURE, None)
     keys = sorted(stored, key=lambda key: (key != signatures.DEFAULT_KEY, key))
     return [_describe(signatures.prepare(key, stored[key]), graph) for key in keys]
@@ -76,9 +147,9 @@ def _describe(signature: signatures.Signature, graph: Graph) -> Signature:
     return Signature(
         signature.key,
         signature.definition.method_name,
-        tensors.describe(signature.definition.inputs, signature.defaults),
-        tensors.describe(signature.definition.outputs),
-        verdicts.judge(signature, graph),
+        describe_tensors(signature.definition.inputs, signature.defaults),
+        describe_tensors(signature.definition.outputs),
+        judge(signature, graph),
     )
 
 
@@ -96,3 +167,31 @@ def _measure_graph(directory: Path) -> int:
 def _measure(paths: Iterable[Path]) -> int:
     """The bytes of those of these files that are there."""
     return sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
+
+
+def _require_directory(path: Path) -> None:
+    if os.path.isfile(path):
+        raise FailedPrecondition(f"{path} is a file. Name the directory that holds it.")
+    if not os.path.isdir(path):
+        raise NotFound(f"{path} does not exist.")
+
+
+def _holds_model(path: Path) -> bool:
+    names = (saved_model.BINARY_NAME, saved_model.TEXT_NAME, _SESSION_BUNDLE_NAME)
+    return any(os.path.exists(path / name) for name in names)
+
+
+def _no_model_in(path: Path) -> NotFound:
+    return NotFound(
+        f"{path} holds neither a SavedModel ({saved_model.BINARY_NAME}) nor version directories, "
+        f"which are named by numbers, such as {path / '1'}.{_suggest(path)}"
+    )
+
+
+def _suggest(path: Path) -> str:
+    """The directory that was probably meant, from the models one or two levels below."""
+    unnumbered = sorted({model.parent.name for model in path.glob(f"*/{saved_model.BINARY_NAME}*")})
+    bases = sorted({str(model.parent.parent) for model in path.glob(f"*/*/{saved_model.BINARY_NAME}*")})
+    if unnumbered:
+        return f" There are models in {', '.join(unnumbered)}: rename one to a number."
+    return f" Did you mean {' or '.join(bases)}?" if bases else ""

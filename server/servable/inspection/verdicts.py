@@ -1,7 +1,7 @@
 """Which RPC can call a signature, and if one cannot, why not.
 
 Structure is judged by the code that answers the RPC. What that code finds out only when a run has failed (a dtype,
-a rank, a tensor that is not there) is told here from what the model declares.
+a rank, a missing tensor) is found here from what the model declares.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from servable.errors import InvalidArgument
-from servable.inference import classification, regression
-from servable.inspection import graph as graphs
-from servable.inspection import tensors
-from servable.inspection.graph import Graph
-from servable.inspection.report import Tensor, Verdict
+from servable.inference.classify import CLASSES_KEY, SCORES_KEY, require_classifier
+from servable.inference.examples import INPUT_KEY
+from servable.inference.regress import OUTPUT_KEY, require_regressor
+from servable.inspection.graph import Graph, name_endpoint
+from servable.inspection.report import UNDECLARED_DTYPE, Tensor, Verdict, describe_tensors, format_shape
 from servable.signatures import Signature
 
 _CANNOT_TRAVEL = frozenset({"resource", "variant"})
@@ -23,8 +23,8 @@ _FLOAT, _STRING = "float32", "string"
 
 def judge(signature: Signature, graph: Graph) -> Mapping[str, Verdict]:
     """A verdict for each RPC, for a server that does not check method names (its default)."""
-    inputs = tensors.describe(signature.definition.inputs)
-    outputs = tensors.describe(signature.definition.outputs)
+    inputs = describe_tensors(signature.definition.inputs)
+    outputs = describe_tensors(signature.definition.outputs)
     classify = _verdict(_faults_for_classify(signature, inputs, outputs, graph))
     regress = _verdict(_faults_for_regress(signature, inputs, outputs, graph))
     return {
@@ -44,7 +44,7 @@ def _faults_for_predict(signature: Signature, declared: Iterable[Tensor], graph:
     for tensor in declared:
         if not tensor.tensor_name:
             yield f'"{tensor.name}" names no single tensor, as sparse and composite ones do not'
-        elif tensors.base_dtype(tensor) in _CANNOT_TRAVEL:
+        elif tensor.base_dtype in _CANNOT_TRAVEL:
             yield f'"{tensor.name}" is a {tensor.dtype}, which cannot be sent'
     yield from _faults_in_wiring(signature.inputs, signature.outputs, graph)
 
@@ -53,26 +53,26 @@ def _faults_for_classify(
     signature: Signature, inputs: Sequence[Tensor], outputs: Sequence[Tensor], graph: Graph
 ) -> Iterator[str]:
     try:
-        head = classification.require(signature, check_method_name=False)
+        classifier = require_classifier(signature, check_method_name=False)
     except InvalidArgument as error:
-        yield _name_keys(signature, classification.CLASSES_KEY, classification.SCORES_KEY) or str(error)
+        yield _name_keys(signature, CLASSES_KEY, SCORES_KEY) or str(error)
         return
     yield from _faults_in_examples(inputs)
-    yield from _faults_in_classes([tensor for tensor in outputs if tensor.name in head.fetches])
-    yield from _faults_in_wiring({classification.INPUT_KEY: head.feed}, head.fetches, graph)
+    yield from _faults_in_classes([tensor for tensor in outputs if tensor.name in classifier.fetches])
+    yield from _faults_in_wiring({INPUT_KEY: classifier.feed}, classifier.fetches, graph)
 
 
 def _faults_for_regress(
     signature: Signature, inputs: Sequence[Tensor], outputs: Sequence[Tensor], graph: Graph
 ) -> Iterator[str]:
     try:
-        head = regression.require(signature, check_method_name=False)
+        regressor = require_regressor(signature, check_method_name=False)
     except InvalidArgument as error:
-        yield _name_keys(signature, regression.OUTPUT_KEY) or str(error)
+        yield _name_keys(signature, OUTPUT_KEY) or str(error)
         return
     yield from _faults_in_examples(inputs)
     yield from _faults_in_values(outputs[0])
-    yield from _faults_in_wiring({regression.INPUT_KEY: head.feed}, {regression.OUTPUT_KEY: head.fetch}, graph)
+    yield from _faults_in_wiring({INPUT_KEY: regressor.feed}, {OUTPUT_KEY: regressor.fetch}, graph)
 
 
 def _faults_for_multi_inference(classify: Verdict, regress: Verdict) -> Iterator[str]:
@@ -81,10 +81,10 @@ def _faults_for_multi_inference(classify: Verdict, regress: Verdict) -> Iterator
 
 
 def _name_keys(signature: Signature, *outputs: str) -> str:
-    """Each side with wrong keys: what it should have and what it has. The server's own words tell of one only."""
+    """Each side with wrong keys: what it should have and what it has. The server's error names one side only."""
     faults = []
-    if set(signature.inputs) != {classification.INPUT_KEY}:
-        faults.append(f'needs "{classification.INPUT_KEY}" as its only input (has {_list(signature.inputs)})')
+    if set(signature.inputs) != {INPUT_KEY}:
+        faults.append(f'needs "{INPUT_KEY}" as its only input (has {_list(signature.inputs)})')
     if set(outputs).isdisjoint(signature.outputs) or len(signature.outputs) > len(outputs):
         wanted = " and/or ".join(f'"{key}"' for key in outputs)
         noun = "output" if len(outputs) == 1 else "outputs"
@@ -106,11 +106,11 @@ def _faults_in_examples(inputs: Sequence[Tensor]) -> Iterator[str]:
 def _faults_in_classes(fetched: Sequence[Tensor]) -> Iterator[str]:
     """TensorFlow Serving: classifier.cc, PostProcessClassificationResult."""
     for tensor in fetched:
-        wanted = _STRING if tensor.name == classification.CLASSES_KEY else _FLOAT
+        wanted = _STRING if tensor.name == CLASSES_KEY else _FLOAT
         if _is_other(tensor, wanted):
             yield f'"{tensor.name}" is {tensor.dtype} and must be {wanted}'
         if tensor.shape is not None and len(tensor.shape) != 2:
-            yield f'"{tensor.name}" has the shape {tensors.format_shape(tensor.shape)} and must be [batch, classes]'
+            yield f'"{tensor.name}" has the shape {format_shape(tensor.shape)} and must be [batch, classes]'
     widths = {tensor.shape[1] for tensor in fetched if tensor.shape and len(tensor.shape) == 2} - {None}
     if len(widths) > 1:
         yield '"classes" and "scores" must have the same number of columns'
@@ -122,21 +122,21 @@ def _faults_in_values(output: Tensor) -> Iterator[str]:
         yield f'"{output.name}" is {output.dtype} and must be {_FLOAT}'
     shape = output.shape
     if shape is not None and (len(shape) not in {1, 2} or (len(shape) == 2 and shape[1] not in {1, None})):
-        yield f'"{output.name}" has the shape {tensors.format_shape(shape)} and must be [batch] or [batch, 1]'
+        yield f'"{output.name}" has the shape {format_shape(shape)} and must be [batch] or [batch, 1]'
 
 
 def _is_other(tensor: Tensor, dtype: str) -> bool:
-    return tensors.base_dtype(tensor) not in {dtype, tensors.UNDECLARED_DTYPE}
+    return tensor.base_dtype not in {dtype, UNDECLARED_DTYPE}
 
 
 def _faults_in_wiring(feeds: Mapping[str, str], fetches: Mapping[str, str], graph: Graph) -> Iterator[str]:
-    """The first thing that TensorFlow would complain of when it prepares a run (DirectSession, subgraph.cc)."""
+    """The first error that TensorFlow would give when it prepares a run (DirectSession, subgraph.cc)."""
     for alias, name in [*feeds.items(), *fetches.items()]:
         if name and graph.lacks(name):
             yield f'"{alias}" stands for the tensor {name}, which is not in the graph'
             return
-    fed = [graphs.name_endpoint(name) for name in feeds.values() if name]
-    fetched = {graphs.name_endpoint(name) for name in fetches.values()}
+    fed = [name_endpoint(name) for name in feeds.values() if name]
+    fetched = {name_endpoint(name) for name in fetches.values()}
     unfed = graph.find_unfed(feeds.values(), fetches.values())
     if not fetches:
         yield "there is no output"

@@ -1,7 +1,17 @@
-"""Brings aspired versions to life, into the routes, and out again.
+"""Loads aspired versions, puts them into the routes, takes them out again and unloads them.
 
-Stepped: it decides, and touches no thread of its own. Loads and unloads run on workers, whose outcomes are posted
-back. Source of the behaviour: TensorFlow Serving, core/aspired_versions_manager.cc and basic_manager.cc.
+The `Manager` is stepped: it decides, and has no thread, lock or clock of its own. One thread calls it. Loads and
+unloads run on workers (`ThreadWorkers`), which post the outcomes back to that thread.
+
+Calls in flight are not counted. A call holds its version's `Handle` as a plain reference for as long as it runs; when
+the last call drops it, Python runs a finalizer, which posts to the manager's thread, and the version is unloaded. No
+request pays for a count, and none can be forgotten. So no code may keep a handle longer than a call, or drop it sooner;
+tests/lifecycle/test_errors_hold_nothing.py holds every API to that, errors included.
+
+Retries hold no thread: a version whose load failed waits in a heap, and others load meanwhile. A load that takes longer
+than SLOW_LOAD_S may hang for ever, in a file system or an init op, so it stops counting against `--num_load_threads`.
+
+Source of the behaviour: TensorFlow Serving, core/aspired_versions_manager.cc and basic_manager.cc.
 """
 
 from __future__ import annotations
@@ -10,6 +20,7 @@ import heapq
 import itertools
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -18,24 +29,24 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from servable.errors import Cancelled, FailedPrecondition, Internal, ServingError
+from servable.errors import Cancelled, FailedPrecondition, Internal, ResourceExhausted, ServingError
 from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.states import ServableId
-from servable.lifecycle.transitions import Change, next_action
-from servable.lifecycle.version import Event, Phase, Version
-from servable.routing import Handle, Router, Servable
+from servable.lifecycle.version import Change, Event, Phase, ServableId, Version, next_action
+from servable.loops import LONGEST_STOP_S, Loop, stop_all
+from servable.routing import Router
+from servable.servables import Handle, Servable
 
 _log = logging.getLogger(__name__)
 
 Loader = Callable[[Path], Servable]
 """Loads the version that lies in a directory, or raises a ServingError."""
 
-# A load that lasts longer may hang in a file system or an init op: it no longer keeps others from loading.
 SLOW_LOAD_S: Final = 60.0
+"""A load that takes longer no longer counts against the number of load threads."""
 
 
 class Workers(Protocol):
-    """Threads for what takes long, and the way back from them. A job raises nothing."""
+    """Threads on which loads and unloads run, and the thread that calls the manager. A job raises nothing."""
 
     def load(self, servable: ServableId, job: Callable[[], None]) -> None:
         """Run a job that loads; return at once.
@@ -45,7 +56,7 @@ class Workers(Protocol):
         """
 
     def unload(self, job: Callable[[], None]) -> None:
-        """Run a job that gives back memory; return at once."""
+        """Run a job that unloads; return at once."""
 
     def post(self, task: Callable[[], None]) -> None:
         """Hand a task to the thread that calls the manager. Called from any thread, also by finalizers."""
@@ -68,7 +79,7 @@ class LoadSettings:
 
 @dataclass(slots=True)
 class _Model:
-    """The versions of one model: those that should be served, and those that are somewhere between start and end."""
+    """The versions of one model: those that should be served, and those that have not ended."""
 
     wanted: Mapping[int, Path] = field(default_factory=dict)
     versions: list[Version] = field(default_factory=list)
@@ -81,7 +92,7 @@ class Manager:
     old one once it is ready.
 
     Attributes:
-        settings: How loads are tried from now on; once each and one at a time if nobody says otherwise.
+        settings: How loads are tried from now on; by default once each and one at a time.
     """
 
     def __init__(
@@ -99,14 +110,14 @@ class Manager:
             router: Where ready versions go.
             monitor: Where every state is published.
             workers: Where loads and unloads run.
-            clock: Seconds that only grow.
+            clock: A monotonic clock, in seconds.
         """
         self._loader, self._router, self._monitor = loader, router, monitor
         self._workers, self._clock = workers, clock
         self.settings = LoadSettings()
         self._models: dict[str, _Model] = {}
         self._handles: dict[Version, Handle] = {}
-        # Models with something to unload or to load, in the order in which that became so.
+        # The models with a version to unload or to load, in the order in which they became due: ordered sets.
         self._unloads: dict[str, None] = {}
         self._loads: dict[str, None] = {}
         self._load_begun_s: dict[Version, float] = {}
@@ -114,16 +125,16 @@ class Manager:
         self._tie_breaker = itertools.count()
 
     def aspire(self, name: str, paths: Mapping[int, Path]) -> None:
-        """Say which versions of a model should be served, and where each lies; they replace all said before.
+        """Set which versions of a model should be served, and their directories, in place of those set before.
 
-        A version that is wanted again stays, unless it is leaving already: then it comes back after its end.
+        A version that is aspired again stays, unless it drains or unloads already: then it is loaded anew after that.
         """
         model = self._models.setdefault(name, _Model())
         model.wanted = dict(paths)
         for version in model.versions:
             was_aspired, version.is_aspired = version.is_aspired, model.wanted.get(version.number) == version.path
             if version.is_aspired and not was_aspired:
-                # Whoever waits for the model since it is wanted again has heard nothing of this version.
+                # A listener that was added since the version was last published knows nothing of it.
                 self._publish(version)
         self._settle(name)
 
@@ -161,9 +172,9 @@ class Manager:
         self._consider(name)
 
     def _settle(self, name: str) -> None:
-        """Begin what is new, then give up what nobody wants, and forget what has ended."""
+        """Add the new versions, cancel those that are not aspired and not loaded, and drop those that have ended."""
         model = self._models[name]
-        known = {(version.number, version.path) for version in model.versions if _counts(version)}
+        known = {(version.number, version.path) for version in model.versions if _is_tracked(version)}
         for number, path in sorted(model.wanted.items(), reverse=True):
             if (number, path) not in known:
                 model.versions.append(Version(ServableId(name, number), path))
@@ -171,12 +182,13 @@ class Manager:
         for version in model.versions:
             if not version.is_aspired and version.phase in (Phase.QUEUED, Phase.WAITING):
                 self._cancel(version)
-        model.versions = [version for version in model.versions if _counts(version)]
+        model.versions = [version for version in model.versions if _is_tracked(version)]
         self._consider(name)
         if not model.versions:
             del self._models[name]
 
     def _consider(self, name: str) -> None:
+        """Note whether the model has a version to unload or to load."""
         action = next_action(self._models[name].versions)
         for change, due in ((Change.UNLOAD, self._unloads), (Change.LOAD, self._loads)):
             if action is not None and action.change is change:
@@ -202,7 +214,7 @@ class Manager:
             _require_directory(version)
             outcome = self._loader(version.path)
         except ServingError as error:
-            # A copy: the error is kept for as long as the process lives, and its traceback holds what was half loaded.
+            # A copy: the monitor keeps the error for good, and its traceback would hold what was half loaded.
             outcome = type(error)(error.message, error.hints)
         except BaseException as error:
             _log.exception("loading %s failed in an unforeseen way", version.servable_id)
@@ -240,7 +252,7 @@ class Manager:
             what_next = f"attempt {version.attempts} of {1 + self.settings.max_retries}, the next in {interval_s:g} s"
         else:
             version.move(Event.GIVEN_UP)
-            what_next = "it is not tried again until the version goes and comes back"
+            what_next = "it is not tried again until the version is removed and added again"
         self._publish(version)
         _log.error("loading %s failed (%s): %s", version.servable_id, what_next, error)
 
@@ -262,7 +274,7 @@ class Manager:
         _log.info("unloading %s once its calls in flight are over", version.servable_id)
         handle = self._handles.pop(version)
         self._router.remove(handle)
-        # Calls in flight hold the handle. When the last lets go of it, Python tells us: no call pays for a count.
+        # Calls in flight hold the handle. The thread of the last one runs the finalizer, which posts to the manager's.
         weakref.finalize(handle, self._workers.post, partial(self._release, version)).atexit = False
 
     def _release(self, version: Version) -> None:
@@ -284,19 +296,19 @@ class Manager:
 
     def _finish_unload(self, version: Version) -> None:
         version.move(Event.UNLOADED)
-        # What is wanted again since it left comes back as another Version.
+        # A version that was aspired again meanwhile is loaded as another Version.
         version.is_aspired = False
         self._publish(version)
         _log.info("%s is unloaded", version.servable_id)
         self._settle(version.servable_id.name)
 
     def _publish(self, version: Version) -> None:
-        """Publish what became of a number: of several versions with it the one that serves counts, else the latest."""
+        """Publish the state of a number: of several versions with it that of the ready one, else of the latest."""
         model = self._models[version.servable_id.name]
-        lives = [other for other in model.versions if other.number == version.number]
-        telling = next((life for life in reversed(lives) if life.phase is Phase.READY), lives[-1])
-        if telling is version or telling.phase is not Phase.READY:
-            self._monitor.publish(version.servable_id, telling.state)
+        same_number = [other for other in model.versions if other.number == version.number]
+        shown = next((other for other in reversed(same_number) if other.phase is Phase.READY), same_number[-1])
+        if shown is version or shown.phase is not Phase.READY:
+            self._monitor.publish(version.servable_id, shown.state)
 
     def _count_loads(self) -> int:
         since_s = self._clock() - SLOW_LOAD_S
@@ -310,16 +322,55 @@ class Manager:
         return min(due_s, default=None)
 
 
-def _counts(version: Version) -> bool:
-    """Whether a version is not over: one that failed counts for as long as it is wanted, and is not tried again."""
+def _is_tracked(version: Version) -> bool:
+    """Whether a version is kept. One that failed is kept while it is aspired, so that it is not tried again."""
     return version.is_aspired or version.phase is not Phase.ENDED
 
 
 def _require_directory(version: Version) -> None:
     """Refuse a file (TensorFlow Serving: bundle_factory_util.cc, where the sizes of the files are summed up)."""
-    # Path.exists raises where a folder may not be entered; the loader tells that better.
+    # os.path.exists is false where a folder may not be entered, and Path.exists raises; the loader's error says more.
     if os.path.exists(version.path) and not version.path.is_dir():
         raise FailedPrecondition(
             f"Error while attempting to reserve resources to load servable {version.servable_id}: "
             f"{version.path}; Not a directory"
         )
+
+
+class ThreadWorkers:
+    """The threads on which loads and unloads run. Thread-safe.
+
+    Each load has a thread of its own, since the manager limits their number; unloads have a fixed number of threads.
+    All are daemons: a load may hang in a file system, and must not keep the process from ending.
+    """
+
+    def __init__(self, manager_loop: Loop, unload_threads: int) -> None:
+        """Make the threads; they start with `start`.
+
+        Args:
+            manager_loop: The loop whose thread calls the manager.
+            unload_threads: How many unloads run at the same time; less than 1 counts as 1.
+        """
+        self.post = manager_loop.post
+        self._unloaders = [Loop(f"unload {number}") for number in range(max(unload_threads, 1))]
+        self._next_unloader = itertools.cycle(self._unloaders)
+
+    def start(self) -> None:
+        """Start the unload threads."""
+        for unloader in self._unloaders:
+            unloader.start()
+
+    def load(self, servable: ServableId, job: Callable[[], None]) -> None:
+        """See Workers."""
+        try:
+            threading.Thread(target=job, name=f"load {servable.name}:{servable.version}", daemon=True).start()
+        except RuntimeError as error:
+            raise ResourceExhausted(f"The system has no thread for the load: {error}") from None
+
+    def unload(self, job: Callable[[], None]) -> None:
+        """See Workers."""
+        next(self._next_unloader).post(job)
+
+    def stop(self, longest_wait_s: float = LONGEST_STOP_S) -> None:
+        """End the unload threads; loads under way end by themselves."""
+        stop_all(self._unloaders, longest_wait_s)

@@ -1,6 +1,7 @@
-"""The models that are configured, and how one config takes the place of another while requests go on.
+"""The models that are configured, and how one config replaces another while requests are served.
 
-It must not know gRPC or TensorFlow, nor how versions load. Source of the behaviour: TensorFlow Serving,
+A caller waits for the models of a config after it is applied, and without a lock: a wait holds up no other reload. It
+must not know gRPC or TensorFlow, nor how versions load. Source of the behaviour: TensorFlow Serving,
 model_servers/server_core.cc (ReloadConfig, UpdateModelVersionLabelMap, WaitUntilModelsAvailable).
 """
 
@@ -17,44 +18,43 @@ from typing import Final, Protocol
 
 from servable.config.models import ModelConfig
 from servable.errors import DeadlineExceeded, FailedPrecondition, ServingError, Unknown
-from servable.lifecycle.arrivals import Arrivals
-from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.states import ServableId, State
+from servable.lifecycle.monitor import LoadProgress, StateMonitor
+from servable.lifecycle.version import ServableId, State
 from servable.routing import Labels, Router
 
-# A large model may need minutes to load; one that hangs must not keep the others from serving for ever.
+# A large model may need minutes to load; one whose load hangs must not keep the server from starting for ever.
 _LONGEST_WAIT_FOR_OTHERS_S: Final = 600.0
 
 Problems = Mapping[str, ServingError]
-"""What keeps a model without any version, by its name."""
+"""Why a model has no version at all, by its name."""
 
 
 class Watch(Protocol):
-    """Watches base paths, on a thread of its own."""
+    """Watches base paths, on the source's thread."""
 
     def __call__(self, models: Sequence[ModelConfig], /) -> Future[Problems]:
-        """Watch these instead of those before; see sources.source.Source.watch."""
+        """Watch these instead of those before; see sources.Source.watch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A config that was just applied. Whoever has it waits for it or stops its arrivals.
+    """A config that was just applied. Its receiver waits for it, or stops its progress.
 
     Attributes:
         is_first: Whether none was applied before.
         new_names: The models that were not configured before, in the config's order.
-        problems: What the first look at them finds.
-        arrivals: What becomes of them.
+        problems: What is wrong with their base paths.
+        progress: How their versions load.
     """
 
     is_first: bool
     new_names: Sequence[str]
     problems: Future[Problems]
-    arrivals: Arrivals
+    progress: LoadProgress
 
 
 class ServedModels:
-    """What is configured now. Thread-safe: configs are applied one after the other, and nobody waits meanwhile."""
+    """What is configured now. Thread-safe: configs are applied one after the other, and none waits for a load."""
 
     def __init__(
         self,
@@ -73,13 +73,13 @@ class ServedModels:
             router: Takes the labels.
             free_labels: Whether a new label may name a version that is not available
                 (--allow_version_labels_for_unavailable_models).
-            announce: Told the name of each new model, before anything is looked for.
+            announce: Called with the name of each new model, before its base path is looked at.
         """
         self._watch, self._monitor, self._router, self._free_labels = watch, monitor, router, free_labels
         self._announce = announce
         self._lock = threading.Lock()
         self._names: Collection[str] | None = None
-        self._followed: weakref.WeakSet[Arrivals] = weakref.WeakSet()
+        self._followed: weakref.WeakSet[LoadProgress] = weakref.WeakSet()
 
     @property
     def names(self) -> Collection[str]:
@@ -100,13 +100,13 @@ class ServedModels:
             self._names = dict.fromkeys(model.name for model in models)
             new_names = [model.name for model in models if model.name not in before]
             for earlier in self._followed:
-                earlier.give_up(set(before).difference(self._names))
-            arrivals = Arrivals(self._monitor, new_names)
-            self._followed.add(arrivals)
+                earlier.stop_waiting_for(set(before).difference(self._names))
+            progress = LoadProgress(self._monitor, new_names)
+            self._followed.add(progress)
             self._router.relabel({model.name: dict(model.labels) for model in models})
             for name in new_names:
                 self._announce(name)
-            return Change(is_first, new_names, self._watch(models), arrivals)
+            return Change(is_first, new_names, self._watch(models), progress)
 
     def _check_labels(self, models: Sequence[ModelConfig]) -> None:
         assigned = self._router.routes.labels or {}
@@ -120,7 +120,7 @@ class ServedModels:
                     )
 
     def _may_assign(self, name: str, label: str, version: int, assigned: Labels) -> bool:
-        """By default a label needs a version that serves; a new one may wait for it if the flag allows that."""
+        """By default a label needs a version that is available; if the flag allows it, a new label needs none."""
         known = self._monitor.versions(name).get(version)
         if known is not None and known.state is State.AVAILABLE:
             return True
@@ -141,32 +141,32 @@ def wait_until_settled(change: Change, timeout_s: float | None) -> None:
     ends_at_s = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         problems = _look(change, timeout_s)
-        if not change.arrivals.wait_until_settled(None if ends_at_s is None else ends_at_s - time.monotonic()):
-            unsettled = change.arrivals.unsettled()
-            raise _late(change, [name for name in change.new_names if name in unsettled])
+        if not change.progress.wait_until_settled(None if ends_at_s is None else ends_at_s - time.monotonic()):
+            pending = change.progress.pending()
+            raise _late(change, [name for name in change.new_names if name in pending])
     finally:
-        change.arrivals.stop()
-    failed = [name for name in change.new_names if not change.arrivals.is_available(name)]
+        change.progress.stop()
+    failed = [name for name in change.new_names if not change.progress.is_available(name)]
     if failed:
         raise _unavailable(change, failed, problems)
 
 
 def wait_until_any_serves(change: Change) -> Sequence[str]:
-    """Wait until some model of the first config serves and every other was tried once, or takes very long.
+    """Wait until a model of the first config serves, and all others were tried once or took ten minutes.
 
     Returns:
-        Those that do not serve yet. Loads that failed are tried again, and base paths are looked at again.
+        The models that do not serve yet. Loads that failed are tried again, and base paths are looked at again.
 
     Raises:
-        Unknown: if none serves, though all retries are over; with the original's text.
+        Unknown: if no model serves after all retries; with the original's text.
     """
     try:
         problems = _look(change, None)
-        change.arrivals.wait_until_first(None)
-        change.arrivals.wait_until_any(_LONGEST_WAIT_FOR_OTHERS_S)
+        change.progress.wait_until_one_available(None)
+        change.progress.wait_until_all_attempted(_LONGEST_WAIT_FOR_OTHERS_S)
     finally:
-        change.arrivals.stop()
-    failed = [name for name in change.new_names if not change.arrivals.states.is_available(name)]
+        change.progress.stop()
+    failed = [name for name in change.new_names if not change.progress.states.is_available(name)]
     if failed and len(failed) == len(change.new_names):
         raise _unavailable(change, failed, problems)
     return failed
@@ -177,7 +177,7 @@ def _look(change: Change, timeout_s: float | None) -> Problems:
         problems = change.problems.result(timeout_s)
     except FutureTimeoutError:
         raise _late(change, change.new_names) from None
-    change.arrivals.give_up(problems)
+    change.progress.stop_waiting_for(problems)
     return problems
 
 
@@ -193,7 +193,7 @@ def _unavailable(change: Change, names: Sequence[str], problems: Problems) -> Un
 
 
 def _causes(change: Change, names: Iterable[str], problems: Problems, otherwise: str) -> str:
-    causes = "".join(f"{{{_cause(name, change.arrivals.states, problems, otherwise)}}}, " for name in names)
+    causes = "".join(f"{{{_cause(name, change.progress.states, problems, otherwise)}}}, " for name in names)
     return f"{{{causes}}}"
 
 

@@ -1,1 +1,1 @@
-"""What the server says about itself. Today: its log."""
+"""What the server counts."""

@@ -1,4 +1,4 @@
 """Bytes in, bytes out over gRPC: listeners, handlers, health, reflection, drain.
 
-It must not know models or TensorFlow: a table of methods is all that it serves.
+This package does not know models or TensorFlow: it serves a table of methods.
 """

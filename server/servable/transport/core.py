@@ -1,8 +1,9 @@
 """gRPC's core beneath a grpc.Server: the one module that uses grpcio's private API.
 
-A lane asks the core for calls and starts operations on them; each operation ends as an event on the lane's queue. The
-event's `tag` is what was given when the operation was started. `transport.lanes` tries all of this once, on a server
-of its own, before anything relies on it. This module must not know what a call is for.
+A lane requests calls from the core and starts operations on them; each operation ends as an event on the lane's
+completion queue. The event's `tag` is the function that was given when the operation was started. `transport.lanes`
+tries all of this once, on a server of its own, before anything relies on it. This module does not know what a call is
+for.
 
 Source: grpcio's own server (grpc/_server.py) over its Cython layer, 1.66 to 1.85.
 """
@@ -16,14 +17,14 @@ import grpc
 from grpc._cython import cygrpc
 
 Event = Any
-"""What happened on a queue. `tag` is None when nothing did; `success` is False for a call that will never come."""
+"""An event of a queue. `tag` is None if a poll found none; `success` is False for a requested call that never comes."""
 Tag = Callable[[Event], None]
 
 NOW = 0.0
-"""A poll's deadline that has passed: take what is there."""
+"""The deadline of a poll that does not wait."""
 
-# Operations keep what the core writes for their call, so most are made anew. These two send nothing of their own: the
-# core only reads them, and all that they would release is empty.
+# Most operations hold what the core writes for their call, so they are made anew for each. These two can be shared by
+# all calls: the core only reads them, and what it releases after the operation is empty.
 _SEND_NO_METADATA = cygrpc.SendInitialMetadataOperation((), 0)
 _SEND_OK = cygrpc.SendStatusFromServerOperation((), 0, b"", 0)
 
@@ -41,7 +42,7 @@ class Status(NamedTuple):
 
 
 class Core:
-    """The core of one server. Thread-safe once the server has started."""
+    """The core of one grpc.Server. Thread-safe once the server has started."""
 
     def __init__(self, server: grpc.Server) -> None:
         self._server = server._state.server  # noqa: SLF001
@@ -57,7 +58,7 @@ class Core:
         return queue
 
     def request_call(self, queue: Any, path: str, tag: Tag) -> bool:
-        """Ask for the next call of a method; False when the server is shutting down and no call will come."""
+        """Request the next call of a method; False if the server is shutting down, so that no call will come."""
         try:
             error = self._server.request_registered_call(queue, queue, path, tag)
         except ValueError:
@@ -68,14 +69,14 @@ class Core:
 
 
 def receive_message(call: Any, tag: Tag) -> None:
-    """Wait for the next message of a call: see `message`."""
+    """Request the next message of a call; the event has it: see `message`."""
     error = call.start_server_batch((_ReceiveMessage(0),), tag)
     if error:
         raise _refused(error)
 
 
 def receive_close(call: Any, tag: Tag) -> None:
-    """Wait for the end of a call, be it answered or cancelled. Without this the core never ends it."""
+    """Register for the completion of a call, answered or cancelled. Without this the core never ends the call."""
     error = call.start_server_batch((_ReceiveClose(0),), tag)
     if error:
         raise _refused(error)
@@ -99,13 +100,13 @@ def send_status(call: Any, status: Status, tag: Tag, *, and_close: bool) -> None
 
 
 def message(event: Event) -> bytes | None:
-    """What `receive_message` received; None if the client sent none or went away first."""
+    """The message that `receive_message` received; None if the client sent none, or disconnected first."""
     received: bytes | None = event.batch_operations[0].message()
     return received
 
 
 def deadline_s(event: Event) -> float:
-    """When a call that has come runs out of time, by `time.time`; far in the future if it has no deadline."""
+    """The deadline of a call that has arrived, by `time.time`; far in the future if it has none."""
     deadline: float = event.call_details.deadline
     return deadline
 

@@ -1,12 +1,18 @@
-"""The table of methods as gRPC handlers: raw bytes both ways, errors as statuses.
+"""The table of methods as handlers of grpcio's server: raw bytes both ways, errors as statuses.
 
-Raw bytes, because the original answers bytes that do not parse in its own way, and because a handler that
-parses itself decides on which thread.
+Raw bytes, because the original answers bytes that do not parse in its own way, and because the thread that parses
+depends on the method.
+
+Calls that may last long have thread pools of their own (`on_threads`): health and reflection, so that models that keep
+all workers busy do not delay a health check, and methods that may wait for minutes, so that operators who wait for a
+broken model's reload delay no Predict. Streams that stay open for hours are known (`OpenStreams`) and ended when the
+server stops, so that they do not delay a drain.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +22,6 @@ import grpc
 from servable.errors import Internal, ServingError
 from servable.methods import Method, WaitingMethod
 from servable.transport import status
-from servable.transport.side_calls import on_threads
 
 _log = logging.getLogger(__name__)
 
@@ -33,15 +38,15 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
         """Make the handlers.
 
         Args:
-            methods: Those that run on the common threads.
-            waiting: Those that may wait for minutes.
-            pool: Where these run, so that they keep no thread from the others.
+            methods: Methods that run on the threads of grpcio's server.
+            waiting: Methods that may wait for minutes.
+            pool: Where these run, so that they take no thread from the others.
         """
         self._handlers = {
             path: grpc.unary_unary_rpc_method_handler(_make_behavior(path, _ignoring_context(method)))
             for path, method in methods.items()
         } | {
-            path: grpc.unary_unary_rpc_method_handler(on_threads(_make_behavior(path, _following(method)), pool))
+            path: grpc.unary_unary_rpc_method_handler(on_threads(_make_behavior(path, _with_end_of_call(method)), pool))
             for path, method in waiting.items()
         }
 
@@ -57,20 +62,20 @@ def _ignoring_context(method: Method) -> _Answer:
     return lambda request, time_left_s, _context: method(request, time_left_s)
 
 
-def _following(method: WaitingMethod) -> _Answer:
+def _with_end_of_call(method: WaitingMethod) -> _Answer:
     def answer(request: bytes, time_left_s: float | None, context: Any) -> bytes:
-        def on_gone(callback: Callable[[], None]) -> None:
+        def on_call_end(callback: Callable[[], None]) -> None:
             if not context.add_callback(callback):
                 callback()
 
-        return method(request, time_left_s, on_gone)
+        return method(request, time_left_s, on_call_end)
 
     return answer
 
 
 def _make_behavior(path: str, answer: _Answer) -> Callable[..., bytes]:
     def serve(request: bytes, context: Any) -> bytes:
-        # Nobody waits for a call that was cancelled, or whose deadline passed, while it was queued.
+        # The call may have been cancelled, or its deadline may have passed, while it was queued for a thread.
         if not context.is_active():
             return b""
         time_left_s = context.time_remaining()
@@ -100,5 +105,58 @@ def _refuse(_requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
     return iter(())
 
 
-# A stream of streams fits a call of any shape.
+# A handler of streams fits a call of any shape.
 _UNIMPLEMENTED = grpc.stream_stream_rpc_method_handler(_refuse)
+
+
+def on_threads(behavior: Callable[..., Any], pool: ThreadPoolExecutor, *, non_blocking: bool = False) -> Any:
+    """A behavior that grpc runs on a thread pool of its own.
+
+    Uses grpcio's experimental attributes, which its own health service uses too; a grpcio without them runs the call on
+    the server's common threads.
+
+    Args:
+        behavior: A handler's function.
+        pool: Where it runs.
+        non_blocking: Whether the messages of a stream are sent by a callback, so that no thread waits for the next
+            message.
+    """
+
+    def run(*arguments: Any) -> Any:
+        return behavior(*arguments)
+
+    run.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    run.experimental_non_blocking = non_blocking  # type: ignore[attr-defined]
+    return run
+
+
+class OpenStreams:
+    """Streams that last until their client or the server ends them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: set[Callable[[], None]] = set()
+        self._ended = False
+
+    def follow(self, context: Any, end: Callable[[], None]) -> None:
+        """Keep `end`, which ends a stream, until the stream is over; call it at once if the server is stopping."""
+        with self._lock:
+            ended = self._ended
+            if not ended:
+                self._ends.add(end)
+        if ended:
+            end()
+        elif not context.add_callback(lambda: self._discard(end)):
+            self._discard(end)  # The stream was over before `follow` was called.
+
+    def end_all(self) -> None:
+        """End all streams, and every later one as it begins."""
+        with self._lock:
+            self._ended = True
+            ends, self._ends = self._ends, set()
+        for end in ends:
+            end()
+
+    def _discard(self, end: Callable[[], None]) -> None:
+        with self._lock:
+            self._ends.discard(end)

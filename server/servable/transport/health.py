@@ -1,7 +1,8 @@
 """grpc.health.v1: Check and Watch, for the server, its services and each model.
 
-The servicer is grpcio's. Around it: the names, threads of its own, and Watch streams that hold up nobody when their
-client does not read, and that end in a drain after they have told NOT_SERVING.
+The servicer is grpcio's. This module adds names, threads of its own, so that busy models do not delay a health check,
+and Watch streams that delay no other stream when their client does not read, and that end in a drain after they have
+sent NOT_SERVING.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
-from servable.transport.side_calls import OpenStreams, on_threads
+from servable.transport.handlers import OpenStreams, on_threads
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ OVERALL = ""
 
 
 class Health:
-    """The status of each name; no name serves before it is said to. Thread-safe."""
+    """The status of each name; none is SERVING before `set_serving` says so. Thread-safe."""
 
     def __init__(self, streams: OpenStreams, pool: ThreadPoolExecutor, watch_pool: ThreadPoolExecutor) -> None:
         """Serve no name yet.
@@ -47,13 +48,13 @@ class Health:
         self._servicer.set(name, statuses.SERVING if serving else statuses.NOT_SERVING)
 
     def drain(self) -> None:
-        """Tell NOT_SERVING for every name, for good; watchers are told."""
+        """Report NOT_SERVING for every name, for good, also to watchers."""
         self._servicer.enter_graceful_shutdown()
 
     def fail(self, reason: str) -> None:
-        """Tell NOT_SERVING for every name, for good, since the server can no longer serve; the reason goes to the log.
+        """Report NOT_SERVING for every name, for good, since the server can no longer serve.
 
-        The first reason is logged, and only it: what comes after may well follow from it. From any thread.
+        Only the first reason is logged, since later failures may be its consequences. From any thread.
         """
         with self._failing:
             is_first, self._has_failed = not self._has_failed, True
@@ -85,11 +86,11 @@ class Health:
 
 
 class _Outbox:
-    """The messages of one Watch stream, sent in order by a pool; none is told twice in a row. Thread-safe.
+    """The messages of one Watch stream, sent in order by a pool, and no message twice in a row. Thread-safe.
 
-    Sending waits for the client to read, and grpcio's servicer sends under the lock that every other health call and
-    every change of a status needs. None ends a stream; the servicer sends it again when the stream has ended, which
-    grpc takes ill.
+    Sending blocks until the client reads, and grpcio's servicer sends under a lock that every other health call and
+    every change of a status needs. None ends a stream. The servicer sends None again when the stream has ended, which
+    would be an error in grpc.
     """
 
     def __init__(self, send: Callable[[Any], None], pool: ThreadPoolExecutor) -> None:
@@ -100,7 +101,7 @@ class _Outbox:
         self._sending = self._ended = False
 
     def __call__(self, response: Any) -> None:
-        """Send a response, or None to end the stream, without waiting for it."""
+        """Queue a response, or None to end the stream; return at once."""
         with self._lock:
             if self._ended or (response is not None and response == self._last):
                 return

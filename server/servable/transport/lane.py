@@ -1,15 +1,22 @@
-"""One lane: a completion queue of gRPC's core, and the thread that takes its calls from the socket to the reply.
+"""One lane: a thread that polls a completion queue of gRPC's core and answers unary calls itself.
 
-The Python around a call is what it costs, so little is done here: three events for each call (it came, its message, the
-reply is out and the call over), each of which calls the function that its operation was started with. A call that is
-kept for a while has a fourth, which tells its end early if the client cancels it. Must not know what the methods do.
+The cost of a call is the Python around it, so little is done here. A call has three events: it has arrived; its message
+has arrived; the reply is sent and the call over. Each event calls the function that its operation was started with. The
+lane registers for a call's completion together with the reply, which saves one event a call. Only a call that is kept
+for longer is registered by itself, so that the lane learns at once that the client has cancelled it; where the lane was
+blocked, so is each call that may have waited, so that a cancelled one is not run. This module does not know what the
+methods do.
 
-One thread leads the lane: it polls the queue, and all that a lane knows is its own, but for what is said below. A
-method that it calls may take longer than was thought, and then other calls must not wait for that. So the watchdog
-can give the lane to a new thread while the leader is in a method. Which of the two leads is decided by one token. The
-leader puts it into the list of its term before it calls a method and takes it out afterwards; the watchdog takes it
-out to depose the leader; `list.pop` is atomic. Who finds the list empty has lost: the watchdog leaves the leader
-alone, or the former leader answers its call and ends, and touches nothing else of the lane.
+One thread leads the lane: it polls the queue, and all state of the lane is its own, but for what is said below. A
+method that it calls may take longer than estimated, and other calls must not wait for that. So the watchdog (see
+`transport.watchdog`) can give the lane to a new thread while the leader is in a method. One token decides which of the
+two leads. The leader adds it to the list of its term before it calls a method, and pops it afterwards; the watchdog's
+thread pops it to depose the leader. `list.pop` is atomic under the GIL, so exactly one of the two gets the token. If
+the leader gets it, the watchdog leaves the leader alone. If the watchdog gets it, the former leader answers its call,
+ends, and touches nothing else of the lane.
+
+At most 16 threads may be deposed at a time. After that the leader runs no model itself. Code that holds the interpreter
+without a break is not covered: parsing or copying a message of 80 MB stops all threads for 0.1 s.
 """
 
 from __future__ import annotations
@@ -33,19 +40,19 @@ _log = logging.getLogger(__name__)
 
 # gRPC reports no deadline as a time in the far future.
 _NO_DEADLINE_S: Final = 9e9
-# Pending replies are watched when the lane is idle, which a busy lane may never be.
-_MOST_UNWATCHED: Final = 256
-# A method that takes longer has held up the calls behind it.
+# Replies that are pending register for the completion of their calls when the lane is idle, or when there are so many.
+_MOST_UNREGISTERED: Final = 256
+# A method that takes longer has delayed the calls behind it.
 _SLOW_S: Final = 1e-3
-# Calls of a method that the core may put in the queue before the lane has looked at the first of them.
+# How many calls of each method are requested in advance. The core can queue that many while the lane is in a method.
 _OUTSTANDING: Final = 4
-# Calls that came while a lane was blocked by one may have been cancelled meanwhile.
+# For so long after a lane was blocked, the calls that it takes may have waited, and may have been cancelled meanwhile.
 _BEHIND_AFTER_OVERRUN_S: Final = 2e-2
-# A lane that always has another call runs what its methods gathered after so long.
+# A lane that is never without another call does a deferred run after so long.
 _LONGEST_GATHERING_S: Final = 2e-3
-# So many threads may be away in methods that take too long. The last one that leads runs no model itself.
-_MOST_AWAY: Final = 16
-# Polls that fail one after the other, after which the lane is given up.
+# So many threads of a lane may be deposed at a time. A leader beyond them runs no model itself.
+_MOST_DEPOSED: Final = 16
+# A lane is given up after so many failed polls in a row.
 _MOST_FAILURES: Final = 3
 
 
@@ -57,7 +64,7 @@ class LaneSetting:
         methods: By full path.
         arrivals: Where calls begin, and where a drain holds them.
         watchdog: Sees that no method blocks a lane for long.
-        on_death: Called by a lane that ends for good, on its own thread.
+        on_death: Called by a lane that ends because it cannot poll its queue, on its own thread.
     """
 
     methods: Mapping[str, LaneMethod]
@@ -67,12 +74,12 @@ class LaneSetting:
 
 
 class _Term:
-    """The time in which one thread leads the lane.
+    """The time for which one thread leads the lane.
 
     Attributes:
-        token: Not empty while the leader is in a method and leads.
-        is_over: Whether another thread leads; known to the leader when its method returns.
-        begins: Told once whether the thread is to lead at all.
+        token: Holds the token while the leader is in a method and has not been deposed.
+        is_over: Whether another thread leads; set by the former leader when its method has returned.
+        begins: Gets one item: whether the thread leads the lane at all.
     """
 
     __slots__ = ("begins", "is_over", "thread", "token")
@@ -85,14 +92,15 @@ class _Term:
 
 
 class Lane:
-    """Serves methods on a thread of its own. Its attributes are the leader's, but for what is said below.
+    """Serves methods on a thread of its own. Only the leader uses it, but for what is said below.
 
     Attributes:
-        name: What the log and its threads call it.
-        begun: How many methods and deferred runs were begun; the watchdog reads it.
+        name: The name of its threads, also in the log.
+        begun: How many methods and deferred runs were begun; the watchdog's thread reads it.
         arrivals: Where calls begin; a drain holds them there.
-        expected: How many more events will decide whether the thread ends: calls asked for, calls not yet ended.
-        open_calls: How many calls have come and not ended.
+        expected: How many events are to come before the thread may end: one for each call that is requested, or that
+            has arrived and not ended.
+        open_calls: How many calls have arrived and not ended.
     """
 
     def __init__(self, server: Core, shared: LaneSetting, name: str) -> None:
@@ -107,18 +115,19 @@ class Lane:
         self._deposed: set[threading.Thread] = set()
         self.arrivals = shared.arrivals
         self.begun = self.expected = self.open_calls = 0
-        self._unwatched: list[_CallReply] = []
-        # What methods gathered, and since when; the oldest first.
+        # Pending replies that have not registered for the completion of their calls.
+        self._unregistered: list[_CallReply] = []
+        # The runs that methods gather calls for, and since when; the oldest first.
         self._deferred: dict[DeferredRun, float] = {}
         self._behind_until_s = 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether a method or a deferred run is running; other threads read it."""
+        """Whether the leader is in a method or a deferred run; other threads may ask."""
         return bool(self._term.token)
 
     def start(self) -> None:
-        """Take calls; once the server has started."""
+        """Take calls. Only after the server has started."""
         for listener in self._listeners:
             for _ in range(_OUTSTANDING):
                 listener.request_next_call()
@@ -139,19 +148,19 @@ class Lane:
                 return True
 
     def take_over(self) -> int | None:
-        """Give the lane to a new thread if its leader is in a method; for the watchdog's thread only.
+        """Give the lane to a new thread if its leader is in a method. Only the watchdog's thread calls this.
 
         Returns:
-            The id of the thread that led it; None if that was not in a method, or if too many are away already.
+            The id of the thread that was deposed; None if the leader was not in a method, or if too many are deposed.
 
         Raises:
             RuntimeError: if no thread can be started. The lane stays as it is.
         """
         term, new = self._term, _Term(self._lead, self.name)
-        if len(self._deposed) > _MOST_AWAY:
+        if len(self._deposed) > _MOST_DEPOSED:
             return None
         new.thread.start()
-        # Before the former leader can see that it is one, and forget itself.
+        # Before the token is popped: the former leader discards itself from the set as soon as it misses the token.
         self._deposed.add(term.thread)
         try:
             term.token.pop()
@@ -165,11 +174,11 @@ class Lane:
         return term.thread.ident
 
     def may_run(self) -> bool:
-        """Whether the leader may run models: another thread must be left to lead the lane when that takes long."""
-        return len(self._deposed) < _MOST_AWAY
+        """Whether the leader may run models: if a run takes too long, it must be possible to depose the leader."""
+        return len(self._deposed) < _MOST_DEPOSED
 
     def begin_run(self) -> _Term:
-        """The leader calls a method, or does a deferred run; `end_run` it."""
+        """Before the leader calls a method or does a deferred run; `end_run` must follow with the term."""
         term = self._term
         self.begun += 1
         term.token.append(None)
@@ -178,7 +187,7 @@ class Lane:
         return term
 
     def end_run(self, term: _Term) -> bool:
-        """What `begin_run` began is over; whether the thread still leads the lane."""
+        """After a method or a deferred run; whether the thread still leads the lane."""
         if self.arrivals.are_held:
             # A worker calls `note()` before it stops being busy.
             self.arrivals.note()
@@ -190,16 +199,16 @@ class Lane:
         return True
 
     def after_method(self, reply: _CallReply, called_at_s: float, deferred: DeferredRun | None) -> None:
-        """Look after a call whose method has returned."""
+        """Look after a reply that its method kept, and do a deferred run if it is time for one."""
         now_s = time.monotonic()
         if now_s - called_at_s > _SLOW_S:
-            # It may take as long to see all that came meanwhile.
+            # The calls that arrived meanwhile may take as long to handle.
             self._behind_until_s = now_s + (now_s - called_at_s)
         if reply.is_pending():
-            # Most of these are answered as soon as the lane is idle.
-            self._unwatched.append(reply)
-            if deferred is None or len(self._unwatched) >= _MOST_UNWATCHED:
-                self._watch_pending()
+            # Not at once: most are answered by a deferred run soon, and need no event of their own.
+            self._unregistered.append(reply)
+            if deferred is None or len(self._unregistered) >= _MOST_UNREGISTERED:
+                self._register_pending()
         if deferred is not None and deferred not in self._deferred:
             self._deferred[deferred] = now_s
         if not self._deferred:
@@ -207,17 +216,17 @@ class Lane:
         if deferred is not None and deferred.is_full():
             self._run_deferred(deferred, now_s)
         elif self.open_calls == 1 or now_s > next(iter(self._deferred.values())) + _LONGEST_GATHERING_S:
-            # With no other call there, the queue need not be asked: that would cost a lone call a third of its time.
+            # The lone call needs no poll to learn that there is no other: a poll would take a third of the call's time.
             self._run_deferred(next(iter(self._deferred)), now_s)
 
-    def is_behind(self) -> bool:
-        """Whether the calls that come now may have waited for some time."""
+    def may_be_behind(self) -> bool:
+        """Whether the calls that the lane takes now may have waited while it was blocked."""
         if self._behind_until_s and time.monotonic() > self._behind_until_s:
             self._behind_until_s = 0.0
         return self._behind_until_s > 0
 
     def _lead(self, term: _Term) -> None:
-        """Poll and do what the events say, until no more can come or another thread leads."""
+        """Poll and handle events, until no more can come or another thread leads."""
         if not term.begins.get():
             return
         failures = 0
@@ -238,14 +247,14 @@ class Lane:
                     tag(event)
                 elif self._deferred:
                     self._run_deferred(next(iter(self._deferred)), time.monotonic())
-            except BaseException:  # A thread that ended would leave all calls of the lane unanswered.
+            except BaseException:  # Go on: if the thread ended, no call of the lane would be answered.
                 _log.exception("%s failed in an unforeseen way, and goes on", self.name)
-            # They hold a request or a reply, and the next one may come tomorrow.
+            # These hold a request or a reply, and it may be long until the next event.
             del event, tag
         self._deposed.discard(threading.current_thread())
 
     def _run_deferred(self, deferred: DeferredRun, now_s: float) -> None:
-        """Run what was gathered, and leave to other threads what else has waited for too long."""
+        """Do a deferred run, and hand over to other threads the others that have waited for too long."""
         del self._deferred[deferred]
         for other in [other for other, since_s in self._deferred.items() if now_s > since_s + _LONGEST_GATHERING_S]:
             del self._deferred[other]
@@ -256,12 +265,12 @@ class Lane:
         finally:
             leads = self.end_run(term)
         if leads and not self._deferred:
-            self._watch_pending()
+            self._register_pending()
 
-    def _watch_pending(self) -> None:
-        unwatched, self._unwatched = self._unwatched, []
-        for reply in unwatched:
-            reply.watch()
+    def _register_pending(self) -> None:
+        unregistered, self._unregistered = self._unregistered, []
+        for reply in unregistered:
+            reply.register_for_completion()
 
     def _give_up(self) -> None:
         deferred, self._deferred = self._deferred, {}
@@ -271,14 +280,14 @@ class Lane:
 
 
 class _MethodListener:
-    """Where the calls of one method come in. Used by the lane's leader only."""
+    """Takes the calls of one method. Used by the lane's leader only."""
 
     def __init__(self, lane: Lane, server: Core, queue: object, path: str, method: LaneMethod) -> None:
         self._lane, self._server, self._queue = lane, server, queue
         self.path, self.method = path, method
 
     def request_next_call(self) -> None:
-        """Ask for one more call."""
+        """Request one more call from the core."""
         if self._server.request_call(self._queue, self.path, self._on_call):
             self._lane.expected += 1
 
@@ -287,14 +296,14 @@ class _MethodListener:
         if not event.success:  # The server has shut down.
             lane.expected -= 1
             return
-        # This call is expected to end where it was expected to come, so the count stays.
+        # `expected` stays: this call was expected to arrive, and is expected to end from now on.
         self.request_next_call()
         lane.open_calls += 1
         call = event.call
         reply = _CallReply(lane, self, call, core.deadline_s(event))
-        if lane.is_behind():
-            # Before the message, so that a call that was cancelled while it waited is known to be before it runs.
-            reply.watch()
+        if lane.may_be_behind():
+            # Before the message is received, so that a cancelled call is known to be cancelled before it runs.
+            reply.register_for_completion()
         if lane.arrivals.are_held:
             lane.arrivals.begin_or_hold(lambda: core.receive_message(call, reply.run))
         else:
@@ -302,17 +311,17 @@ class _MethodListener:
 
 
 class _CallReply:
-    """The Reply of a call on a lane. Holds the core's call only while it can be answered."""
+    """The Reply of a call on a lane. Refers to the core's call only while that can be answered."""
 
-    __slots__ = ("_call", "_deadline_s", "_lane", "_listener", "_unclosed")
+    __slots__ = ("_call", "_completion", "_deadline_s", "_lane", "_listener")
 
     def __init__(self, lane: Lane, listener: _MethodListener, call: object, deadline_s: float) -> None:
         self._lane, self._listener = lane, listener
         self._call: object | None = call
         self._deadline_s = deadline_s
-        # Exactly one thread may register for the call's completion, be it with the answer or before it. They may be
-        # two threads, and `list.pop` is atomic.
-        self._unclosed = [True]
+        # Exactly one thread may register for the call's completion: the leader before the answer, or the thread that
+        # answers. `list.pop` is atomic under the GIL, and the one that gets the item registers.
+        self._completion = [True]
 
     def is_active(self) -> bool:
         return self._call is not None and time.time() < self._deadline_s
@@ -335,40 +344,40 @@ class _CallReply:
         call = self._call
         if call is None:
             return
-        and_close = self._takes_close()
+        and_close = self._claim_completion()
         try:
             send(call, answer, self.end if and_close else _ignore, and_close=and_close)
         except BaseException:
             if and_close:
-                self._unclosed.append(True)
+                self._completion.append(True)
             raise
         self._call = None
 
     def is_pending(self) -> bool:
-        """Whether it is not answered yet."""
+        """Whether the call is neither answered nor over."""
         return self._call is not None
 
-    def watch(self) -> None:
-        """Hear of the call's end as soon as it is over, even if that is before the answer."""
+    def register_for_completion(self) -> None:
+        """Learn of the call's end as soon as it is over, even before it is answered."""
         call = self._call
-        if call is not None and self._takes_close():
+        if call is not None and self._claim_completion():
             core.receive_close(call, self.end)
 
-    def _takes_close(self) -> bool:
+    def _claim_completion(self) -> bool:
         try:
-            return self._unclosed.pop()
+            return self._completion.pop()
         except IndexError:
             return False
 
     def run(self, event: Event) -> None:
-        """The message has come: call the method, unless nobody waits.
+        """Call the method with the message that has arrived, unless the call is over.
 
-        A call that is not watched yet may have been cancelled, so what is slow keeps its reply and asks it before it
-        begins.
+        A call that is not registered for its completion may have been cancelled unnoticed. So a method that hands the
+        call to another thread keeps the reply, and that thread asks `is_active` before it runs anything.
         """
         request = core.message(event)
         if request is None:
-            # Most such clients have gone. grpcio's server tells the others the same.
+            # Most of these clients have disconnected. The others get the answer of grpcio's server.
             self.fail(Unimplemented(f'"{self._listener.path}" requires exactly one request message.'))
             return
         if self._call is None:
@@ -393,17 +402,17 @@ class _CallReply:
         if leads:
             lane.after_method(self, called_at_s, deferred)
             return
-        # Another thread leads the lane by now.
-        self.watch()
+        # The thread has been deposed, so the lane's state is not its own any more.
+        self.register_for_completion()
         if deferred is not None:
             deferred.hand_over()
 
     def end(self, _event: Event) -> None:
-        """The call is over, answered or cancelled."""
+        """Note that the call is over, answered or cancelled."""
         self._call = None
         self._lane.expected -= 1
         self._lane.open_calls -= 1
 
 
 def _ignore(_event: Event) -> None:
-    """What came of a reply matters to nobody: the call's end is told by itself."""
+    """The event of a reply whose call is registered for its completion separately."""

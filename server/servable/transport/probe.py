@@ -1,4 +1,4 @@
-"""One question to a server's health service, for `servable health` and container health checks."""
+"""A health check of a server, for `servable health` and container health checks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class TlsFiles:
 
 
 def ask(address: str, service: str, timeout_s: float, tls: TlsFiles) -> str:
-    """What the server says of a service: SERVING, NOT_SERVING, or why there is no answer, in one line."""
+    """The status of a service by the server, SERVING or NOT_SERVING, or one line that says why there is no answer."""
     if (tls.certificate is None) != (tls.key is None):
-        # gRPC would end the process.
+        # gRPC would abort the process.
         return "a certificate and its key go together: give --cert_file and --key_file, or neither"
     try:
         with _connect(address, tls) as channel:

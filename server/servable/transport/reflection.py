@@ -1,6 +1,6 @@
-"""Server reflection, so that grpcurl and its like need no .proto files.
+"""Server reflection, so that grpcurl and similar tools need no .proto files.
 
-The servicer is grpcio's. Around it: a pool that holds all services of this server, the name v1 beside
+The servicer is grpcio's. This module adds a descriptor pool with all services of this server, the name v1 beside
 v1alpha, and threads of its own.
 """
 
@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from servable import wire
-from servable.transport.side_calls import OpenStreams, on_threads
+from servable.transport.handlers import OpenStreams, on_threads
 
 _ALPHA, _STABLE = "grpc.reflection.v1alpha", "grpc.reflection.v1"
 _SERVICE = "ServerReflection"

@@ -1,4 +1,7 @@
-"""The gRPC server: bind, start, drain, stop."""
+"""The gRPC server: bind, start, drain, stop; and the credentials of its listeners.
+
+Health, reflection and methods that may wait for minutes have thread pools of their own: see `transport.handlers`.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,12 @@ from typing import Any
 
 import grpc
 
+from servable.config.ssl_config import TlsConfig
 from servable.errors import Unavailable
 from servable.methods import LaneMethod, Method, WaitingMethod
 from servable.transport import health, lanes, reflection
-from servable.transport.arrivals import Arrivals
-from servable.transport.handlers import MethodHandlers
-from servable.transport.intake import Intake
-from servable.transport.side_calls import OpenStreams
+from servable.transport.arrivals import Arrivals, HoldingHandlers
+from servable.transport.handlers import MethodHandlers, OpenStreams
 
 _log = logging.getLogger(__name__)
 
@@ -28,18 +30,19 @@ MAX_MESSAGE_BYTES = 2147483647
 _DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": -1,
-    # Two servers on one port would share its calls in silence.
+    # With it a second server could listen on the same port, and each would get some of the calls.
     "grpc.so_reuseport": 0,
     **dict(lanes.CHANNEL_ARGUMENTS),
 }
-# A reflection stream holds a thread while a tool keeps it open, a Watch stream while its client does not read; a health
-# call holds none for long.
+# A reflection stream holds a thread while its client keeps it open, a Watch stream while its client does not read; a
+# Check holds one for a moment.
 _REFLECTION_THREADS = 4
 _WATCH_THREADS = 4
 _HEALTH_THREADS = 2
-# A reload waits for models, a profile for its duration.
+# A reload waits for models, a profile for its duration. They wait on threads of their own, so that no Predict waits for
+# operators who wait for a broken model.
 _WAITING_THREADS = 32
-# Lanes end with the server, unless a method of theirs never does.
+# Lanes end with the server, unless one of their methods never returns.
 _JOIN_S = 1.0
 
 
@@ -50,9 +53,9 @@ class ServerSettings:
     Attributes:
         addresses: In gRPC's syntax: `0.0.0.0:8500`, `unix:/run/servable.sock`; port 0 means any free one.
         credentials: grpc.ServerCredentials for all addresses; None for clear text.
-        worker_threads: How many calls run at the same time on the public path.
-        lanes: How many threads take the hot methods past grpcio's server; 0: none do.
-        channel_arguments: gRPC channel arguments; they win over the defaults, the last of a key wins.
+        worker_threads: How many calls grpcio's server runs at the same time.
+        lanes: How many lanes serve the hot methods in place of grpcio's server; 0: none.
+        channel_arguments: gRPC channel arguments. They override the defaults, and later ones override earlier ones.
     """
 
     addresses: Sequence[str]
@@ -90,8 +93,8 @@ class GrpcServer:
         Args:
             methods: The methods by full path.
             settings: How the server listens.
-            waiting_methods: More of them, which may wait for minutes and therefore have threads of their own.
-            hot_methods: Those of `methods` that lanes take, if there are to be lanes.
+            waiting_methods: More methods, which may wait for minutes and therefore have threads of their own.
+            hot_methods: The methods that lanes serve, if there are lanes; each is in `methods`, too.
         """
         self._settings = settings
         self._streams = OpenStreams()
@@ -112,7 +115,7 @@ class GrpcServer:
             handlers=[
                 self.health.handler(),
                 *reflection.handlers(services, self._streams, reflection_threads),
-                Intake(handlers, self._arrivals),
+                HoldingHandlers(handlers, self._arrivals),
             ],
             options=list({**_DEFAULT_ARGUMENTS, **dict(settings.channel_arguments)}.items()),
         )
@@ -137,16 +140,16 @@ class GrpcServer:
         return ports
 
     def leave(self) -> None:
-        """Say NOT_SERVING for good, and serve on: balancers and clients that ask for health go elsewhere."""
+        """Say NOT_SERVING for good, and serve on, so that balancers and clients choose other servers."""
         self.health.drain()
 
     def drain(self, grace_s: float) -> None:
         """Say NOT_SERVING, take no new connections or calls, and return when those in flight have ended.
 
-        Clients are told to leave by GOAWAY. Calls that arrive before are answered.
+        Clients get a GOAWAY. Calls that arrive before it are answered: see `transport.arrivals`.
 
         Args:
-            grace_s: The longest time that calls in flight are given; what outlasts it is cut.
+            grace_s: How long calls in flight may take; those that take longer are cancelled.
         """
         ends_at = time.monotonic() + min(grace_s, threading.TIMEOUT_MAX)
         self.health.drain()
@@ -186,8 +189,22 @@ class GrpcServer:
 
 
 def _suspect(address: str, *, encrypted: bool) -> str:
-    """What may be wrong with an address; gRPC tells only its own log what is."""
+    """What may be wrong with an address; gRPC says only in its own log what is."""
     suspicion = "the address is in use or not this machine's"
     if address.startswith("unix:"):
         suspicion = "no socket can be made there; the path must be free, short, and in a directory that exists"
     return suspicion + (", or key and certificate do not fit" if encrypted else "")
+
+
+def make_tls_credentials(tls: TlsConfig) -> Any:
+    """TLS; clients show a certificate exactly if the config says so (TensorFlow Serving: model_servers/server.cc)."""
+    return grpc.ssl_server_credentials(
+        [(tls.server_key, tls.server_cert)],
+        root_certificates=tls.custom_ca,
+        require_client_auth=tls.client_verify,
+    )
+
+
+def make_alts_credentials() -> Any:
+    """Google's ALTS, which works between machines of Google Cloud only."""
+    return grpc.alts_server_credentials()

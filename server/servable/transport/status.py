@@ -1,4 +1,4 @@
-"""A ServingError as a gRPC status: the one place where errors meet the wire.
+"""A ServingError as a gRPC status: the only place that makes statuses of errors.
 
 Source of the behaviour: TensorFlow Serving, grpc_status_util.cc, for the length of a message;
 google.rpc.Status for the hints beside it.
@@ -50,5 +50,5 @@ def trailing_metadata(error: ServingError) -> tuple[tuple[str, bytes], ...]:
 
 
 def _cut(hint: str) -> str:
-    """At most so many bytes, all of whole characters."""
+    """Cut a hint to the bytes that it may have, without splitting a character."""
     return hint.encode(errors="replace")[:_MAX_HINT_BYTES].decode(errors="ignore")

@@ -1,11 +1,11 @@
-"""Sees to it that no method blocks a lane for long, however wrong the estimate was by which it was called.
+"""The watchdog: no method blocks a lane for more than 4 ms, however wrong the estimate of its run was.
 
-Whether a run is short is an estimate, and what a run takes may depend on values that no estimate knows. So a thread
-looks at the lanes in short periods. A lane that was in a method at two looks, and in the same one, gets a new thread to
-lead it; the one that led it answers its call, however long that takes, and ends. So a lane is blocked for two periods
-at most, and for what the system takes to run the threads.
+Whether a run is short is an estimate, and the time of a run may depend on values that no estimate knows. So a thread
+looks at the lanes every 2 ms. A lane that is in the same method at two looks gets a new thread, which leads it from
+then on. The thread that led it answers its call, however long that takes, and ends. So a lane is blocked for two
+periods at most, and for the time that the system takes to run the threads.
 
-While nothing is called the watchdog sleeps, and a lane wakes it.
+The watchdog sleeps while no method is called, and the next call on a lane wakes it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Final, Protocol
 _log = logging.getLogger(__name__)
 
 PERIOD_S: Final = 2e-3
-"""How often lanes are looked at while they are called."""
-# After so many looks at lanes that nobody called the watchdog sleeps.
+"""The time between two looks at the lanes while these are called."""
+# After so many looks at which no lane was in a method or had begun one, the watchdog sleeps.
 _QUIET_LOOKS: Final = 25
 
 
@@ -28,8 +28,8 @@ class Watched(Protocol):
     """A lane as the watchdog sees it.
 
     Attributes:
-        name: What the log calls it.
-        begun: How many methods and deferred runs were begun.
+        name: Its name in the log.
+        begun: How many methods and deferred runs it has begun.
     """
 
     name: str
@@ -37,36 +37,36 @@ class Watched(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether it is in a method now."""
+        """Whether it is in a method or a deferred run now."""
 
     def take_over(self) -> int | None:
-        """Give the lane to a new thread if it is in a method; the id of the thread that led it."""
+        """Give the lane to a new thread if it is in a method; the id of the deposed thread, None if there is none."""
 
 
 class LaneWatchdog(Protocol):
     """A watchdog as lanes see it.
 
     Attributes:
-        is_asleep: Whether it is to be woken when something begins.
+        is_asleep: Whether a lane that begins a method must call `wake`.
     """
 
     is_asleep: bool
 
     def start(self, lanes: Sequence[Watched]) -> None:
-        """Watch lanes."""
+        """Begin to watch lanes."""
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Cease to watch."""
 
     def wake(self) -> None:
-        """Something has begun; for a lane that sees it asleep."""
+        """Called by a lane that begins a method while `is_asleep`."""
 
 
 class Watchdog:
     """One thread for all lanes of a server. Start it once, stop it once.
 
     Attributes:
-        is_asleep: Whether it is to be woken when something begins.
+        is_asleep: Whether a lane that begins a method must call `wake`.
     """
 
     def __init__(self, on_overrun: Callable[[int], None]) -> None:
@@ -82,19 +82,19 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def start(self, lanes: Sequence[Watched]) -> None:
-        """Watch lanes."""
+        """See LaneWatchdog."""
         self._thread = threading.Thread(target=self._watch, args=(lanes,), name="watchdog", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """See LaneWatchdog."""
         self._stopped = True
         self._woken.set()
         if self._thread is not None:
             self._thread.join()
 
     def wake(self) -> None:
-        """Something has begun; for a lane that sees it asleep."""
+        """See LaneWatchdog."""
         self._woken.set()
 
     def _watch(self, lanes: Sequence[Watched]) -> None:
@@ -124,8 +124,8 @@ class Watchdog:
     def _sleep(self, lanes: Sequence[Watched], seen: Sequence[int]) -> None:
         """Sleep until a lane begins something.
 
-        A lane begins first and looks at `is_asleep` then; this thread sets that first and looks at the lanes then. So
-        one of the two sees the other.
+        A lane's leader first counts in `begun`, then reads `is_asleep`. The watchdog's thread first sets `is_asleep`,
+        then reads `begun`. So at least one of the two threads sees what the other has written.
         """
         self._woken.clear()
         self.is_asleep = True

@@ -1,17 +1,23 @@
-"""The warm-up file of a version, and the loop that replays it.
+"""The warm-up file of a version: its place, its records, and the forms in which recorded requests come.
+
+A record is a serialized PredictionLog. How records lie in a file is not known here: `execution.tf_records` reads and
+writes them. Nothing here knows a model.
 
 Source of the behaviour: TensorFlow Serving, servables/tensorflow/saved_model_warmup_util.cc.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
 
 from servable import wire
-from servable.errors import DataLoss, InvalidArgument
+from servable.errors import FailedPrecondition, InvalidArgument
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
@@ -19,35 +25,62 @@ MAX_RECORDS = 1000
 _QUOTED_BYTES = 1024
 
 ReadRecords = Callable[[Path], Iterator[bytes]]
-"""The records of a TFRecord file, one at a time. Raises DataLoss where the file is none, or another ServingError."""
-
-Execute = Callable[[wire.PredictionLog], None]
-"""Runs the request of one log, or raises a ServingError."""
+"""The records of a TFRecord file, one at a time. Raises DataLoss if the file is no TFRecord file, or a ServingError."""
 
 
-def replay(path: Path, read: ReadRecords, execute: Execute, iterations: int = 1) -> int:
-    """Execute every record of a warm-up file, each so many times in a row.
+class RequestKind(enum.Enum):
+    """What a file with one request holds, by the field of PredictionLog that takes it.
+
+    The bytes do not show it: a ClassificationRequest and a RegressionRequest are alike.
+    """
+
+    PREDICT = "predict_log"
+    CLASSIFY = "classify_log"
+    REGRESS = "regress_log"
+    MULTI_INFERENCE = "multi_inference_log"
+
+
+def read_log(record: bytes, path: Path) -> wire.PredictionLog:
+    """The request of a record of PredictionLog, as a request logger or a warm-up file has it.
 
     Returns:
-        The number of records.
+        A log without a response, which would be read at each load for nothing.
 
     Raises:
-        InvalidArgument: if a record is no PredictionLog, or after the 1001st has been executed.
-        DataLoss: if the file is no TFRecord file, or cut.
-        ServingError: as the execution raises it; nothing that follows is executed.
+        InvalidArgument: if the record is no PredictionLog.
     """
-    count = 0
-    for record in _read(path, read):
-        log = parse(record, path)
-        for _ in range(iterations):
-            execute(log)
-        count += 1
-        if count > MAX_RECORDS:
-            raise InvalidArgument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
-    return count
+    log = parse_record(record, path)
+    kind = log.WhichOneof("log_type")
+    stripped = wire.PredictionLog()
+    if kind is not None:
+        stored: Any = getattr(log, kind)
+        stored.ClearField("response")
+        getattr(stripped, kind).CopyFrom(stored)
+    return stripped
 
 
-def parse(record: bytes, path: Path) -> wire.PredictionLog:
+def read_request(path: Path, kind: RequestKind) -> wire.PredictionLog:
+    """The request of a file with one: serialized, as text proto, or as JSON in protobuf's own mapping.
+
+    Raises:
+        InvalidArgument: if it holds no request of this kind.
+        FailedPrecondition: if it cannot be read.
+    """
+    log = wire.PredictionLog()
+    request = getattr(log, kind.value).request
+    request.SetInParent()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FailedPrecondition(f"{path}: {error.strerror}") from error
+    try:
+        _parse(content, request)
+    except (DecodeError, json_format.ParseError, text_format.ParseError) as error:
+        raise InvalidArgument(f"{path} holds no {request.DESCRIPTOR.name}: {error}") from error
+    return log
+
+
+def parse_record(record: bytes, path: Path) -> wire.PredictionLog:
     """The log of one record.
 
     Raises:
@@ -61,9 +94,20 @@ def parse(record: bytes, path: Path) -> wire.PredictionLog:
         raise InvalidArgument(f"Failed to parse warmup record: {quoted}{cut} from {path}") from error
 
 
-def _read(path: Path, read: ReadRecords) -> Iterator[bytes]:
-    """The records. What their execution raises does not come through here, so a graph's DataLoss stays as it is."""
+def _parse(content: bytes, request: Any) -> None:
+    text = _as_text(content)
+    if text is None:
+        request.ParseFromString(content)
+    elif text.lstrip().startswith("{"):
+        json_format.Parse(text, request, descriptor_pool=wire.POOL)
+    else:
+        text_format.Parse(text, request, descriptor_pool=wire.POOL)
+
+
+def _as_text(content: bytes) -> str | None:
+    """The content as text; None for a serialized message, as control characters show: the tag of its inputs is 18."""
     try:
-        yield from read(path)
-    except DataLoss as error:
-        raise DataLoss(f"{error.message}. Please verify your warmup data is in TFRecord format.") from error
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if any(character < " " and character not in "\t\n\r" for character in text) else text

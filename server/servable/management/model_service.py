@@ -1,0 +1,115 @@
+"""The two methods of ModelService: GetModelStatus and HandleReloadConfigRequest.
+
+Source of the behaviour: TensorFlow Serving, model_servers/get_model_status_impl.cc and model_service_impl.cc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from servable import requests, wire
+from servable.config import models
+from servable.errors import InvalidArgument, NotFound
+from servable.lifecycle.monitor import StateMonitor
+from servable.lifecycle.version import State, VersionState
+from servable.management.served_models import ServedModels, wait_until_settled
+from servable.methods import OnCallEnd
+from servable.routing import suggest
+
+ReadMetrics = Callable[[Iterable[str]], Mapping[str, int]]
+"""The current value of each metric, by its name; 0 for a metric that there is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetModelStatus:
+    """The GetModelStatus API. Safe to call from many threads.
+
+    Attributes:
+        monitor: Has the state of every version that this process ever had.
+    """
+
+    monitor: StateMonitor
+
+    def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
+        """Answer a GetModelStatusRequest with a GetModelStatusResponse; see methods.Method."""
+        del time_left_s  # Nothing here takes time.
+        message = requests.parse(wire.GetModelStatusRequest, request)
+        requests.require_model_spec(message.HasField("model_spec"))
+        response = wire.GetModelStatusResponse()
+        for version, known in self._select(message.model_spec).items():
+            entry = response.model_version_status.add(version=version, state=int(known.state))
+            entry.status.SetInParent()
+            # A version whose load is tried again after a failure is loading, with status OK.
+            if known.state is State.END and known.error is not None:
+                entry.status.error_code = int(known.error.code)
+                entry.status.error_message = known.error.message
+        return response.SerializeToString()
+
+    def _select(self, spec: wire.ModelSpec) -> Mapping[int, VersionState]:
+        """One version if the spec has a number, else all; a label is ignored."""
+        versions = self.monitor.versions(spec.name)
+        if spec.HasField("version"):
+            number = spec.version.value
+            if number not in versions:
+                raise NotFound(
+                    f"Could not find version {number} of model {spec.name}",
+                    {"known_versions": ", ".join(map(str, versions))},
+                )
+            return {number: versions[number]}
+        if not versions:
+            raise NotFound(
+                f"Could not find any versions of model {spec.name}",
+                suggest(spec.name, self.monitor.names(), "known_models"),
+            )
+        return versions
+
+
+def _ignore(_callback: Callable[[], None], /) -> None:
+    """The OnCallEnd of a call that is never cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandleReloadConfigRequest:
+    """The HandleReloadConfigRequest API. Safe to call from many threads.
+
+    Attributes:
+        served_models: Takes the new config.
+        read_metrics: Reads the metrics whose increase is asked for.
+    """
+
+    served_models: ServedModels
+    read_metrics: ReadMetrics
+
+    def __call__(self, request: bytes, time_left_s: float | None, on_gone: OnCallEnd = _ignore, /) -> bytes:
+        """Answer a ReloadConfigRequest with a ReloadConfigResponse; see methods.Method.
+
+        A call that is cancelled ends the wait; the config stays applied.
+
+        Raises:
+            InvalidArgument: if the config is not valid. Nothing has changed then.
+            FailedPrecondition: if a label may not be assigned. Nothing has changed then.
+            Unknown: if a new model did not become available. The config is applied.
+            DeadlineExceeded: if the deadline passes before all new models are available. The config is applied.
+        """
+        message = requests.parse(wire.ReloadConfigRequest, request)
+        if message.config.WhichOneof("config") != "model_config_list":
+            raise InvalidArgument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
+        before = self.read_metrics(message.metric_names)
+        configs = models.from_list(message.config.model_config_list, self.served_models.names)
+        change = self.served_models.apply(configs)
+        on_gone(partial(change.progress.stop_waiting_for, change.new_names))
+        wait_until_settled(change, time_left_s)
+        return _response(before, self.read_metrics(message.metric_names)).SerializeToString()
+
+
+def _response(before: Mapping[str, int], after: Mapping[str, int]) -> wire.ReloadConfigResponse:
+    response = wire.ReloadConfigResponse()
+    response.status.SetInParent()
+    for name, value in after.items():
+        response.metric.add(name=name, int64_value_increase=value - before[name])
+    return response
