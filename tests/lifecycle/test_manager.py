@@ -509,6 +509,17 @@ def test_a_number_that_moves_back_before_its_new_path_is_ready_stays_as_it_was(b
     assert bench.states() == {1: "AVAILABLE"}
 
 
+def test_a_number_that_moves_back_while_it_loads_is_not_published_as_ended(bench):
+    bench.aspire(1)
+    bench.published.clear()
+    bench.aspire(1, base="/moved")
+    bench.aspire(1)
+    assert bench.states() == {1: "LOADING"}
+    bench.settle()
+    assert (bench.hold().servable.path, bench.states()) == (PATH, {1: "AVAILABLE"})
+    assert (1, "END") not in bench.published
+
+
 def test_a_number_that_moves_back_while_a_call_holds_it_is_served_from_the_new_path_till_then(bench):
     bench.serve(1)
     call = bench.hold()

@@ -303,10 +303,15 @@ class Manager:
         self._settle(version.servable_id.name)
 
     def _publish(self, version: Version) -> None:
-        """Publish the state of a number: of several versions with it that of the ready one, else of the latest."""
+        """Publish the state of a number: of several versions with it that of the ready one, else of the one to come.
+
+        A number whose path changes has two versions for a while, and if it changes back the later one is not wanted.
+        """
         model = self._models[version.servable_id.name]
-        same_number = [other for other in model.versions if other.number == version.number]
-        shown = next((other for other in reversed(same_number) if other.phase is Phase.READY), same_number[-1])
+        latest_first = [other for other in reversed(model.versions) if other.number == version.number]
+        coming = (other for other in latest_first if other.is_aspired and other.phase is not Phase.ENDED)
+        ready = (other for other in latest_first if other.phase is Phase.READY)
+        shown = next(ready, None) or next(coming, latest_first[0])
         if shown is version or shown.phase is not Phase.READY:
             self._monitor.publish(version.servable_id, shown.state)
 
