@@ -32,6 +32,10 @@ class Runner(Protocol):
         """Whether a run may never end, however short earlier runs were: the graph has loops, or ops that wait."""
 
     @property
+    def batches_itself(self) -> bool:
+        """Whether the graph has batching ops: its runs wait in them for others, so several should run at once."""
+
+    @property
     def fetch_dtypes(self) -> Sequence[int]:
         """The tensorflow.DataType of each fetch."""
 

@@ -312,3 +312,11 @@ def test_the_queue_waits_for_no_callers_after_a_short_batch_or_with_a_file(limit
     run(queue, 4, seconds, ended_s=10.0)
     add(queue, 1, at_s=10.001)
     assert queue.due_s() == 10.001
+
+
+def test_the_queue_waits_for_no_callers_where_more_rows_make_none_cheaper():
+    queue = make_queue(longest_run_s=1.0)
+    for rows, run_s in [(8, 0.08), (16, 0.16)] * 8:
+        run(queue, rows, run_s, ended_s=10.0)
+    add(queue, 1, at_s=10.001)
+    assert queue.due_s() == 10.001

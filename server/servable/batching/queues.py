@@ -353,6 +353,11 @@ class BatchSizer:
             self._pause = _FIRST_PAUSE
         self.most_rows = min(1 << self._exponent, self._limit)
 
+    def are_more_rows_cheaper(self, rows: int) -> bool:
+        """Whether a row costs clearly less in such a batch than in one of half the rows, or nobody knows."""
+        share = self._share_of_half((rows - 1).bit_length())
+        return share is None or share < _CLEARLY_CHEAPER
+
     def _follow(self, exponent: int, row_s: float) -> None:
         self._batches += 1
         self._noted_at[exponent] = self._batches

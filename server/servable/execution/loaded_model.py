@@ -157,6 +157,7 @@ class SessionRunner:
     Attributes:
         costs: What its runs cost; see servables.Runner.
         may_not_end: Whether a run may last for ever, however quick others were.
+        batches_itself: Whether runs wait for each other in the graph; see servables.Runner.
         was_used: Whether it ran since the owner of the runner last cleared this.
     """
 
@@ -171,6 +172,7 @@ class SessionRunner:
         self._longest = LongestRuns()
         self.costs = RunCosts()
         self.may_not_end = session.may_not_end
+        self.batches_itself = session.batches_itself
         self.was_used = False
         self.fetch_dtypes: Sequence[int] = [session.dtype_of(name) or wire.DT_INVALID for name in fetches]
 
