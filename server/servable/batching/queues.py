@@ -354,7 +354,10 @@ class BatchSizer:
         self.most_rows = min(1 << self._exponent, self._limit)
 
     def are_more_rows_cheaper(self, rows: int) -> bool:
-        """Whether a row costs clearly less in such a batch than in one of half the rows, or nobody knows."""
+        """Whether a row costs clearly less in such a batch than in one of half the rows, as far as is known.
+
+        What is not known is worth a try: if nobody waited for callers, batches would stay small and nobody would know.
+        """
         share = self._share_of_half((rows - 1).bit_length())
         return share is None or share < _CLEARLY_CHEAPER
 
