@@ -29,7 +29,7 @@ from servable.inference.predict import Predict
 from servable.inference.regress import Regress
 from servable.methods import AwaitedReply, DeferredRun, LaneMethod, Method, Reply
 from servable.options import ServerOptions, schedulable_cpus
-from servable.requests import Begin, Request
+from servable.requests import Begin, Request, complete
 from servable.routing import Router
 from servable.run_costs import RunCost, RunCosts
 
@@ -69,7 +69,8 @@ class DataPlane:
         self.methods: dict[str, Method] = {_path("GetModelMetadata"): GetModelMetadata(router)}
         self.lane_methods: dict[str, LaneMethod] = {}
         for name, api in apis.items():
-            self.methods[_path(name)] = api if batching is None else factory.waiting_method(api.begin)
+            make_method = factory.direct_method if batching is None else factory.waiting_method
+            self.methods[_path(name)] = make_method(api.begin)
             self.lane_methods[_path(name)] = factory.lane_method(api.begin)
         self.on_overrun = timed_runs.suspend
 
@@ -111,6 +112,14 @@ class MethodFactory:
                 return None
             request = _parse(begin, message, cost, began_s)
             return begin_run(request, time_left_s, reply)
+
+        return answer
+
+    def direct_method(self, begin: Begin) -> Method:
+        """A method for a thread that has nothing else to do, where nothing is batched: the run is on that thread."""
+
+        def answer(message: bytes, time_left_s: float | None) -> bytes:
+            return complete(begin(message), time_left_s)
 
         return answer
 

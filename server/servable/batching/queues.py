@@ -248,9 +248,11 @@ class BatchQueue:
 
     def take(self) -> Batch:
         """Remove and return the oldest batch."""
-        if not self.is_full:
-            self._batches[0].cut = Cut.TIMEOUT if self._limits.timeout_s else Cut.FREE
         batch = self._batches.popleft()
+        if self.is_full:
+            batch.cut = Cut.FULL
+        else:
+            batch.cut = Cut.TIMEOUT if self._limits.timeout_s else Cut.FREE
         self._rows -= batch.rows
         self._update_is_full()
         return batch
