@@ -25,7 +25,7 @@ class Cut(str, enum.Enum):
 
 
 class BatchCounts:
-    """Counts of all batches of a server, of all models together. Thread-safe; the attributes may be read at any time, and only grow.
+    """Counts of the batches of all models together. Thread-safe; attributes may be read at any time, and only grow.
 
     Attributes:
         cuts: Batches, by why they were closed.
