@@ -119,7 +119,7 @@ def test_models_that_are_not_waited_for_have_no_listener(polled):
 
 
 @pytest.mark.behaviour("14", "an error of a polled config file is logged once, not at each poll, and changes nothing")
-def test_what_parsing_says_of_a_text_is_said_once(polled, caplog, capsys):
+def test_what_parsing_a_text_logs_is_logged_once(polled, caplog, capsys):
     caplog.set_level("INFO")
     texts = ("rubbish", "# no config", ONE.replace('model_platform: "tensorflow"', "model_type: TENSORFLOW"))
     for start_s, text in enumerate(texts):

@@ -69,7 +69,7 @@ def test_each_broken_version_is_reported_and_the_old_one_serves(server, base_pat
 
 
 @pytest.mark.behaviour("14", "a model whose init op fails ends with the op's words")
-def test_an_init_op_that_fails_is_told_with_its_words(server, base_path, tmp_path):
+def test_an_init_op_that_fails_is_reported_with_its_text(server, base_path, tmp_path):
     with tf1_session() as session:
         x = placeholder(tf.float32, [None], "x")
         fails = tf.debugging.Assert(tf.constant(False), ["the table is not there"])

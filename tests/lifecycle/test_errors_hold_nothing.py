@@ -113,7 +113,7 @@ def test_a_deadline_that_passes_in_a_run_lets_go_of_the_version(server):
 
 
 @pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
-def test_a_caller_that_leaves_lets_go_of_the_version_when_its_time_is_over(server):
+def test_a_cancelled_call_releases_the_version_when_its_time_is_over(server):
     with holding_nothing(server, "gate"):
         call = server.running.prediction.Predict.future(PASS, timeout=0.5)
         server.running.prediction.Predict(predict_request("gate", signature="await_arrival"), timeout=TIMEOUT_S)
@@ -121,7 +121,7 @@ def test_a_caller_that_leaves_lets_go_of_the_version_when_its_time_is_over(serve
 
 
 @pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
-def test_after_all_that_every_version_ends_when_it_leaves(server):
+def test_after_all_that_every_version_ends_when_it_is_removed(server):
     """Once more for all models; this one comes last."""
     for api, _, request in FAILING.values():
         with pytest.raises(grpc.RpcError):

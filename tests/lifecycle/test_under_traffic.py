@@ -119,7 +119,7 @@ def test_a_call_in_flight_ends_at_the_version_that_it_began_with(tmp_path):
 
 
 @pytest.mark.behaviour("14", "a call that fails, is cancelled or times out releases its version, in every API")
-def test_a_caller_that_leaves_holds_its_version_until_its_run_is_over(tmp_path):
+def test_a_cancelled_call_holds_its_version_until_its_run_is_over(tmp_path):
     path = put(tmp_path / "m", 1)
     loader = Loader()
     held = loader.hold_calls(path)

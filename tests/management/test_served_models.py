@@ -443,7 +443,7 @@ def test_a_server_of_no_models_starts(served):
 
 
 @pytest.mark.behaviour("4.2", "ours: a wait for a model that another reload removes ends")
-def test_who_waits_for_a_model_that_another_config_removes_waits_no_longer(served):
+def test_a_wait_for_a_model_ends_when_another_config_removes_it(served):
     # Its old version is still on its way out, so that a new one has not even begun.
     waiting = reload(served, "m", "n")
     served.apply(model("n"))
