@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from servable import data_plane
+from servable import data_plane, model_paths, startup
 from servable import options as flags
 from servable.config import batching, models, ssl_config
 from servable.config.batching import BatchingConfig
@@ -69,14 +69,19 @@ class Configuration:
     batching: BatchingConfig | None = None
 
 
-def configure(options: ServerOptions) -> Configuration:
+def configure(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -> Configuration:
     """Read the files that the flags name. Quick, since it does not import TensorFlow.
+
+    Args:
+        options: The flags.
+        models_of_paths: What paths on the command line name; see model_paths.read_arguments.
 
     Raises:
         ServingError: if the flags or a file that they name are not valid.
     """
-    flags.validate(options)
-    return Configuration(options, _read_models(options), _settings(options), batching.from_flags(options))
+    flags.validate(options, has_paths=bool(models_of_paths))
+    served = _read_models(options, models_of_paths)
+    return Configuration(options, served, _settings(options), batching.from_flags(options))
 
 
 class Server:
@@ -153,6 +158,15 @@ class Server:
             self._grpc.health.set_serving(name, serving=True)
         return ports
 
+    def describe(self) -> list[str]:
+        """What an operator should know of a server that listens, by lines; see `startup`."""
+        settings, names = self._configuration.settings, [model.name for model in self._configuration.models or ()]
+        has_tls = settings.credentials is not None
+        table = startup.describe_models(names, self._monitor) if len(names) > 1 else []
+        ports = [f"serving on {address}{' (TLS)' if has_tls else ''}" for address in settings.addresses]
+        call = startup.suggest_call(self._router.routes, settings.addresses[0], has_tls=has_tls)
+        return [*table, *ports, *([f"try: {call}"] if call else [])]
+
     def leave(self) -> None:
         """Say NOT_SERVING for good, and serve on until `drain`."""
         self._grpc.leave()
@@ -191,10 +205,14 @@ def _without_call_end(method: Method) -> WaitingMethod:
     return lambda request, time_left_s, _on_call_end: method(request, time_left_s)
 
 
-def _read_models(options: ServerOptions) -> Sequence[ModelConfig] | None:
+def _read_models(options: ServerOptions, of_paths: Sequence[ModelConfig]) -> Sequence[ModelConfig] | None:
     if options.model_config_file:
         return models.read(options.model_config_file)
-    return models.from_flags(options.model_name, options.model_base_path)
+    if not of_paths:
+        return models.from_flags(options.model_name, options.model_base_path)
+    of_flags = models.from_flags(options.model_name, options.model_base_path) if options.model_base_path else ()
+    model_paths.check_names([*of_flags, *of_paths])
+    return (*of_flags, *of_paths)
 
 
 def _settings(options: ServerOptions) -> ServerSettings:

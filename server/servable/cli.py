@@ -10,13 +10,17 @@ import argparse
 import os
 import sys
 from collections.abc import Collection, MutableMapping, Sequence
+from typing import TYPE_CHECKING
 
 from servable import __version__, options
-from servable.errors import ServingError
+from servable.errors import InvalidArgument, ServingError
+
+if TYPE_CHECKING:
+    from servable.config.models import ModelConfig
+    from servable.inspection import Report
 
 # What the original returns from main as -1.
 EXIT_FAILURE = 255
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["serve"]:
         # The flags follow the original's syntax, which argparse does not take.
         return serve(arguments[1:])
+    if arguments[:1] == ["check"]:
+        return _check(arguments[1:])
     if arguments[:1] == ["warmup"]:
         # The verb takes flags of serve too.
         return _warm_up(arguments[1:])
@@ -40,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def serve(arguments: Sequence[str]) -> int:
     """Serve until a signal, with the flags of tensorflow_model_server."""
     parsed = options.parse(arguments)
-    if parsed.options is None or parsed.help_requested:
+    # With paths, which the original has not, it may stand anywhere.
+    asks_for_help = parsed.help_requested or (parsed.paths and "--help" in parsed.unknown_flags)
+    if parsed.options is None or asks_for_help:
         print(*filter(None, (parsed.failure, options.usage())), sep="\n")
         return EXIT_FAILURE
     if parsed.options.version:
@@ -49,23 +57,24 @@ def serve(arguments: Sequence[str]) -> int:
         tensorflow_version = survey.installed_tensorflow_version()
         print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {tensorflow_version}")
         return 0
-    if parsed.unknown:
-        print(f"unknown argument: {parsed.unknown[0]}", options.usage(), sep="\n", flush=True)
-    return _serve(parsed.options, options.notices(parsed))
+    for argument in parsed.unknown_flags:
+        print(options.describe_unknown(argument), flush=True)
+    return _serve(parsed, parsed.options)
 
 
-def _serve(server_options: options.ServerOptions, notices: Sequence[str]) -> int:
+def _serve(parsed: options.Parsed, server_options: options.ServerOptions) -> int:
     import logging
 
     # Before grpc is imported.
     disable_event_engine_listener()
     from servable import process
+    from servable.observability import log
 
-    _configure_log()
-    for notice in notices:
+    log.configure(server_options.log_level if server_options.log_level in options.LOG_LEVELS else "info")
+    for notice in options.notices(parsed):
         logging.getLogger(__name__).warning(notice)
     try:
-        return process.serve(server_options)
+        return process.serve(server_options, _models_of_paths(parsed, server_options))
     except ServingError as error:
         print(f"Failed to start server. Error: {error}", flush=True)
         return EXIT_FAILURE
@@ -85,13 +94,14 @@ def disable_event_engine_listener(environment: MutableMapping[str, str] = os.env
         environment["GRPC_EXPERIMENTS"] = ",".join(filter(None, (experiments, "-event_engine_listener")))
 
 
-def _configure_log() -> None:
-    """Send the log to stderr from INFO on: one line an event, with time, level and the module that logs it."""
-    import logging
+def _models_of_paths(parsed: options.Parsed, server_options: options.ServerOptions) -> Sequence[ModelConfig]:
+    """The models that paths name. --model_name names the model of the only path, if no --model_base_path takes it."""
+    from servable import model_paths
 
-    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
-    # TensorFlow's Python side logs a greeting at every import and load; its warnings pass.
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    if not parsed.paths:
+        return ()
+    names_path = "model_name" in parsed.explicit and not server_options.model_base_path
+    return model_paths.read_arguments(parsed.paths, server_options.model_name if names_path else None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"servable {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     verbs.add_parser("serve", help="serve models; `servable serve --help` lists the flags", add_help=False)
+    verbs.add_parser("check", help="load and call models as a server would; `servable check --help`", add_help=False)
     verbs.add_parser("warmup", help="write the requests that a model answers before it serves", add_help=False)
     _add_health(verbs.add_parser("health", help="ask a server whether it serves; exit status 0 if it does"))
     _add_inspect(verbs.add_parser("inspect", help="print what is in a SavedModel and which calls can use it"))
@@ -125,8 +136,11 @@ def _health(arguments: argparse.Namespace) -> int:
 
 
 def _add_inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", help="a version directory, or a base path with version directories")
-    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument(
+        "directories", nargs="*", metavar="DIR", help="a version directory, or a base path with version directories"
+    )
+    parser.add_argument("--model_config_file", default="", help="the models of this file too, as for `servable serve`")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs; a list if there are several")
     parser.add_argument("--saved_model_tags", help="the meta graph to look at, as for `servable serve`")
     parser.add_argument("--custom_op_libraries", default="", help="shared objects with ops, as for `servable serve`")
     parser.add_argument("--import", dest="modules", default="", help="modules that register ops, likewise")
@@ -140,7 +154,45 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
     # What would be logged is in the report or in its error.
     logging.getLogger("servable").addHandler(logging.NullHandler())
-    tags = arguments.saved_model_tags.split(",") if arguments.saved_model_tags else ()
+    try:
+        directories = _directories(arguments)
+    except ServingError as error:
+        print(_one_line(error), file=sys.stderr)
+        return 1
+    found = {directory: _look(directory, arguments) for directory in directories}
+    reports = [each for each in found.values() if not isinstance(each, str)]
+    errors = {directory: each for directory, each in found.items() if isinstance(each, str)}
+    if arguments.json and (reports or len(found) > 1):
+        _print_all(_as_json(reports, is_list=len(found) > 1))
+    elif reports:
+        summary = ["\n".join(map(inspection.summarize, reports))] if len(found) > 1 else []
+        _print_all("\n\n".join([*map(inspection.to_text, reports), *summary]))
+    for directory, error_text in errors.items():
+        print(error_text if len(found) == 1 else f"{directory}: {error_text}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _as_json(reports: Sequence[Report], *, is_list: bool) -> str:
+    from servable import inspection
+
+    written = list(map(inspection.to_json, reports))
+    return f"[{', '.join(written)}]" if is_list else "".join(written)
+
+
+def _directories(arguments: argparse.Namespace) -> Sequence[str]:
+    """What is to be looked at. Raises a ServingError if nothing is, or if the config file is wrong."""
+    from servable.config import models
+
+    configured = models.read(arguments.model_config_file) or () if arguments.model_config_file else ()
+    directories = [*arguments.directories, *(model.base_path for model in configured)]
+    if not directories:
+        raise InvalidArgument("There is nothing to look at: name a DIR, or --model_config_file.")
+    return directories
+
+
+def _look(directory: str, arguments: argparse.Namespace) -> Report | str:
+    """The report on a directory, or why there is none."""
+    from servable import inspection
 
     def find_missing_ops(names: Collection[str]) -> Collection[str]:
         from servable.execution import op_libraries
@@ -149,13 +201,21 @@ def _inspect(arguments: argparse.Namespace) -> int:
         return op_libraries.find_missing_ops(names)
 
     try:
-        report = inspection.inspect(arguments.directory, find_missing_ops, tags)
+        tags = arguments.saved_model_tags.split(",") if arguments.saved_model_tags else ()
+        return inspection.inspect(directory, find_missing_ops, tags)
     except ServingError as error:
-        hints = "".join(f" ({key}: {value})" for key, value in error.hints.items())
-        print(f"{error}{hints}".replace("\n", " "), file=sys.stderr)
-        return 1
-    _print_all(inspection.to_json(report) if arguments.json else inspection.to_text(report))
-    return 0
+        return _one_line(error)
+
+
+def _one_line(error: ServingError) -> str:
+    hints = "".join(f" ({key}: {value})" for key, value in error.hints.items())
+    return f"{error}{hints}".replace("\n", " ")
+
+
+def _check(arguments: Sequence[str]) -> int:
+    from servable import check_command
+
+    return check_command.main(arguments)
 
 
 def _warm_up(arguments: Sequence[str]) -> int:

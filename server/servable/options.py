@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import enum
 import functools
 import os
@@ -216,6 +217,7 @@ class ServerOptions:
     drain_timeout_s: float = flag(
         30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
+    log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
@@ -256,6 +258,21 @@ class Parsed:
     unknown: tuple[str, ...]
     explicit: frozenset[str]
     failure: str | None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The arguments that name models by their paths: what is no flag. Ours: the original takes none."""
+        return tuple(argument for argument in self._before_dashes() if not argument.startswith("-"))
+
+    @property
+    def unknown_flags(self) -> tuple[str, ...]:
+        """The arguments that are neither flags of ours nor paths, in order."""
+        before = self._before_dashes()
+        return (*(argument for argument in before if argument.startswith("-")), *self.unknown[len(before) :])
+
+    def _before_dashes(self) -> tuple[str, ...]:
+        """The unknown arguments up to a `--`: what follows that is left alone."""
+        return self.unknown[: self.unknown.index("--")] if "--" in self.unknown else self.unknown
 
     @property
     def help_requested(self) -> bool:
@@ -367,13 +384,18 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 
 _LAST_PORT: Final = 65535
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-def validate(options: ServerOptions) -> None:
+def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     """Refuse flags that contradict each other, in the order of the original (TensorFlow Serving: server.cc).
 
     The original reads --model_config_file between the third check and the fourth; here all flags are checked
     before any file is opened.
+
+    Args:
+        options: The flags.
+        has_paths: Whether paths on the command line name models, which the original cannot.
 
     Raises:
         InvalidArgument: With the original's text for its own combinations.
@@ -382,13 +404,17 @@ def validate(options: ServerOptions) -> None:
         _refuse("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
     if options.use_alts_credentials and options.ssl_config_file:
         _refuse("Either use_alts_credentials must be false or ssl_config_file must be empty.")
-    if not options.model_base_path and not options.model_config_file:
+    if not (has_paths or options.model_base_path or options.model_config_file):
         _refuse("Both server_options.model_base_path and server_options.model_config_file are empty!")
+    if has_paths and options.model_config_file:
+        _refuse("Paths and --model_config_file cannot be mixed: the file says which models there are. List them there.")
     if not options.platform_config_file:
         _validate_tensorflow(options)
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    if options.log_level not in LOG_LEVELS:
+        _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
@@ -459,12 +485,57 @@ def notices(parsed: Parsed) -> list[str]:
     ]
 
 
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Serving": (
+        "port", "bind_address", "grpc_socket_path", "grpc_max_threads", "grpc_lanes", "grpc_channel_arguments",
+        "enable_grpc_healthcheck_service", "drain_delay_s", "drain_timeout_s", "enable_serialization_as_tensor_content",
+        "enable_signature_method_name_check", "enable_profiler", "log_level", "version",
+    ),
+    "Models": (
+        "model_name", "model_base_path", "model_config_file", "model_config_file_poll_wait_seconds",
+        "file_system_poll_wait_seconds", "allow_version_labels_for_unavailable_models", "num_load_threads",
+        "num_unload_threads", "max_num_load_retries", "load_retry_interval_micros", "enable_model_warmup",
+        "num_request_iterations_for_warmup", "saved_model_tags", "freeze_variables_up_to_mb", "custom_op_libraries",
+        "import", "remove_unused_fields_from_bundle_metagraph", "flush_filesystem_caches", "platform_config_file",
+        "prefer_tflite_model", "num_tflite_pools", "num_tflite_interpreters_per_pool",
+    ),
+    "Batching": ("enable_batching", "batching_parameters_file", "enable_per_model_batching_parameters"),
+    "TensorFlow": (
+        "tensorflow_session_parallelism", "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism",
+        "tensorflow_session_config_file", "per_process_gpu_memory_fraction", "xla_cpu_compilation_enabled",
+        "xla_gpu_compilation_enabled", "mixed_precision", "thread_pool_factory_config_file", "skip_initialize_tpu",
+    ),
+    "REST and metrics": (
+        "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
+        "monitoring_config_file",
+    ),
+    "Security": ("ssl_config_file", "use_alts_credentials"),
+}  # fmt: skip
+"""The names of all flags, as `--help` groups them. Flags of ours say so in their text."""
+
+
 def usage() -> str:
-    """The flags as text for a terminal, one line each: name, default, type, meaning, missing effect."""
-    shown = [(f"  --{name}={about.default}", about) for name, about in FLAGS.items()]
-    width = max(len(start) for start, _ in shown)
-    lines = [f"{start:{width}}  {about.kind.value:6}  {about.meaning}{_aside(about)}" for start, about in shown]
-    return "\n".join(["usage: servable serve [--flag=value ...]", "Flags:", *lines, ""])
+    """The flags for people at a terminal, one line each: name, default, type, meaning, missing effect."""
+    width = max(len(_start(name)) for name in FLAGS)
+    lines = ["usage: servable serve [PATH | NAME=PATH ...] [--flag=value ...]"]
+    for title, names in GROUPS.items():
+        lines += ["", f"{title}:"]
+        for name in names:
+            about = FLAGS[name]
+            lines.append(f"{_start(name):{width}}  {about.kind.value:6}  {about.meaning}{_aside(about)}")
+    return "\n".join([*lines, ""])
+
+
+def _start(name: str) -> str:
+    return f"  --{name}={FLAGS[name].default}"
+
+
+def describe_unknown(argument: str) -> str:
+    """One line for an argument that is no flag: the original's first words, and the flag that was meant."""
+    name = argument.lstrip("-").partition("=")[0]
+    close = difflib.get_close_matches(name, FLAGS, n=1)
+    meant = f"; did you mean --{close[0]}?" if close else "."
+    return f"unknown argument: {argument}{meant} `servable serve --help` lists all flags."
 
 
 def _aside(about: Flag) -> str:

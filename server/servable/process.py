@@ -11,10 +11,12 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from servable import app
 from servable.config.batching import BatchingConfig
+from servable.config.models import ModelConfig
 from servable.lifecycle.manager import Loader
 from servable.methods import Method
 from servable.options import ServerOptions
@@ -98,24 +100,28 @@ class Termination:
                 os._exit(128 + number)
 
 
-def serve(options: ServerOptions) -> NoReturn:
+def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -> NoReturn:
     """Serve until a signal, then drain, then end the process with 0.
+
+    Args:
+        options: The flags.
+        models_of_paths: What paths on the command line name.
 
     Raises:
         ServingError: if the server cannot start.
     """
     termination = Termination()
     termination.install()
-    configuration = app.configure(options)
-    server = app.Server(configuration, _make_loader(options, configuration.batching), _make_profiler(options))
+    configuration = app.configure(options, models_of_paths)
+    server = app.Server(configuration, make_loader(options, configuration.batching), _make_profiler(options))
     # The objects that TensorFlow's import has made are never garbage, but each full collection would visit them, and
     # all requests would wait for that: a quarter of a second. Before `load`, since models must remain collectable.
     gc.freeze()
     server.load()
     termination.expect_drain(options.drain_delay_s)
     server.listen()
-    for address in configuration.settings.addresses:
-        _log.info("serving on %s%s", address, " (TLS)" if configuration.settings.credentials else "")
+    for line in server.describe():
+        _log.info("%s", line)
     termination.wait()
     server.leave()
     if options.drain_delay_s:
@@ -132,7 +138,8 @@ def serve(options: ServerOptions) -> NoReturn:
     os._exit(0)
 
 
-def _make_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> Loader:
+def make_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> Loader:
+    """A loader as the flags ask for it."""
     loader = make_cold_loader(options, batching)
     if not options.enable_model_warmup:
         return loader

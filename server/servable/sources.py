@@ -83,6 +83,16 @@ def list_versions(model: str, base_path: str) -> Listing:
     return Listing([found[number] for number in sorted(found)], warnings)
 
 
+def list_version_directory(model: str, path: str) -> Listing:
+    """The directory itself as version 1, for a model that lies in no version directory.
+
+    Raises:
+        ServingError: as `list_versions` does.
+    """
+    _list_children(model, path)
+    return Listing([Version(1, Path(path))])
+
+
 def parse_version(name: str) -> int | None:
     """The number that a directory name stands for (`00000123` is 123); None if it is no int64."""
     match = _NUMBER.fullmatch(name)
@@ -172,7 +182,8 @@ class Source:
 
     def _poll_model(self, model: ModelConfig) -> ServingError | None:
         try:
-            listing = self._list_versions(model.name, model.base_path)
+            list_versions = list_version_directory if model.is_version_directory else self._list_versions
+            listing = list_versions(model.name, model.base_path)
         except ServingError as error:
             self._warn(
                 model.name, [f"FileSystemStoragePathSource encountered a filesystem access error: {error.message}"]

@@ -12,9 +12,8 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from servable import options, saved_model
+from servable import model_paths, options, saved_model
 from servable.errors import FailedPrecondition, ServingError
-from servable.inspection import survey
 from servable.options import ServerOptions
 from servable.signatures import Signature
 from servable.warmup import candidates
@@ -99,7 +98,7 @@ def _sizes(text: str) -> list[int]:
 
 
 def _write(plan: argparse.Namespace, server_options: ServerOptions) -> int:
-    directory = survey.locate(plan.directory).path
+    directory = model_paths.locate(plan.directory).path
     output = plan.output or directory / WARMUP_FILE
     candidates.check_output(output, force=plan.force)
     # TensorFlow takes seconds to import: wrong arguments are reported before.

@@ -32,7 +32,7 @@ def runs(request):
 @pytest.fixture
 def load(runs, caplog):
     """Loads a model with freezing; returns it with the logged reasons why it was not frozen."""
-    caplog.set_level(logging.INFO, "servable.execution")
+    caplog.set_level(logging.DEBUG, "servable.execution")
     opened = []
 
     def load(directory, most_bytes=MANY_BYTES):

@@ -57,7 +57,7 @@ def test_each_kind_of_state_answers_as_it_does_unfrozen(exported, caplog, name, 
     runs, most_bytes = mode[2], MANY_BYTES if "frozen" in mode else 0
     batching = BatchingConfig() if "batched" in mode else None
     plain = SavedModelLoader(runs=RUNS["private"])(directory)
-    caplog.set_level(logging.INFO, "servable.execution")
+    caplog.set_level(logging.DEBUG, "servable.execution")
     model = SavedModelLoader(runs=RUNS[runs], batching=batching, freeze_up_to_bytes=most_bytes)(directory)
     is_kept = any("keeps its variables" in record.getMessage() for record in caplog.records)
     assert is_kept is (most_bytes > 0 and not kind.is_frozen)

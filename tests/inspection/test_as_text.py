@@ -62,9 +62,16 @@ def test_a_report_is_this():
           MultiInference  no: there is no output
           request         {"model_spec": {"name": "..."},
                           "inputs": {"image": float32[?,8,8]}}
+          $ servable-client predict -m digits --zeros
+          $ GRPCURL
 
         No warnings."""
-    assert write_text() == textwrap.dedent(expected)
+    grpcurl = (
+        'grpcurl -plaintext -d \'{"model_spec": {"name": "digits"}, "inputs": {"image": {"dtype": "DT_FLOAT", '
+        '"tensor_shape": {"dim": [{"size": 1}, {"size": 8}, {"size": 8}]}}}}\' 127.0.0.1:8500 '
+        "tensorflow.serving.PredictionService/Predict"
+    )
+    assert write_text() == textwrap.dedent(expected).replace("GRPCURL", grpcurl)
 
 
 def test_what_is_not_there_is_reported_so_or_left_out():

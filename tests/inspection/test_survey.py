@@ -3,7 +3,7 @@
 import pytest
 
 from servable.errors import FailedPrecondition, NotFound, Unimplemented
-from servable.inspection.survey import locate
+from servable.model_paths import locate
 from tests.inspection.making import codes, find, look, meta_graph, signature, write
 
 MODEL = meta_graph({"serving_default": signature({"x": "float32[?]"}, {"y": "float32[?]"})})
@@ -71,7 +71,7 @@ def test_the_folder_above_a_base_path_is_answered_with_the_base_path(tmp_path):
 
 def test_models_without_numbers_below_are_named(tmp_path):
     write(tmp_path / "first", MODEL)
-    with pytest.raises(NotFound, match="There are models in first: rename one to a number"):
+    with pytest.raises(NotFound, match="Did you mean .*first"):
         locate(str(tmp_path))
 
 

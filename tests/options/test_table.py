@@ -64,6 +64,7 @@ OURS = {
     "grpc_lanes": ("int32", 1),
     "drain_delay_s": ("float", 8.0),
     "drain_timeout_s": ("float", 30.0),
+    "log_level": ("string", "info"),
     "bind_address": ("string", "0.0.0.0"),
     "custom_op_libraries": ("string", ""),
     "freeze_variables_up_to_mb": ("int32", 64),

@@ -46,7 +46,7 @@ def answer(prediction):
 def test_a_server_that_was_killed_in_a_reload_serves_its_config_again(launch, models, model_config, endless, tmp_path):
     base_path = models.base_path("half_plus_two")
     flags = f"--model_config_file={model_config({'good': base_path})}", f"--grpc_socket_path={tmp_path}/servable.sock"
-    killed, prediction, admin = launch(*flags)
+    killed, prediction, admin = launch(*flags, "--log_level=debug")
     reload_ = admin.HandleReloadConfigRequest.future(
         reload_request(model("good", base_path), endless), timeout=TIMEOUT_S
     )
@@ -70,7 +70,7 @@ def test_a_drain_is_bounded_whatever_hangs(launch, models, model_config, endless
     base_path.mkdir()
     (base_path / "1").symlink_to(models.version_path("gate"))
     flags = f"--model_config_file={model_config({'gate': base_path})}", "--drain_timeout_s=0.5"
-    process, prediction, admin = launch(*flags)
+    process, prediction, admin = launch(*flags, "--log_level=debug")
     # A call that never ends holds version 1; a load that never ends holds a reload that waits for it.
     call = enter_gate(prediction)
     (base_path / "2").symlink_to(models.version_path("gate"))

@@ -115,7 +115,7 @@ def test_the_delay_ends_by_itself_and_then_calls_in_flight_end(serve, models):
 
 @pytest.mark.behaviour("11.5", "ours: a signal ends a load")
 def test_sigterm_ends_a_load_that_never_ends(serve, endless_load):
-    process = serve("--model_name=endless", f"--model_base_path={endless_load}")
+    process = serve("--model_name=endless", f"--model_base_path={endless_load}", "--log_level=debug")
     process.stderr.wait_for(r"loading \{name: endless version: 1\}")
     assert not is_open(process.port)
     process.signal(signal.SIGTERM)

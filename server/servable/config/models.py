@@ -54,12 +54,15 @@ class ModelConfig:
         base_path: The absolute path or URI of the folder that holds its version folders.
         version_policy: Which of the versions to serve.
         labels: The version that each label stands for.
+        is_version_directory: Whether the base path is the directory of a version itself, which is served as version 1.
+            Only paths on the command line give such models.
     """
 
     name: str
     base_path: str
     version_policy: VersionPolicy = field(default_factory=Latest)
     labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    is_version_directory: bool = False
 
 
 def read(path: str, served: Collection[str] = ()) -> tuple[ModelConfig, ...] | None:

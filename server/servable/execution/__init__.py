@@ -7,3 +7,11 @@ import os
 
 # TensorFlow's C++ logs at import; with this only its warnings and errors show. A value that is set already wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from servable.observability import native_log
+
+# Here, since whatever runs models comes by. Devices are looked for as well, since that has a greeting of its own.
+with native_log.captured():
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()

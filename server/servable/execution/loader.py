@@ -179,7 +179,7 @@ def _find_freezable(graph: StoredGraph, stored: StoredModel, most_bytes: int) ->
         freezable = FreezableGraph(graph, stored.loading_operations(), stored.served_operations(), frozenset(fed))
         _check_size(freezable, most_bytes)
     except NotFrozen as reason:
-        _log.info("%s keeps its variables: %s", stored.directory, reason)
+        _log.debug("%s keeps its variables: %s", stored.directory, reason)
         return None
     return freezable
 
@@ -240,7 +240,7 @@ def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory:
 def _restore(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
     saver, prefix = meta_graph.saver_def, directory / saved_model.VARIABLES_PREFIX
     if not prefix.with_name(prefix.name + ".index").exists():
-        _log.info("%s has no variables; nothing is restored", directory)
+        _log.debug("%s has no variables; nothing is restored", directory)
         return
     if not saver.restore_op_name:
         return

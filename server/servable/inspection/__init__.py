@@ -4,8 +4,8 @@
 answers the RPC, so that a report and a server cannot disagree. It must not know TensorFlow or gRPC.
 """
 
-from servable.inspection.as_text import to_text
+from servable.inspection.as_text import summarize, to_text
 from servable.inspection.report import Report, to_json
 from servable.inspection.survey import inspect
 
-__all__ = ["Report", "inspect", "to_json", "to_text"]
+__all__ = ["Report", "inspect", "summarize", "to_json", "to_text"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
+from servable.inspection.commands import make_commands, model_name
 from servable.inspection.report import ModelWarning, Report, Signature, Tensor, format_shape
 from servable.signatures import DEFAULT_KEY
 
@@ -19,6 +20,11 @@ def to_text(report: Report) -> str:
     return "\n".join(map(_escape, _lines(report)))
 
 
+def summarize(report: Report) -> str:
+    """One line: where the model lies, and how many signatures and warnings it has."""
+    return _escape(f"{report.path}: {_title(report)}")
+
+
 def _lines(report: Report) -> Iterator[str]:
     yield _title(report)
     yield ""
@@ -27,6 +33,8 @@ def _lines(report: Report) -> Iterator[str]:
     for alike in _group(report.signatures):
         yield ""
         yield from _signature_lines([signature.key for signature in alike], alike[0])
+        # In one line each, however long: they are to be copied.
+        yield from (f"  $ {command}" for command in make_commands(model_name(report), alike[0]))
     yield ""
     if report.warnings:
         yield "Warnings"

@@ -10,21 +10,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
-from servable import saved_model, signatures, sources, wire
-from servable.errors import FailedPrecondition, NotFound
+from servable import saved_model, signatures, wire
 from servable.inspection import checks
 from servable.inspection.checks import SERVED_TAGS, ConfirmMissing
 from servable.inspection.graph import Graph, read_graph
 from servable.inspection.report import Report, Signature, describe_tensors
 from servable.inspection.verdicts import judge
+from servable.model_paths import locate
 
-# The format before SavedModel. The error of reading it names the format.
-_SESSION_BUNDLE_NAME = "export.meta"
 _LIST_OF_OPS = Path("_api", "v2", "raw_ops", "__init__.py")
 _IMPORT = re.compile(r"^from \S+ import (\w+)", re.MULTILINE)
 
@@ -72,40 +69,6 @@ def inspect(directory: str, confirm_missing: ConfirmMissing, tags: Sequence[str]
             *(warning for signature in described for warning in checks.check_signature(signature)),
         ],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """The version directory to look at.
-
-    Attributes:
-        path: The version directory, absolute.
-        version: Its number; None if its name is no number.
-        versions: All numbers below the base path, ascending; empty if a version directory was named.
-    """
-
-    path: Path
-    version: int | None
-    versions: Sequence[int] = ()
-
-
-def locate(directory: str) -> Location:
-    """Take a version directory as it is, and of a base path the highest version.
-
-    Raises:
-        NotFound: if there is no such directory, or neither a model nor a version in it.
-        FailedPrecondition: if it is a file.
-        ServingError: if it cannot be listed or is a URI.
-    """
-    path = Path(os.path.abspath(directory))
-    if "://" not in directory:
-        _require_directory(path)
-        if _holds_model(path):
-            return Location(path, sources.parse_version(path.name))
-    versions = sources.list_versions(path.name, directory if "://" in directory else str(path)).versions
-    if not versions:
-        raise _no_model_in(path)
-    return Location(versions[-1].path, versions[-1].number, tuple(version.number for version in versions))
 
 
 def installed_tensorflow_version() -> str | None:
@@ -167,31 +130,3 @@ def _measure_graph(directory: Path) -> int:
 def _measure(paths: Iterable[Path]) -> int:
     """The bytes of those of these files that are there."""
     return sum(os.path.getsize(path) for path in paths if os.path.isfile(path))
-
-
-def _require_directory(path: Path) -> None:
-    if os.path.isfile(path):
-        raise FailedPrecondition(f"{path} is a file. Name the directory that holds it.")
-    if not os.path.isdir(path):
-        raise NotFound(f"{path} does not exist.")
-
-
-def _holds_model(path: Path) -> bool:
-    names = (saved_model.BINARY_NAME, saved_model.TEXT_NAME, _SESSION_BUNDLE_NAME)
-    return any(os.path.exists(path / name) for name in names)
-
-
-def _no_model_in(path: Path) -> NotFound:
-    return NotFound(
-        f"{path} holds neither a SavedModel ({saved_model.BINARY_NAME}) nor version directories, "
-        f"which are named by numbers, such as {path / '1'}.{_suggest(path)}"
-    )
-
-
-def _suggest(path: Path) -> str:
-    """The directory that was probably meant, from the models one or two levels below."""
-    unnumbered = sorted({model.parent.name for model in path.glob(f"*/{saved_model.BINARY_NAME}*")})
-    bases = sorted({str(model.parent.parent) for model in path.glob(f"*/*/{saved_model.BINARY_NAME}*")})
-    if unnumbered:
-        return f" There are models in {', '.join(unnumbered)}: rename one to a number."
-    return f" Did you mean {' or '.join(bases)}?" if bases else ""

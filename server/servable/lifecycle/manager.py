@@ -34,6 +34,7 @@ from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.version import Change, Event, Phase, ServableId, Version, next_action
 from servable.loops import LONGEST_STOP_S, Loop, stop_all
 from servable.routing import Router
+from servable.saved_model import INIT_OP_SIGNATURE
 from servable.servables import Handle, Servable
 
 _log = logging.getLogger(__name__)
@@ -201,7 +202,7 @@ class Manager:
         version.attempts += 1
         self._load_begun_s[version] = self._clock()
         self._publish(version)
-        _log.info("loading %s from %s", version.servable_id, version.path)
+        _log.debug("loading %s from %s", version.servable_id, version.path)
         try:
             self._workers.load(version.servable_id, lambda: self._attempt(version))
         except ServingError as error:
@@ -227,7 +228,7 @@ class Manager:
             self._fail(version, outcome)
         elif version.is_aspired:
             self._serve(version, outcome)
-            _log.info("%s is available after %.1f s", version.servable_id, seconds)
+            _log.info("%s is available after %.1f s: %s", version.servable_id, seconds, _describe(outcome))
         else:
             version.servable, version.error = outcome, Cancelled("Loading of servable cancelled")
             version.move(Event.LOADED_LATE)
@@ -325,6 +326,12 @@ class Manager:
             since_s = self._clock() - SLOW_LOAD_S
             due_s += [begun_s + SLOW_LOAD_S for begun_s in self._load_begun_s.values() if begun_s > since_s]
         return min(due_s, default=None)
+
+
+def _describe(servable: Servable) -> str:
+    """The signatures that can be called."""
+    keys = sorted(servable.signatures.keys() - {INIT_OP_SIGNATURE})
+    return f"signature{'' if len(keys) == 1 else 's'} {', '.join(keys)}" if keys else "no signature"
 
 
 def _is_tracked(version: Version) -> bool:

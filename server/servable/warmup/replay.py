@@ -187,7 +187,7 @@ class _WithWarmupContext:
 
 
 def _log_missing(directory: Path, path: Path) -> None:
-    _log.info("No warmup data file found at %s", path)
+    _log.debug("No warmup data file found at %s", path)
     pattern = f"{path.name}*"
     for misplaced in sorted([*directory.glob(pattern), *directory.glob(f"*/{pattern}")]):
         _log.warning("%s is not used: a warm-up file is read at %s only", misplaced, path)
