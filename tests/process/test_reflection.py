@@ -3,6 +3,7 @@
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -76,6 +77,41 @@ def test_a_call_can_be_made_with_the_descriptors_of_reflection(channel, found):
     question.inputs["x"].tensor_shape.dim.add(size=1)
     question.inputs["x"].tensor_shape.dim.add(size=1)
     assert list(call(question, timeout=PATIENCE_S).outputs["y"].float_val) == [3.0]
+
+
+@pytest.mark.behaviour("1.1", "ours: reflection describes the details of errors")
+@pytest.mark.parametrize("version", PATHS)
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"file_containing_symbol": "google.rpc.Status"},
+        {"file_containing_symbol": "google.rpc.ErrorInfo"},
+        {"file_by_filename": "google/rpc/status.proto"},
+        {"file_by_filename": "google/rpc/error_details.proto"},
+    ],
+)
+def test_the_files_of_the_details_of_errors_are_there(channel, version, question):
+    (file, *_) = ask(channel, version, **question).file_descriptor_response.file_descriptor_proto
+    assert b"google.rpc" in file
+
+
+@pytest.mark.behaviour("1.1", "ours: reflection describes the details of errors")
+def test_the_details_of_an_error_can_be_read_with_the_descriptors_of_reflection(channel, found):
+    """As grpcurl does: the Status of the trailer, and in it the Any by the name that it has."""
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(b"\n\x03\n\x01x", timeout=PATIENCE_S)
+    details = dict(caught.value.trailing_metadata())["grpc-status-details-bin"]
+    status = GetMessageClass(found.FindMessageTypeByName("google.rpc.Status")).FromString(details)
+    found.FindMessageTypeByName("google.rpc.ErrorInfo")
+    shown = MessageToDict(status, descriptor_pool=found)
+    assert shown["details"] == [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "NOT_FOUND",
+            "domain": "servable",
+            "metadata": {"loaded_models": "gate, half_plus_two"},
+        }
+    ]
 
 
 @pytest.mark.behaviour("1.1", "reflection answers under v1alpha and v1, and describes every service and message")
