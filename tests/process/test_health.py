@@ -58,6 +58,49 @@ def test_a_watch_follows_each_change():
         statuses.cancel()
 
 
+needs_list = pytest.mark.skipif(not hasattr(health_pb2, "HealthListRequest"), reason="this grpcio describes no List")
+
+
+def list_all(channel):
+    reply = health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest(), timeout=PATIENCE_S)
+    return {name: response.status for name, response in reply.statuses.items()}
+
+
+@needs_list
+@pytest.mark.behaviour("1.1", "ours: List has the status of each name that Check knows")
+def test_all_names_are_listed_with_the_statuses_of_check():
+    with serve() as transport:
+        assert list_all(transport.channel) == {"": NOT_SERVING}
+        for name, serving in {"": True, "m": True, "n": False}.items():
+            transport.server.health.set_serving(name, serving=serving)
+        transport.server.health.set_serving("m", serving=False)
+        listed = list_all(transport.channel)
+        assert listed == {"": SERVING, "m": NOT_SERVING, "n": NOT_SERVING}
+        assert listed == {name: check(transport.channel, name) for name in listed}
+
+
+@needs_list
+@pytest.mark.behaviour("1.1", "ours: List has the status of each name that Check knows")
+def test_in_a_drain_the_names_that_were_known_are_listed_as_not_serving():
+    with serve() as transport:
+        transport.server.health.set_serving("m", serving=True)
+        transport.server.health.drain()
+        transport.server.health.set_serving("late", serving=True)
+        assert list_all(transport.channel) == {"": NOT_SERVING, "m": NOT_SERVING}
+
+
+@needs_list
+@pytest.mark.behaviour("1.1", "ours: health answers however busy the models are and however many watch")
+def test_names_are_listed_while_all_threads_are_busy():
+    gate = Gate()
+    with serve(gate, worker_threads=1) as transport:
+        call = transport.begin()
+        gate.await_arrival()
+        assert list_all(transport.channel) == {"": NOT_SERVING}
+        gate.open()
+        assert call.result(PATIENCE_S) == b""
+
+
 @pytest.mark.behaviour("11.5", "ours: streams of health and reflection hold up no drain")
 def test_a_drain_is_for_good():
     with serve() as transport:

@@ -1,8 +1,8 @@
-"""grpc.health.v1: Check and Watch, for the server, its services and each model.
+"""grpc.health.v1: Check, List and Watch, for the server, its services and each model.
 
-The servicer is grpcio's. This module adds names, threads of its own, so that busy models do not delay a health check,
-and Watch streams that delay no other stream when their client does not read, and that end in a drain after they have
-sent NOT_SERVING.
+The servicer is grpcio's. This module adds names; List, which that servicer lacks; threads of its own, so that busy
+models do not delay a health check; and Watch streams that delay no other stream when their client does not read, and
+that end in a drain after they have sent NOT_SERVING.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ from servable.transport.handlers import OpenStreams, on_threads
 
 _log = logging.getLogger(__name__)
 
-SERVICE_NAME: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"]
+_Response = health_pb2.HealthCheckResponse
+SERVICE_NAME: str = _SERVICE.full_name
 OVERALL = ""
+# Older releases of grpcio-health-checking do not describe it.
+_HAS_LIST = "List" in _SERVICE.methods_by_name
 
 
 class Health:
@@ -39,44 +43,63 @@ class Health:
         self._streams = streams
         self._servicer = health.HealthServicer()
         self._pool, self._watch_pool = pool, watch_pool
-        self._failing, self._has_failed = threading.Lock(), False
+        # Guards what follows, and keeps the servicer's statuses equal to these.
+        self._lock = threading.Lock()
+        self._statuses: dict[str, int] = {}
+        self._is_over = self._has_failed = False
         self.set_serving(OVERALL, serving=False)
 
     def set_serving(self, name: str, *, serving: bool) -> None:
         """Set the status of a name; ignored once the server drains or has failed."""
-        statuses = health_pb2.HealthCheckResponse
-        self._servicer.set(name, statuses.SERVING if serving else statuses.NOT_SERVING)
+        status = _Response.SERVING if serving else _Response.NOT_SERVING
+        with self._lock:
+            if not self._is_over:
+                self._statuses[name] = status
+                self._servicer.set(name, status)
 
     def drain(self) -> None:
         """Report NOT_SERVING for every name, for good, also to watchers."""
-        self._servicer.enter_graceful_shutdown()
+        with self._lock:
+            self._is_over = True
+            self._statuses = dict.fromkeys(self._statuses, _Response.NOT_SERVING)
+            self._servicer.enter_graceful_shutdown()
 
     def fail(self, reason: str) -> None:
         """Report NOT_SERVING for every name, for good, since the server can no longer serve.
 
         Only the first reason is logged, since later failures may be its consequences. From any thread.
         """
-        with self._failing:
+        with self._lock:
             is_first, self._has_failed = not self._has_failed, True
         if is_first:
             _log.error("NOT_SERVING from now on: %s", reason)
-        self._servicer.enter_graceful_shutdown()
+        self.drain()
 
     def handler(self) -> Any:
         """The generic handler to register."""
-        request, response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
         codec = {
-            "request_deserializer": request.FromString,
-            "response_serializer": response.SerializeToString,
+            "request_deserializer": health_pb2.HealthCheckRequest.FromString,
+            "response_serializer": _Response.SerializeToString,
         }
         check = on_threads(self._servicer.Check, self._pool)
         watch = on_threads(self._watch, self._pool, non_blocking=True)
-        return grpc.method_handlers_generic_handler(
-            SERVICE_NAME,
-            {
-                "Check": grpc.unary_unary_rpc_method_handler(check, **codec),
-                "Watch": grpc.unary_stream_rpc_method_handler(watch, **codec),
-            },
+        handlers = {
+            "Check": grpc.unary_unary_rpc_method_handler(check, **codec),
+            "Watch": grpc.unary_stream_rpc_method_handler(watch, **codec),
+        }
+        if _HAS_LIST:
+            handlers["List"] = grpc.unary_unary_rpc_method_handler(
+                on_threads(self._list, self._pool),
+                health_pb2.HealthListRequest.FromString,
+                health_pb2.HealthListResponse.SerializeToString,
+            )
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
+
+    def _list(self, _request: Any, _context: Any) -> Any:
+        with self._lock:
+            statuses = dict(self._statuses)
+        return health_pb2.HealthListResponse(
+            statuses={name: _Response(status=status) for name, status in statuses.items()}
         )
 
     def _watch(self, request: Any, context: Any, send: Callable[[Any], None]) -> None:
