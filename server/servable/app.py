@@ -225,6 +225,7 @@ def _settings(options: ServerOptions) -> ServerSettings:
         max(options.grpc_max_threads, 1),
         max(options.grpc_lanes, 0),
         flags.parse_channel_arguments(options.grpc_channel_arguments),
+        options.grpc_error_details,
     )
 
 

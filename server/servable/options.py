@@ -208,6 +208,12 @@ class ServerOptions:
     grpc_lanes: int = flag(
         1, _INT32, "Ours: threads that take Predict and its like past grpcio's server; 0: its own threads do all."
     )
+    grpc_error_details: bool = flag(
+        True,
+        _BOOL,
+        "Ours: send what would help, such as the names that are loaded, beside the message of an error "
+        "(grpc-status-details-bin).",
+    )
     drain_delay_s: float = flag(
         8.0,
         _FLOAT,

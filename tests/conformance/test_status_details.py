@@ -155,6 +155,22 @@ def test_what_needs_no_hint_comes_without_details(running, request_of):
     assert not [key for key, _ in error.trailing_metadata() if key == "grpc-status-details-bin"]
 
 
+@pytest.mark.behaviour("1.1", "ours: --grpc_error_details=false leaves the hints out, on lanes and past them")
+@pytest.mark.parametrize("runs", ["private", "public"])
+def test_a_flag_leaves_the_details_out_and_changes_nothing_else(servers, runs):
+    running = servers("half_plus_two", runs=runs, grpc_error_details=False)
+    error = rpc_error(running, predict_request("half_plus_too"))
+    assert (error.code(), error.details()) == (NOT_FOUND, "Servable not found for request: Latest(half_plus_too)")
+    assert not [key for key, _ in error.trailing_metadata() if key == "grpc-status-details-bin"]
+
+
+@pytest.mark.behaviour("1.1", "ours: --grpc_error_details=false leaves the hints out, on lanes and past them")
+@pytest.mark.parametrize("runs", ["private", "public"])
+def test_without_that_flag_the_same_call_has_details(servers, runs):
+    error = rpc_error(servers("half_plus_two", runs=runs), predict_request("half_plus_too"))
+    assert wire.Status.FromString(details_of(error)).code == NOT_FOUND.value[0]
+
+
 def field(number, payload):
     """A length-delimited protobuf field of fewer than 128 bytes."""
     assert len(payload) < 128

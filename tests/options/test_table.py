@@ -62,6 +62,7 @@ ORIGINAL = {
 }
 OURS = {
     "grpc_lanes": ("int32", 1),
+    "grpc_error_details": ("bool", True),
     "drain_delay_s": ("float", 8.0),
     "drain_timeout_s": ("float", 30.0),
     "log_level": ("string", "info"),

@@ -52,6 +52,11 @@ def test_channel_arguments_reach_the_server():
     assert arguments.channel_arguments == [("grpc.max_connection_age_ms", 2000), ("grpc.lb_policy_name", "grpclb")]
 
 
+def test_errors_have_details_unless_their_flag_is_false():
+    assert settings().error_details
+    assert not settings(grpc_error_details=False).error_details
+
+
 @pytest.mark.behaviour("5", "ours: --bind_address")
 def test_by_default_the_server_speaks_clear_text_on_all_addresses_of_the_machine():
     assert settings().credentials is None

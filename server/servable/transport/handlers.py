@@ -11,6 +11,7 @@ server stops, so that they do not delay a drain.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,11 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
     """Serves a table of unary methods by full path (`/package.Service/Method`), and refuses all others."""
 
     def __init__(
-        self, methods: Mapping[str, Method], waiting: Mapping[str, WaitingMethod], pool: ThreadPoolExecutor
+        self,
+        methods: Mapping[str, Method],
+        waiting: Mapping[str, WaitingMethod],
+        pool: ThreadPoolExecutor,
+        trailing_metadata: status.TrailingMetadata = status.trailing_metadata,
     ) -> None:
         """Make the handlers.
 
@@ -41,12 +46,14 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
             methods: Methods that run on the threads of grpcio's server.
             waiting: Methods that may wait for minutes.
             pool: Where these run, so that they take no thread from the others.
+            trailing_metadata: What is sent beside the message of an error.
         """
+        behave = functools.partial(_make_behavior, trailing_metadata)
         self._handlers = {
-            path: grpc.unary_unary_rpc_method_handler(_make_behavior(path, _ignoring_context(method)))
+            path: grpc.unary_unary_rpc_method_handler(behave(path, _ignoring_context(method)))
             for path, method in methods.items()
         } | {
-            path: grpc.unary_unary_rpc_method_handler(on_threads(_make_behavior(path, _with_end_of_call(method)), pool))
+            path: grpc.unary_unary_rpc_method_handler(on_threads(behave(path, _with_end_of_call(method)), pool))
             for path, method in waiting.items()
         }
 
@@ -73,7 +80,13 @@ def _with_end_of_call(method: WaitingMethod) -> _Answer:
     return answer
 
 
-def _make_behavior(path: str, answer: _Answer) -> Callable[..., bytes]:
+def _make_behavior(trailing_metadata: status.TrailingMetadata, path: str, answer: _Answer) -> Callable[..., bytes]:
+    def abort(context: Any, error: ServingError) -> bytes:
+        context.set_trailing_metadata(trailing_metadata(error))
+        # abort raises: grpc then sends the status without a message.
+        context.abort(status.grpc_code(error), status.message_bytes(error))
+        return b""
+
     def serve(request: bytes, context: Any) -> bytes:
         # The call may have been cancelled, or its deadline may have passed, while it was queued for a thread.
         if not context.is_active():
@@ -83,19 +96,12 @@ def _make_behavior(path: str, answer: _Answer) -> Callable[..., bytes]:
             limit_s = time_left_s if time_left_s is not None and time_left_s < _NO_DEADLINE_S else None
             return answer(request, limit_s, context)
         except ServingError as error:
-            return _abort(context, error)
+            return abort(context, error)
         except Exception:
             _log.exception("%s failed in an unforeseen way", path)
-            return _abort(context, Internal("Internal error"))
+            return abort(context, Internal("Internal error"))
 
     return serve
-
-
-def _abort(context: Any, error: ServingError) -> bytes:
-    context.set_trailing_metadata(status.trailing_metadata(error))
-    # abort raises: grpc then sends the status without a message.
-    context.abort(status.grpc_code(error), status.message_bytes(error))
-    return b""
 
 
 def _refuse(_requests: Iterator[bytes], context: Any) -> Iterator[bytes]:

@@ -65,12 +65,14 @@ class LaneSetting:
         arrivals: Where calls begin, and where a drain holds them.
         watchdog: Sees that no method blocks a lane for long.
         on_death: Called by a lane that ends because it cannot poll its queue, on its own thread.
+        trailing_metadata: What is sent beside the message of an error.
     """
 
     methods: Mapping[str, LaneMethod]
     arrivals: Arrivals
     watchdog: LaneWatchdog
     on_death: Callable[[Lane], None]
+    trailing_metadata: status.TrailingMetadata
 
 
 class _Term:
@@ -98,6 +100,7 @@ class Lane:
         name: The name of its threads, also in the log.
         begun: How many methods and deferred runs were begun; the watchdog's thread reads it.
         arrivals: Where calls begin; a drain holds them there.
+        trailing_metadata: What is sent beside the message of an error.
         expected: How many events are to come before the thread may end: one for each call that is requested, or that
             has arrived and not ended.
         open_calls: How many calls have arrived and not ended.
@@ -113,7 +116,7 @@ class Lane:
         self._watchdog, self._on_death = shared.watchdog, shared.on_death
         self._term = _Term(self._lead, name)
         self._deposed: set[threading.Thread] = set()
-        self.arrivals = shared.arrivals
+        self.arrivals, self.trailing_metadata = shared.arrivals, shared.trailing_metadata
         self.begun = self.expected = self.open_calls = 0
         # Pending replies that have not registered for the completion of their calls.
         self._unregistered: list[_CallReply] = []
@@ -336,9 +339,8 @@ class _CallReply:
         self._answer(core.send_message, message)
 
     def fail(self, error: ServingError) -> None:
-        self._answer(
-            core.send_status, core.Status(error.code, status.message_bytes(error), status.trailing_metadata(error))
-        )
+        metadata = self._lane.trailing_metadata(error)
+        self._answer(core.send_status, core.Status(error.code, status.message_bytes(error), metadata))
 
     def _answer(self, send: Callable[..., None], answer: object) -> None:
         call = self._call

@@ -27,8 +27,9 @@ import grpc
 
 from servable.errors import NotFound
 from servable.methods import LaneMethod, Reply
+from servable.transport import status
 from servable.transport.arrivals import Arrivals
-from servable.transport.status import DETAILS_KEY
+from servable.transport.status import DETAILS_KEY, TrailingMetadata
 from servable.transport.watchdog import LaneWatchdog, Watchdog
 
 if TYPE_CHECKING:
@@ -50,18 +51,20 @@ CHANNEL_ARGUMENTS: Sequence[tuple[str, int]] = (
 
 @dataclass(frozen=True)
 class LaneSupervision:
-    """Who is called when something is wrong with a lane.
+    """Who is called when something is wrong with a lane or a call.
 
     Attributes:
         on_overrun: Called with the id of a lane's thread that is in a method for too long, once the lane has another
             thread.
         on_death: Called with what to log when a lane has ended for good.
         watchdog: Sees that no method blocks a lane for long; None for a `watchdog.Watchdog`.
+        trailing_metadata: Called with the error of a call, for what is sent beside its message.
     """
 
     on_overrun: Callable[[int], None] = lambda _thread_id: None
     on_death: Callable[[str], None] = _log.critical
     watchdog: LaneWatchdog | None = None
+    trailing_metadata: TrailingMetadata = status.trailing_metadata
 
 
 class Lanes:
@@ -90,7 +93,7 @@ class Lanes:
             server.register(path)
         self._supervision = supervision or LaneSupervision()
         self._watchdog = self._supervision.watchdog or Watchdog(self._supervision.on_overrun)
-        shared = LaneSetting(methods, arrivals, self._watchdog, self._on_death)
+        shared = LaneSetting(methods, arrivals, self._watchdog, self._on_death, self._supervision.trailing_metadata)
         # One more as a spare, since queues can be added only now.
         self._lanes = [Lane(server, shared, f"lane {number}") for number in range(count + 1)]
         self._spares = self._lanes[count:]

@@ -19,7 +19,7 @@ import grpc
 from servable.config.ssl_config import TlsConfig
 from servable.errors import Unavailable
 from servable.methods import LaneMethod, Method, WaitingMethod
-from servable.transport import health, lanes, reflection
+from servable.transport import health, lanes, reflection, status
 from servable.transport.arrivals import Arrivals, HoldingHandlers
 from servable.transport.handlers import MethodHandlers, OpenStreams
 
@@ -56,6 +56,7 @@ class ServerSettings:
         worker_threads: How many calls grpcio's server runs at the same time.
         lanes: How many lanes serve the hot methods in place of grpcio's server; 0: none.
         channel_arguments: gRPC channel arguments. They override the defaults, and later ones override earlier ones.
+        error_details: Whether hints are sent beside the messages of errors.
     """
 
     addresses: Sequence[str]
@@ -63,6 +64,7 @@ class ServerSettings:
     worker_threads: int = 8
     lanes: int = 0
     channel_arguments: Sequence[tuple[str, int | str]] = ()
+    error_details: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class GrpcServer:
         workers, health_threads, watch_threads, reflection_threads, waiting_threads = self._pools
         self.health = health.Health(self._streams, health_threads, watch_threads)
         self._arrivals = Arrivals()
-        handlers = MethodHandlers(methods, waiting_methods, waiting_threads)
+        trailing_metadata = status.trailing_metadata if settings.error_details else status.no_trailing_metadata
+        handlers = MethodHandlers(methods, waiting_methods, waiting_threads, trailing_metadata)
         services = {path.split("/")[1] for path in (*methods, *waiting_methods)} | {health.SERVICE_NAME}
         self._server = grpc.server(
             workers,
@@ -121,7 +124,7 @@ class GrpcServer:
         )
         hot = hot_methods or HotMethods({})
         count = settings.lanes if hot.by_path else 0
-        supervision = lanes.LaneSupervision(hot.on_overrun, self.health.fail)
+        supervision = lanes.LaneSupervision(hot.on_overrun, self.health.fail, trailing_metadata=trailing_metadata)
         self._lanes = lanes.open_lanes(self._server, hot.by_path, count, self._arrivals, supervision)
 
     def start(self) -> list[int]:

@@ -6,7 +6,8 @@ google.rpc.Status for the hints beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import grpc
 
@@ -19,6 +20,9 @@ DETAILS_KEY = "grpc-status-details-bin"
 ERROR_DOMAIN = "servable"
 # gRPC refuses headers of more than 8 KiB in all, of which the message may take three for each of its bytes.
 _MAX_HINT_BYTES = 512
+
+TrailingMetadata: TypeAlias = Callable[[ServingError], tuple[tuple[str, bytes], ...]]
+"""What is sent beside the message of an error."""
 
 _GRPC_CODES: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
 
@@ -47,6 +51,11 @@ def trailing_metadata(error: ServingError) -> tuple[tuple[str, bytes], ...]:
     status = wire.Status(code=int(error.code), message=message_bytes(error).decode(errors="replace"))
     status.details.add().Pack(info)
     return ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def no_trailing_metadata(_error: ServingError) -> tuple[tuple[str, bytes], ...]:
+    """Nothing, in place of `trailing_metadata`, where an operator wants errors without details."""
+    return ()
 
 
 def _cut(hint: str) -> str:
