@@ -1,4 +1,4 @@
-"""The command line: `servable serve`, `inspect`, `warmup`, `health`.
+"""The command line: `servable serve`, `inspect`, `warmup`, `health`, `protos`.
 
 Each verb reads its arguments, calls one function and prints. Imports stand in functions, so that TensorFlow and gRPC
 are imported only by the verbs that need them.
@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Collection, MutableMapping, Sequence
 from typing import TYPE_CHECKING
+from pathlib import Path
 
 from servable import __version__, options
 from servable.errors import InvalidArgument, ServingError
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("warmup", help="write the requests that a model answers before it serves", add_help=False)
     _add_health(verbs.add_parser("health", help="ask a server whether it serves; exit status 0 if it does"))
     _add_inspect(verbs.add_parser("inspect", help="print what is in a SavedModel and which calls can use it"))
+    _add_protos(verbs.add_parser("protos", help="write the descriptors of the server's services, for other tools"))
     return parser
 
 
@@ -216,6 +218,30 @@ def _check(arguments: Sequence[str]) -> int:
     from servable import check_command
 
     return check_command.main(arguments)
+
+
+def _add_protos(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--descriptor_set",
+        metavar="FILE",
+        required=True,
+        help="where to write all services and messages, those of errors included, as a FileDescriptorSet",
+    )
+    parser.set_defaults(run=_protos)
+
+
+def _protos(arguments: argparse.Namespace) -> int:
+    from servable.transport import descriptors
+
+    described, path = descriptors.describe_all(), arguments.descriptor_set
+    try:
+        Path(path).write_bytes(described.SerializeToString(deterministic=True))
+    except OSError as error:
+        print(f"cannot write {path}: {error.strerror}", file=sys.stderr)
+        return 1
+    services = [f"{file.package}.{service.name}" for file in described.file for service in file.service]
+    print(f"{path} describes {', '.join(services)}")
+    return 0
 
 
 def _warm_up(arguments: Sequence[str]) -> int:

