@@ -10,8 +10,8 @@ import argparse
 import os
 import sys
 from collections.abc import Collection, MutableMapping, Sequence
-from typing import TYPE_CHECKING
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from servable import __version__, options
 from servable.errors import InvalidArgument, ServingError

@@ -494,7 +494,8 @@ def notices(parsed: Parsed) -> list[str]:
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Serving": (
         "port", "bind_address", "grpc_socket_path", "grpc_max_threads", "grpc_lanes", "grpc_channel_arguments",
-        "enable_grpc_healthcheck_service", "drain_delay_s", "drain_timeout_s", "enable_serialization_as_tensor_content",
+        "grpc_error_details", "enable_grpc_healthcheck_service", "drain_delay_s", "drain_timeout_s",
+        "enable_serialization_as_tensor_content",
         "enable_signature_method_name_check", "enable_profiler", "log_level", "version",
     ),
     "Models": (

@@ -71,7 +71,7 @@ def test_the_folder_above_a_base_path_is_answered_with_the_base_path(tmp_path):
 
 def test_models_without_numbers_below_are_named(tmp_path):
     write(tmp_path / "first", MODEL)
-    with pytest.raises(NotFound, match="Did you mean .*first"):
+    with pytest.raises(NotFound, match=r"Did you mean .*first"):
         locate(str(tmp_path))
 
 
