@@ -173,7 +173,7 @@ class Core:
         target = self._target(choice)
         request = wire.MultiInferenceRequest(input=make_input(examples, context))
         for method, signature in tasks:
-            if method not in _METHODS:
+            if not isinstance(method, str) or method not in _METHODS:
                 raise InputError(f"tasks: expected classify or regress, got {method!r}")
             spec = model_spec(target._replace(signature=signature))
             request.tasks.add(model_spec=spec, method_name=_METHODS[method])

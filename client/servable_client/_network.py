@@ -109,7 +109,8 @@ class Network:
         Raises:
             InputError: if a setting is wrong, a file cannot be read, or one of several hosts has no address.
         """
-        if self.compression not in _COMPRESSIONS:
+        # By a list, since what has no hash is no key.
+        if self.compression not in list(_COMPRESSIONS):
             raise InputError(f"compression: expected 'gzip', 'deflate' or None, got {self.compression!r}")
         credentials = self._credentials()
         address = self.target if isinstance(self.target, str) else _join_addresses(self.target)

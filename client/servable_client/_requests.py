@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ Bound = list[tuple[str, Converted]]
 
 # Neither protobuf nor gRPC has longer messages.
 _LIMIT_BYTES = (1 << 31) - 1
+_INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 
 
 class Target(NamedTuple):
@@ -33,25 +35,53 @@ class Target(NamedTuple):
     signature: str | None
 
 
-@functools.lru_cache(maxsize=1024)
 def model_spec(target: Target) -> wire.ModelSpec:
     """The message that names a target; shared, so it must not be changed.
 
     Raises:
         InputError: if there is no model, both a version and a label, or one of a wrong type.
     """
-    if not isinstance(target.model, str) or not target.model:
+    _check_target(target)
+    return _make_spec(target)
+
+
+def _check_target(target: Target) -> None:
+    """Check the types of a target, before it is looked up anywhere: 2.0 is equal to 2, and a list has no hash."""
+    if not target.model:
         raise InputError("no model is named: pass model= to the call or to the client")
-    if target.version is not None and target.label is not None:
+    for what, text in (("model", target.model), ("label", target.label), ("signature", target.signature)):
+        if text is not None and not isinstance(text, str):
+            raise InputError(f"{what} must be a str, got {text!r}", given=repr(text), expected="a str")
+    if target.version is None:
+        return
+    check_int64("version", target.version)
+    if target.label is not None:
         raise InputError(f"both version={target.version} and label={target.label!r} are given; pass one")
-    spec = wire.ModelSpec(name=target.model, signature_name=target.signature)
+
+
+def check_int64(what: str, value: Any) -> int:
+    """An integer of any type (NumPy's too) as an int.
+
+    Raises:
+        InputError: if it is none, such as 2.0, or has more than 64 bits.
+    """
     try:
-        if target.version is not None:
-            spec.version.value = target.version
-        if target.label is not None:
-            spec.version_label = target.label
-    except (TypeError, ValueError) as error:
-        raise InputError(f"version must be an int64 and label a str: {error}") from None
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not _INT64_MIN <= number <= _INT64_MAX:
+        raise InputError(f"{what} must be an int64, got {value!r}", given=repr(value), expected="an int64")
+    return number
+
+
+@functools.lru_cache(maxsize=1024)
+def _make_spec(target: Target) -> wire.ModelSpec:
+    try:
+        spec = wire.ModelSpec(name=target.model, signature_name=target.signature, version_label=target.label)
+    except ValueError as error:
+        raise InputError(f"model, label and signature must be Unicode text: {error}") from None
+    if target.version is not None:
+        spec.version.value = target.version
     return spec
 
 

@@ -21,6 +21,9 @@ from servable_client.signatures import ModelMetadata, Signature, TensorSpec
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
+# No part of the docstring, which `python -OO` drops.
+_DESCRIPTION = "asks a server, and measures it. Works with any server of TensorFlow Serving's API."
+
 _INPUTS = """\
 inputs:
   x=[1,2]            JSON; numbers become the dtype that the signature asks for, {"b64": "..."} is bytes
@@ -61,7 +64,7 @@ def _fail(message: str) -> int:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("servable-client", description=(__doc__ or "").split("\n", 1)[0].split(": ", 1)[1])
+    parser = argparse.ArgumentParser("servable-client", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"servable-client {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_predict(commands)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from servable_client import wire
+from servable_client._requests import check_int64
 from servable_client.errors import InputError
 
 __all__ = ["ModelConfig"]
@@ -53,7 +54,10 @@ def make_config(
     for model in models:
         if not isinstance(model, ModelConfig):
             raise InputError(f"models: expected ModelConfig, got {type(model).__name__}")
-        _add(model, config.model_config_list.config.add())
+        try:
+            _add(model, config.model_config_list.config.add())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"models: {model!r}: {error}") from None
     return config
 
 
@@ -61,12 +65,13 @@ def _add(model: ModelConfig, message: wire.ModelConfig) -> None:
     message.name, message.base_path, message.model_platform = model.name, model.base_path, model.platform
     policy = message.model_version_policy
     if model.versions == "latest":
-        policy.latest.num_versions = model.num_latest
+        policy.latest.num_versions = check_int64("num_latest", model.num_latest)
     elif model.versions == "all":
         policy.all.SetInParent()
     else:
-        policy.specific.versions.extend(int(version) for version in model.versions)
-    message.version_labels.update(model.labels)
+        policy.specific.versions.extend(check_int64("version", version) for version in model.versions)
+    for label, version in model.labels.items():
+        message.version_labels[label] = check_int64("version", version)
 
 
 def _parse(text: str) -> wire.ModelServerConfig:

@@ -148,7 +148,13 @@ def test_optional_inputs_may_be_left_out(connect, server):
         ({"model": "half", "version": 1, "label": "a"}, "both"),
         ({"model": "half", "version": 1 << 64}, "version must be"),
         ({"model": "half", "version": "1"}, "version must be"),
+        ({"model": "half", "version": [1]}, r"version must be an int64, got \[1\]"),
+        ({"model": "half", "version": 2.0}, "version must be an int64, got 2.0"),
         ({"model": "half", "label": 1}, "label"),
+        ({"model": "half", "label": ["a"]}, "label must be a str"),
+        ({"model": ["half"]}, "model must be a str"),
+        ({"model": "half", "signature": ["a"]}, "signature must be a str"),
+        ({"model": "\ud800"}, "Unicode"),
     ],
 )
 def test_a_target_that_is_none_is_refused(connect, server, settings, words):
@@ -156,6 +162,22 @@ def test_a_target_that_is_none_is_refused(connect, server, settings, words):
     for method in (client.predict, client.classify):
         with pytest.raises(errors.InputError, match=words):
             method([{"x": 1.0}], **settings)
+    assert server.requests == []
+
+
+def test_a_version_that_is_no_integer_is_refused_after_its_equal_was_used_too(connect, server):
+    fill(server, version=2)
+    client = connect(server.address, model="half")
+    assert client.predict(1.0, version=2).version == 2
+    assert client.predict(1.0, version=np.int64(2)).version == 2
+    server.forget()
+    for version in (2.0, np.float32(2), [2], (2,)):
+        with pytest.raises(errors.InputError, match="version must be an int64"):
+            client.predict(1.0, version=version)
+        with pytest.raises(errors.InputError, match="version must be an int64"):
+            client.status(version=version)
+        with pytest.raises(errors.InputError, match="version must be an int64"):
+            client.wait_until_ready(version=version)
     assert server.requests == []
 
 
@@ -195,7 +217,10 @@ def test_multi_inference_gives_a_result_for_each_task(connect, server):
     assert (classes.served.signature, values.served.signature) == ("classes", "values")
 
 
-@pytest.mark.parametrize(("tasks", "words"), [([], "one at least"), ([("predict", "x")], "classify or regress")])
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [([], "one at least"), ([("predict", "x")], "classify or regress"), ([([], "x")], "classify or")],
+)
 def test_a_task_that_is_none_is_refused(connect, server, tasks, words):
     with pytest.raises(errors.InputError, match=words):
         connect(server.address, model="half").multi_inference({"x": 1.0}, tasks)
@@ -270,7 +295,20 @@ def test_no_models_unload_everything(connect, server):
     assert server.asked("HandleReloadConfigRequest")[0].message.config.HasField("model_config_list")
 
 
-@pytest.mark.parametrize("models", ["model_config_list {", ["m"], [{"name": "m"}]])
+@pytest.mark.parametrize(
+    "models",
+    [
+        "model_config_list {",
+        ["m"],
+        [{"name": "m"}],
+        [ModelConfig("m", "/m", versions=([1],))],
+        [ModelConfig("m", "/m", versions=(2.5,))],
+        [ModelConfig("m", "/m", versions=2)],
+        [ModelConfig("m", "/m", labels={"stable": 1.0})],
+        [ModelConfig("m", "/m", num_latest=[1])],
+        [ModelConfig(["m"], "/m")],
+    ],
+)
 def test_models_that_are_none_are_refused(connect, server, models):
     with pytest.raises(errors.InputError, match="models"):
         connect(server.address).reload_config(models)

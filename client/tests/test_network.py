@@ -227,6 +227,7 @@ def test_an_address_that_is_none_is_refused(connect, target, words):
         ({"retries": 5}, "0 to 4"),
         ({"retries": True}, "retries"),
         ({"compression": "zip"}, "gzip"),
+        ({"compression": ["gzip"]}, "gzip"),
         ({"token": "t"}, "need tls"),
         ({"call_credentials": grpc.access_token_call_credentials("t")}, "need tls"),
         ({"tls": Tls(ca="/nowhere/ca.pem")}, "ca cannot be read"),

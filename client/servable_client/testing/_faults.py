@@ -237,7 +237,14 @@ def _list_sockets() -> Iterator[socket.socket]:
     """Duplicates of all TCP sockets of this process; grpc does not hand out its own."""
     for name in os.listdir(_OPEN_FILES):
         with suppress(OSError):
-            yield socket.socket(fileno=os.dup(int(name)))
+            duplicate = os.dup(int(name))
+            try:
+                connection = socket.socket(fileno=duplicate)
+            except OSError:
+                # Most files are no sockets; a refused descriptor still belongs to the caller.
+                os.close(duplicate)
+            else:
+                yield connection
 
 
 def _peer_port(connection: socket.socket) -> int | None:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import servable_client
 from servable_client.cli import main
 
@@ -30,6 +32,16 @@ def test_the_plug_in_of_pytest_has_the_fixture_and_is_in_the_wheel():
     plug_in = find_entry("project.entry-points.pytest11")
     assert hasattr(plug_in, "fake_model_server")
     assert f'packages = ["servable_client", "{plug_in.__name__}"]' in PYPROJECT
+
+
+@pytest.mark.parametrize("words", [["--help"], ["predict", "-mhalf", "x=1"], ["metadata", "-mhalf"]])
+def test_the_command_runs_without_docstrings(server, words):
+    address = [] if "--help" in words else [f"-a{server.address}"]
+    command = [sys.executable, "-OO", "-m", "servable_client.cli", *words, *address]
+    env = {"PYTHONPATH": ":".join(sys.path)}
+    found = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert found.returncode == 0, found.stderr
+    assert "half version 1" in found.stdout or "asks a server, and measures it" in found.stdout
 
 
 def test_the_command_runs_as_a_module_and_says_its_version():

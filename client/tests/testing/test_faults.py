@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -63,6 +64,20 @@ def test_a_cut_connection_is_unavailable_and_a_new_one_works(server):
         first.predict([1.0])
     with Client(server.address, model="half") as second:
         assert second.predict([1.0]).value.tolist() == [2.5]
+
+
+def test_cut_connections_leave_no_files_open(server):
+    def cut():
+        server.misbehave(Cut(), method="Predict")
+        with Client(server.address, model="half", retries=0) as caller, pytest.raises(errors.Unavailable):
+            caller.predict([1.0])
+        return len(os.listdir("/dev/fd"))
+
+    before = cut()
+    for _ in range(5):
+        after = cut()
+    # gRPC closes its sockets later, on threads of its own.
+    assert after < before + 15
 
 
 def test_only_the_callers_connection_is_cut(server, client):
