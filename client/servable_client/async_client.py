@@ -13,7 +13,7 @@ from servable_client import wire
 from servable_client._base import RELOAD_TIMEOUT_S, ClientBase, Deadline
 from servable_client._core import Call, Choice, Flow, Pause, Task
 from servable_client._network import Metadata, error_of
-from servable_client.errors import ServingError
+from servable_client.errors import Cancelled, ServingError
 from servable_client.examples import ExampleLike
 from servable_client.models import ModelConfig
 from servable_client.replies import Classifications, Health, Prediction, Regressions, VersionStatus
@@ -52,7 +52,7 @@ class AsyncClient(ClientBase):
         await self.close()
 
     async def close(self) -> None:
-        """Close the channel; calls that are under way are cancelled. A second time does nothing."""
+        """Close the channel; calls that are under way end as Cancelled. A second time does nothing."""
         self._closed = True
         if self._channel is not None:
             await self._channel.close()
@@ -194,10 +194,17 @@ class AsyncClient(ClientBase):
             await asyncio.sleep(max(0.0, min(step.delay_s, deadline.left_s())))
             return b""
         timeout_s = self._time_for(step, deadline)
+        call = asyncio.ensure_future(self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers))
+        await _wait_for(call)
         try:
-            return await self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)  # type: ignore[no-any-return]
+            return call.result()  # type: ignore[no-any-return]
         except grpc.RpcError as failure:
             raise error_of(failure, self._name, step.model) from None
+        except (asyncio.CancelledError, grpc.aio.UsageError):
+            # What gRPC raises for a call on a channel that is closed, before the call or meanwhile.
+            if self._closed:
+                raise Cancelled(f"{self!r} was closed", target=self._name, model=step.model) from None
+            raise
 
     def _callable(self, path: str) -> Any:
         if self._channel is None:
@@ -207,3 +214,23 @@ class AsyncClient(ClientBase):
             # Without serializers gRPC takes and gives bytes.
             call = self._calls[path] = self._channel.unary_unary(path)
         return call
+
+
+async def _wait_for(call: asyncio.Future[Any]) -> None:
+    """Wait until a call has ended, however it ends, and cancel it if this task is cancelled.
+
+    Awaiting the call would raise the same CancelledError when this task is cancelled and when the channel is closed,
+    and tasks of Python 3.10 do not say whether they are being cancelled.
+    """
+    try:
+        await asyncio.wait((call,))
+    except asyncio.CancelledError:
+        call.cancel()
+        # Nobody will ask for its result, and asyncio would complain about an error in it.
+        call.add_done_callback(_ignore_result)
+        raise
+
+
+def _ignore_result(call: asyncio.Future[Any]) -> None:
+    if not call.cancelled():
+        call.exception()

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -425,6 +426,65 @@ def test_closing_ends_calls_that_are_under_way(server):
         client.close()
         with pytest.raises((errors.Cancelled, errors.ClientClosed)):
             call.result(10)
+
+
+class Passing(grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, continuation, details, request):
+        return await continuation(details, request)
+
+
+@pytest.mark.parametrize("interceptors", [[], [Passing()]], ids=["plain", "intercepted"])
+def test_closing_ends_the_tasks_that_await_calls_with_an_error_of_this_package(server, interceptors):
+    server.misbehave(Hang(), times=None)
+
+    async def call():
+        client = AsyncClient(server.address, model="half", infer=False, timeout_s=math.inf, interceptors=interceptors)
+        tasks = [asyncio.create_task(client.predict({"x": 1.0})) for _ in range(3)]
+        tasks.append(asyncio.create_task(client.status()))
+        await asyncio.to_thread(server.wait_for, 3, "Predict")
+        await asyncio.to_thread(server.wait_for, 1, "GetModelStatus")
+        await client.close()
+        done, _ = await asyncio.wait(tasks, timeout=10)
+        assert done == set(tasks)
+        for task in tasks:
+            assert not task.cancelled()
+            assert isinstance(task.exception(), errors.Cancelled)
+            assert "was closed" in str(task.exception())
+            assert task.exception().target == server.address
+
+    asyncio.run(call())
+
+
+def test_a_task_that_was_cancelled_stays_cancelled_when_the_client_closes(server):
+    server.misbehave(Hang(), times=None)
+
+    async def call():
+        client = AsyncClient(server.address, model="half", infer=False, timeout_s=math.inf)
+        task = asyncio.create_task(client.predict({"x": 1.0}))
+        await asyncio.to_thread(server.wait_for, 1, "Predict")
+        task.cancel()
+        await client.close()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    asyncio.run(call())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="TaskGroup is of Python 3.11")
+def test_a_task_group_sees_that_its_client_was_closed(server):
+    server.misbehave(Hang(), times=None)
+
+    async def call():
+        client = AsyncClient(server.address, model="half", infer=False, timeout_s=math.inf)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client.predict({"x": 1.0}))
+            await asyncio.to_thread(server.wait_for, 1, "Predict")
+            await client.close()
+
+    with pytest.raises(Exception, match="TaskGroup") as caught:
+        asyncio.run(call())
+    assert [type(each) for each in caught.value.exceptions] == [errors.Cancelled]
 
 
 def test_threads_share_a_client(server):
