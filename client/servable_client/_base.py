@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from servable_client import _core
 from servable_client._core import Choice, Core
@@ -20,7 +20,9 @@ RELOAD_TIMEOUT_S = 600.0
 
 
 class ClientBase:
-    """Settings and the core; a subclass brings the I/O."""
+    """Settings and the core; a subclass brings the I/O, and events that its flows can wait for."""
+
+    _make_event: ClassVar[Callable[[], Any]]
 
     def __init__(
         self,
@@ -52,8 +54,9 @@ class ClientBase:
             label: A version by its label, in place of `version`.
             signature: A signature; by default `serving_default`.
             timeout_s: Seconds that a call may take in all, retries included; `math.inf` for no deadline.
-            infer: Whether `predict` asks for the model's signature, once for each model, version and label and again
-                when another version serves. It makes unnamed inputs, conversions and checks of names possible.
+            infer: Whether `predict` asks for the model's signature, once for each model, version and label and once
+                more for each other version that answers. It makes unnamed inputs, conversions and checks of names
+                possible.
             retries: How often a call is tried again when the server is UNAVAILABLE (0 to 4, with growing, jittered
                 pauses, all before the deadline). Nothing else is retried.
             compression: `"gzip"` or `"deflate"` for requests; replies are as the server sends them.
@@ -71,7 +74,9 @@ class ClientBase:
         self._name = network.name
         self._connection = network.connection()
         self._interceptors = tuple(interceptors)
-        self._core = Core(Choice(model, version, label, signature), infer=infer, name=self._name)
+        self._core = Core(
+            Choice(model, version, label, signature), infer=infer, name=self._name, make_event=self._make_event
+        )
         self._timeout_s = timeout_s
         self._metadata = merge_metadata(metadata)
         self._closed = False

@@ -1,7 +1,8 @@
 """The client without I/O: what to send, and what to make of the answers. Sync and asyncio are shells around it.
 
-A method is a flow: a generator that yields what it wants done (a call, a pause), is sent the reply's bytes or
-thrown the error of the call, and returns what the user gets. This module must not know gRPC.
+A method is a flow: a generator that yields what it wants done (a call, a pause, a wait for another flow), is sent the
+reply's bytes or thrown the error of the call, and returns what the user gets. The driver of a flow closes it in the
+end, so that flows that wait for it go on. This module must not know gRPC.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _METHODS = {"classify": "tensorflow/serving/classify", "regress": "tensorflow/se
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 # A probe that gets no answer at all must not use up the whole time.
 _PROBE_S = 5.0
+# More versions of a target than are served at once, so that memory stays bounded over years of updates.
+_KNOWN_VERSIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,14 @@ class Pause(NamedTuple):
     delay_s: float
 
 
+class Wait(NamedTuple):
+    """A wait for an event of the kind that the driver has; it may be cut short by the deadline."""
+
+    event: Any
+
+
 T = TypeVar("T")
-Flow = Generator["Call | Pause", bytes, T]
+Flow = Generator[Call | Pause | Wait, bytes, T]
 
 
 class Task(NamedTuple):
@@ -92,14 +101,68 @@ class _CachedSignatures(NamedTuple):
     signatures: Mapping[str, Signature] | None
 
 
+class _CacheEntry(NamedTuple):
+    """What is known of a target. Several versions answer it by turns while its servers are being updated.
+
+    Attributes:
+        fetched: What the last fetch brought.
+        current: The signatures of the version that answered last; None if they are to be fetched.
+        known: What fetches brought, by version; None for a version that answered when its fetch brought another.
+    """
+
+    fetched: _CachedSignatures
+    current: _CachedSignatures | None
+    known: Mapping[int | None, _CachedSignatures | None]
+
+    def candidates(self) -> list[_CachedSignatures]:
+        """The signatures to try, those of the last answer first; none if they are to be fetched."""
+        if self.current is None:
+            return []
+        return [self.current, *(each for each in self.known.values() if each and each is not self.current)]
+
+    def after_fetch(self, fetched: _CachedSignatures) -> _CacheEntry:
+        """The entry that also knows what a fetch brought."""
+        others = [(version, each) for version, each in self.known.items() if version != fetched.version]
+        return _CacheEntry(fetched, fetched, dict([*others[1 - _KNOWN_VERSIONS :], (fetched.version, fetched)]))
+
+    def after_answer(self, version: int | None) -> _CacheEntry:
+        """The entry once a version has answered; this one if nothing is new."""
+        if self.current is None or self.current.version == version:
+            return self
+        if version in self.known:
+            return self._replace(current=self.known[version] or self.current)
+        # Each version is fetched for once: a fetch may reach a server of another version again and again.
+        return self._replace(current=None, known={**self.known, version: None})
+
+
+class _Fetch:
+    """A fetch of signatures that is under way."""
+
+    __slots__ = ("ended", "found")
+
+    def __init__(self, ended: Any) -> None:
+        self.ended = ended
+        self.found: _CachedSignatures | None = None
+
+
 class Core:
     """The flows of all methods. Thread-safe: an entry of its cache is replaced whole."""
 
-    def __init__(self, defaults: Choice, *, infer: bool, name: str) -> None:
+    def __init__(self, defaults: Choice, *, infer: bool, name: str, make_event: Callable[[], Any]) -> None:
+        """Make the core of a client.
+
+        Args:
+            defaults: What calls ask for unless they say something else.
+            infer: Whether `predict` asks for signatures.
+            name: The target, for errors.
+            make_event: Makes what a `Wait` waits for; its `set` ends the wait.
+        """
         self._defaults = defaults
         self._name = name
         self._infer = infer
-        self._cache: dict[Target, _CachedSignatures] = {}
+        self._make_event = make_event
+        self._cache: dict[Target, _CacheEntry] = {}
+        self._fetches: dict[Target, _Fetch] = {}
 
     def predict(self, inputs: Any, choice: Choice, outputs: Sequence[str]) -> Flow[Prediction]:
         """Runs a signature; a stale entry of the cache is never the cause of an error."""
@@ -107,40 +170,63 @@ class Core:
         if isinstance(outputs, str):
             outputs = (outputs,)
         if not self._infer:
-            return (yield from self._predict(target, inputs, None, outputs))
-        key = Target(target.model, target.version, target.label, None)
-        cached = self._cache.get(key)
-        if cached is not None:
+            return (yield from self._send(target, _requests.bind(inputs, None), outputs))
+        key = target._replace(signature=None)
+        entry = self._cache.get(key)
+        candidates = entry.candidates() if entry is not None else []
+        if candidates:
+            cached = candidates[0]
             try:
-                return (yield from self._predict(target, inputs, cached, outputs))
+                cached, bound = _bind(target, inputs, candidates)
+                return (yield from self._send(target, bound, outputs, key))
             except (InputError, InvalidArgument, FailedPrecondition):
                 # Another version with other inputs may serve by now.
-                newer = yield from self._fetch(key)
+                newer = yield from self._fetch(key, entry)
                 if newer == cached:
                     raise
-                cached = newer
         else:
-            cached = yield from self._fetch(key)
-        return (yield from self._predict(target, inputs, cached, outputs))
+            newer = yield from self._fetch(key, entry)
+        _, bound = _bind(target, inputs, [newer])
+        return (yield from self._send(target, bound, outputs, key))
 
-    def _predict(
-        self, target: Target, inputs: Any, cached: _CachedSignatures | None, outputs: Sequence[str]
+    def _send(
+        self, target: Target, bound: _requests.Bound, outputs: Sequence[str], key: Target | None = None
     ) -> Flow[Prediction]:
-        signature = _find_signature(target, cached) if cached is not None else None
-        request = _requests.predict(target, _requests.bind(inputs, signature), outputs)
+        request = _requests.predict(target, bound, outputs)
         prediction = _reading.prediction((yield Call(_PREDICTION + "Predict", request, target.model)), outputs)
-        if cached is not None and prediction.version != cached.version:
-            self._cache.pop(Target(target.model, target.version, target.label, None), None)
+        if key is not None:
+            entry = self._cache[key]
+            after = entry.after_answer(prediction.version)
+            if after is not entry:
+                self._cache[key] = after
         return prediction
 
-    def _fetch(self, key: Target) -> Flow[_CachedSignatures]:
+    def _fetch(self, key: Target, seen: _CacheEntry | None) -> Flow[_CachedSignatures]:
+        """Asks for the signatures, unless another flow is asking or has asked since `seen` was in the cache."""
+        fetch = _Fetch(self._make_event())
+        other = self._fetches.setdefault(key, fetch)
+        if other is not fetch:
+            yield Wait(other.ended)
+            # A fetch that failed says nothing about this call, which has its own headers and deadline.
+            return other.found or (yield from self._ask(key))
+        try:
+            entry = self._cache.get(key)
+            is_newer = entry is not None and (seen is None or entry.fetched is not seen.fetched)
+            fetch.found = entry.fetched if entry is not None and is_newer else (yield from self._ask(key))
+            return fetch.found
+        finally:
+            del self._fetches[key]
+            fetch.ended.set()
+
+    def _ask(self, key: Target) -> Flow[_CachedSignatures]:
         try:
             metadata = yield from self._metadata(key)
-            cached = _CachedSignatures(metadata.version, metadata.signatures)
+            fetched = _CachedSignatures(metadata.version, metadata.signatures)
         except Unimplemented:
-            cached = _CachedSignatures(None, None)
-        self._cache[key] = cached
-        return cached
+            fetched = _CachedSignatures(None, None)
+        entry = self._cache.get(key) or _CacheEntry(fetched, fetched, {})
+        self._cache[key] = entry.after_fetch(fetched)
+        return fetched
 
     def classify(
         self, examples: ExampleLike | Iterable[ExampleLike], context: ExampleLike | None, choice: Choice
@@ -258,6 +344,19 @@ class Core:
 def _count(made: wire.Input) -> int:
     """How many examples there are; one of the two lists is empty."""
     return len(made.example_list.examples) or len(made.example_list_with_context.examples)
+
+
+def _bind(
+    target: Target, inputs: Any, candidates: Sequence[_CachedSignatures]
+) -> tuple[_CachedSignatures, _requests.Bound]:
+    """The inputs as the first of some versions takes them that does; the error is that of the first version."""
+    failure: InputError | None = None
+    for cached in candidates:
+        try:
+            return cached, _requests.bind(inputs, _find_signature(target, cached))
+        except InputError as error:  # noqa: PERF203  (another version may take them)
+            failure = failure or error
+    raise failure or InputError("there is no signature to bind to")
 
 
 def _find_signature(target: Target, cached: _CachedSignatures) -> Signature | None:

@@ -11,7 +11,7 @@ import grpc
 
 from servable_client import wire
 from servable_client._base import RELOAD_TIMEOUT_S, ClientBase, Deadline
-from servable_client._core import Call, Choice, Flow, Pause, Task
+from servable_client._core import Call, Choice, Flow, Pause, Task, Wait
 from servable_client._network import Metadata, error_of
 from servable_client.errors import Cancelled, ServingError
 from servable_client.examples import ExampleLike
@@ -32,6 +32,7 @@ class AsyncClient(ClientBase):
     """
 
     _channel: Any = None
+    _make_event = asyncio.Event
 
     def _connect(self) -> None:
         # Not before a loop runs: gRPC binds a channel to it.
@@ -188,10 +189,20 @@ class AsyncClient(ClientBase):
                     step = flow.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        finally:
+            # Another flow may wait for this one, whose frame lives on in the traceback of an error.
+            flow.close()
 
-    async def _do(self, step: Call | Pause, deadline: Deadline, headers: Any) -> bytes:
+    async def _do(self, step: Call | Pause | Wait, deadline: Deadline, headers: Any) -> bytes:
         if isinstance(step, Pause):
             await asyncio.sleep(max(0.0, min(step.delay_s, deadline.left_s())))
+            return b""
+        if isinstance(step, Wait):
+            event = asyncio.ensure_future(step.event.wait())
+            try:
+                await asyncio.wait((event,), timeout=deadline.timeout_s())
+            finally:
+                event.cancel()
             return b""
         timeout_s = self._time_for(step, deadline)
         call = asyncio.ensure_future(self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -11,7 +12,7 @@ import grpc
 
 from servable_client import wire
 from servable_client._base import RELOAD_TIMEOUT_S, ClientBase, Deadline
-from servable_client._core import Call, Choice, Flow, Pause, Task
+from servable_client._core import Call, Choice, Flow, Pause, Task, Wait
 from servable_client._network import Metadata, error_of
 from servable_client.errors import ServingError
 from servable_client.examples import ExampleLike
@@ -32,6 +33,8 @@ class Client(ClientBase):
     `servable_client.errors`; what every method may raise is ServingError (its subclasses are the canonical
     codes), MalformedReply, InputError (nothing was sent) and ClientClosed.
     """
+
+    _make_event = threading.Event
 
     def _open(self) -> None:
         address, credentials, options, compression = self._connection
@@ -343,10 +346,16 @@ class Client(ClientBase):
                     step = flow.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+        finally:
+            # Another flow may wait for this one, whose frame lives on in the traceback of an error.
+            flow.close()
 
-    def _do(self, step: Call | Pause, deadline: Deadline, headers: Any) -> bytes:
+    def _do(self, step: Call | Pause | Wait, deadline: Deadline, headers: Any) -> bytes:
         if isinstance(step, Pause):
             time.sleep(max(0.0, min(step.delay_s, deadline.left_s())))
+            return b""
+        if isinstance(step, Wait):
+            step.event.wait(deadline.timeout_s())
             return b""
         timeout_s = self._time_for(step, deadline)
         try:

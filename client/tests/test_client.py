@@ -9,7 +9,7 @@ from half_models import fill
 
 from servable_client import AsyncClient, Client, Health, ModelConfig, State, Task, errors, wire
 from servable_client.errors import Internal, NotFound, Unimplemented
-from servable_client.testing import Malformed, WrongShape
+from servable_client.testing import FakeModelServer, Malformed, WrongShape
 
 
 def test_both_clients_have_the_same_methods_with_the_same_arguments():
@@ -73,6 +73,41 @@ def test_metadata_is_asked_for_once(connect, server):
         client.predict(1.0)
     client.predict({"a": 1, "b": 2}, signature="two")
     assert len(server.asked("GetModelMetadata")) == 1
+
+
+@pytest.mark.parametrize("lacks_metadata", [False, True])
+def test_two_servers_of_two_versions_are_asked_for_metadata_a_few_times(connect, server, lacks_metadata):
+    with FakeModelServer() as other:
+        fill(other, version=2)
+        if lacks_metadata:
+            other.misbehave(Unimplemented("no such method"), times=None, method="GetModelMetadata")
+        client = connect([server.address, other.address], model="half")
+        versions = {client.predict({"x": [1.0]}).version for _ in range(40)}
+        assert versions == {1, 2}
+        assert 1 <= len(server.asked("GetModelMetadata")) + len(other.asked("GetModelMetadata")) <= 3
+
+
+def test_the_version_that_answered_last_says_what_inputs_are(connect, server):
+    client = connect(server.address, model="half")
+    for version in (1, 2, 3):
+        server.model("half", version=version).become("AVAILABLE")
+        dtype = "float32" if version == 2 else "float64"
+        server.model("half", version=version).predict(lambda x: {"y": x}, inputs={"x": dtype})
+        client.predict({"x": 1.0})
+        assert client.predict({"x": 1.0}).value.dtype == dtype
+    server.model("half", version=3).become("END")
+    client.predict({"x": 1.0})
+    assert client.predict({"x": 1.0}).value.dtype == np.float32
+    # Version 2 was known already: its signature was remembered beside that of version 3.
+    assert len(server.asked("GetModelMetadata")) <= 4
+
+
+def test_a_server_without_metadata_is_asked_for_it_a_few_times(connect, server):
+    server.misbehave(Unimplemented("no such method"), times=None, method="GetModelMetadata")
+    client = connect(server.address, model="half")
+    for _ in range(10):
+        client.predict({"x": [1.0]})
+    assert len(server.asked("GetModelMetadata")) <= 2
 
 
 def test_metadata_is_asked_for_again_when_another_version_serves(connect, server):

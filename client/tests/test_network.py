@@ -527,6 +527,78 @@ def test_many_asyncio_calls_share_a_channel(server):
     assert [reply.value[0] for reply in asyncio.run(call())] == [x / 2 + 2 for x in range(100)]
 
 
+def test_first_calls_at_once_ask_for_metadata_once(server):
+    server.misbehave(Delay(0.3), method="GetModelMetadata")
+    with Client(server.address, model="half") as client, ThreadPoolExecutor(50) as pool:
+        together = threading.Barrier(50)
+
+        def predict(x):
+            together.wait(10)
+            return client.predict([x]).value[0]
+
+        assert list(pool.map(predict, range(50))) == [x / 2 + 2 for x in range(50)]
+    assert len(server.asked("GetModelMetadata")) == 1
+
+
+def test_first_asyncio_calls_at_once_ask_for_metadata_once(server):
+    server.misbehave(Delay(0.3), method="GetModelMetadata")
+
+    async def call():
+        async with AsyncClient(server.address, model="half") as client:
+            replies = await asyncio.gather(*(client.predict([x]) for x in range(50)))
+            assert [reply.value[0] for reply in replies] == [x / 2 + 2 for x in range(50)]
+
+    asyncio.run(call())
+    assert len(server.asked("GetModelMetadata")) == 1
+
+
+def test_a_call_that_waited_for_the_metadata_of_one_that_failed_asks_itself(server):
+    server.misbehave(Hang(), method="GetModelMetadata")
+    with Client(server.address, model="half") as client, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(client.predict, 1.0, timeout_s=1)
+        server.wait_for(1, "GetModelMetadata")
+        # Its own deadline ends its wait.
+        with pytest.raises(errors.DeadlineExceeded):
+            client.predict(1.0, timeout_s=0.1)
+        assert pool.submit(client.predict, 1.0).result(10).value == 2.5
+        with pytest.raises(errors.DeadlineExceeded):
+            first.result(10)
+    assert len(server.asked("GetModelMetadata")) == 2
+
+
+def test_a_task_that_waited_for_the_metadata_of_one_that_was_cancelled_asks_itself(server):
+    server.misbehave(Hang(), method="GetModelMetadata")
+
+    async def call():
+        async with AsyncClient(server.address, model="half") as client:
+            first = asyncio.create_task(client.predict(1.0))
+            await asyncio.to_thread(server.wait_for, 1, "GetModelMetadata")
+            with pytest.raises(errors.DeadlineExceeded):
+                await client.predict(1.0, timeout_s=0.1)
+            second = asyncio.create_task(client.predict(1.0))
+            await asyncio.sleep(0)
+            first.cancel()
+            assert (await asyncio.wait_for(second, 10)).value == 2.5
+            with pytest.raises(asyncio.CancelledError):
+                await first
+
+    asyncio.run(call())
+    assert len(server.asked("GetModelMetadata")) == 2
+
+
+def test_calls_that_wait_for_metadata_end_when_the_client_is_closed(server):
+    server.misbehave(Hang(), times=None, method="GetModelMetadata")
+
+    async def call():
+        client = AsyncClient(server.address, model="half", timeout_s=math.inf)
+        tasks = [asyncio.create_task(client.predict(1.0)) for _ in range(3)]
+        await asyncio.to_thread(server.wait_for, 1, "GetModelMetadata")
+        await client.close()
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+
+    assert {type(each) for each in asyncio.run(call())} <= {errors.Cancelled, errors.ClientClosed}
+
+
 def test_an_asyncio_client_can_be_made_before_its_loop(server):
     client = AsyncClient(server.address, model="half")
 
