@@ -1,4 +1,4 @@
-"""Inputs read from the words of a command (JSON, files of NumPy, standard input), and replies as tables and as JSON."""
+"""Inputs read from the words of a command (JSON, files of NumPy, standard input) or made of zeros; replies as text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import re
 import shutil
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from servable_client import _dtypes
 from servable_client.errors import InputError
+from servable_client.signatures import ModelMetadata, TensorSpec
 
 # JSON never starts like this, so that what does is a name.
 _NAMED = re.compile(r"([A-Za-z_][\w./:-]*)=(.*)", re.DOTALL)
@@ -45,6 +47,36 @@ def read_inputs(words: Sequence[str]) -> Any:
             raise InputError(f"input {name!r} is given twice", input=name)
         named.update(value)
     return named
+
+
+def fill_with_zeros(inputs: Mapping[str, Any], metadata: ModelMetadata, name: str, batch: int) -> dict[str, Any]:
+    """All inputs of a signature: those that are given, and zeros or empty strings in the shapes of the others.
+
+    Args:
+        inputs: The inputs that are given, by name.
+        metadata: What the model takes.
+        name: The signature.
+        batch: The size where a shape leaves one open.
+
+    Raises:
+        InputError: if there is no such signature, or if an input has no known rank or a dtype that no array can have.
+        DtypeUnavailable: if a dtype needs ml_dtypes.
+    """
+    signature = metadata.signatures.get(name)
+    if signature is None:
+        has = ", ".join(metadata.signatures) or "none"
+        raise InputError(f"model {metadata.model!r} has no signature {name!r}; it has: {has}")
+    missing = [spec for spec in signature.inputs.values() if spec.name not in inputs]
+    return {**inputs, **{spec.name: _make_zeros(spec, batch) for spec in missing}}
+
+
+def _make_zeros(spec: TensorSpec, batch: int) -> Any:
+    if spec.shape is None:
+        raise InputError(f"input {spec.name!r} has no known rank: pass {spec.name}=...", input=spec.name)
+    if spec.dtype not in _dtypes.BY_NAME:
+        raise InputError(f"input {spec.name!r} is of {spec.dtype}, which no array can have", input=spec.name)
+    shape = [batch if size is None else size for size in spec.shape]
+    return np.full(shape, b"", object) if spec.dtype == "string" else np.zeros(shape, spec.numpy)
 
 
 def _read_value(name: str, word: str) -> Any:

@@ -30,7 +30,7 @@ from servable_client.signatures import ModelMetadata, Signature
 _PREDICTION = "/tensorflow.serving.PredictionService/"
 _MODEL = "/tensorflow.serving.ModelService/"
 _HEALTH = "/grpc.health.v1.Health/Check"
-_DEFAULT_SIGNATURE = "serving_default"
+DEFAULT_SIGNATURE = "serving_default"
 _METHODS = {"classify": "tensorflow/serving/classify", "regress": "tensorflow/serving/regress"}
 # While a server starts: soon enough for a test, rarely enough for a model that takes minutes.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
@@ -362,7 +362,7 @@ def _bind(
 def _find_signature(target: Target, cached: _CachedSignatures) -> Signature | None:
     if cached.signatures is None:
         return None
-    name = target.signature or _DEFAULT_SIGNATURE
+    name = target.signature or DEFAULT_SIGNATURE
     if name == _reading.INIT_SIGNATURE:
         return None
     if name not in cached.signatures:

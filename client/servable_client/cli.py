@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from servable_client import __version__
-from servable_client._cli_connection import add_connection, add_model, make_client
-from servable_client._cli_values import array_text, array_value, as_json, read_inputs, table
+from servable_client._cli_connection import add_connection, add_model, count, find_misplaced, make_client
+from servable_client._cli_values import array_text, array_value, as_json, fill_with_zeros, read_inputs, table
+from servable_client._core import DEFAULT_SIGNATURE
 from servable_client.bench import command as bench_command
 from servable_client.errors import ClientError
 from servable_client.replies import Health, Prediction, VersionStatus
@@ -23,6 +25,8 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 # No part of the docstring, which `python -OO` drops.
 _DESCRIPTION = "asks a server, and measures it. Works with any server of TensorFlow Serving's API."
+# A dash alone is standard input, and one before a digit a number.
+_OPTION = re.compile(r"-[^\d.]")
 
 _INPUTS = """\
 inputs:
@@ -42,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for a failure (one line on stderr), 2 for a mistake in the words, 130 for Ctrl-C.
     """
-    options = _make_parser().parse_args(arguments)
+    options, misplaced = _parse(arguments)
+    if misplaced:
+        _fail("; ".join(misplaced))
+        return USAGE
     try:
         return int(options.run(options))
     except ClientError as error:
@@ -55,6 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """The options, and hints about words that were meant for one of them."""
+    options, rest = _make_parser().parse_known_args(arguments)
+    if any(map(_OPTION.match, rest)):
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    lacks_model = "model" in options and options.model is None
+    words = [*getattr(options, "inputs", [getattr(options, "service", "")]), *rest]
+    misplaced = find_misplaced(words, lacks_model=lacks_model)
+    if not misplaced and lacks_model:
+        options.parser.error("the following arguments are required: -m/--model")
+    if not misplaced and rest and "inputs" not in options:
+        options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if "inputs" in options:
+        # argparse takes those before the next option only.
+        options.inputs = words
+    return options, misplaced
 
 
 def _fail(message: str) -> int:
@@ -82,7 +107,14 @@ def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--output", action="append", default=[], metavar="NAME", help="ask for this output only; repeat"
     )
-    parser.add_argument("--no-infer", action="store_true", help="do not ask for the signature first")
+    signature_use = parser.add_mutually_exclusive_group()
+    signature_use.add_argument("--no-infer", action="store_true", help="do not ask for the signature first")
+    signature_use.add_argument(
+        "--zeros",
+        action="store_true",
+        help="send zeros (or empty strings) for inputs of the signature that are not given",
+    )
+    parser.add_argument("--batch", type=count, metavar="N", help="the open sizes of --zeros (1)")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="see below")
     parser.set_defaults(run=_predict)
 
@@ -119,15 +151,23 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, epilog: str | None = None
 ) -> argparse.ArgumentParser:
-    return commands.add_parser(
+    parser = commands.add_parser(
         name, help=what, description=what, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.set_defaults(parser=parser)
+    return parser
 
 
 def _predict(options: argparse.Namespace) -> int:
     """Run a signature."""
+    if options.batch and not options.zeros:
+        options.parser.error("--batch is the size of the inputs that --zeros makes: pass --zeros too")
     inputs = read_inputs(options.inputs)
     with make_client(options) as client:
+        # One value without a name is the only input already.
+        if options.zeros and isinstance(inputs, dict):
+            name = options.signature or DEFAULT_SIGNATURE
+            inputs = fill_with_zeros(inputs, client.metadata(), name, options.batch or 1)
         prediction = client.predict(inputs, outputs=options.output)
     _say(as_json(_prediction_value(prediction)) if options.json else _prediction_text(prediction))
     return 0

@@ -1,6 +1,7 @@
 """Every snippet of the README runs, and prints what it says it prints."""
 
 import re
+import shlex
 from pathlib import Path
 
 import grpc
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from certificates import Authority
 
+from servable_client.cli import main
 from servable_client.testing import FakeModelServer
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -58,6 +60,16 @@ def remote(tmp_path):
 def test_there_are_ten_things_and_a_start():
     assert len(SNIPPETS) == 11
     assert re.findall(r"^### (\d+)\.", README, re.MULTILINE) == [str(number) for number in range(1, 11)]
+
+
+def test_the_commands_run(local, capsys):
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert {command[1] for command in commands} == {"predict", "metadata", "status", "health", "bench"}
+    for _, name, *words in commands:
+        # The last of an option counts. The benchmark starts processes: its own tests run it.
+        if name != "bench":
+            assert main([name, *words, "-a", local]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))

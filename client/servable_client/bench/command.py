@@ -8,15 +8,12 @@ import sys
 from typing import Any
 
 import grpc
-import numpy as np
 
-from servable_client._cli_connection import make_client, make_network, positive
-from servable_client._cli_values import as_json, read_inputs
+from servable_client._cli_connection import count, make_client, make_network, positive
+from servable_client._cli_values import as_json, fill_with_zeros, read_inputs
+from servable_client._core import DEFAULT_SIGNATURE
 from servable_client.bench import coordinator, report
 from servable_client.bench.worker import Plan
-from servable_client.client import Client
-from servable_client.errors import InputError
-from servable_client.signatures import TensorSpec
 
 NOTES = """\
 
@@ -36,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-c",
         "--concurrency",
-        type=_count,
+        type=count,
         metavar="N",
         help=f"calls under way at once ({_CONCURRENCY}; with --rate at most, {_RATE_CONCURRENCY})",
     )
@@ -47,18 +44,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--warmup", type=_not_negative, default=1.0, metavar="S", help="seconds before that (%(default)g)"
     )
-    group.add_argument("--processes", type=_count, metavar="N", help="processes that send (half the cores, 4 at most)")
+    group.add_argument("--processes", type=count, metavar="N", help="processes that send (half the cores, 4 at most)")
     group.add_argument(
-        "--batch", type=_count, default=1, metavar="N", help="for open sizes without inputs (%(default)s)"
+        "--batch", type=count, default=1, metavar="N", help="for open sizes without inputs (%(default)s)"
     )
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="see below")
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return value
 
 
 def _not_negative(text: str) -> float:
@@ -90,7 +80,9 @@ def _ignore(_progress: coordinator.Progress) -> None:
 def _make_plan(options: argparse.Namespace) -> Plan:
     capture = _RequestCapture()
     with make_client(options, [capture]) as client:
-        inputs = read_inputs(options.inputs) if options.inputs else _make_zeros(client, options)
+        inputs = read_inputs(options.inputs)
+        if not options.inputs:
+            inputs = fill_with_zeros({}, client.metadata(), options.signature or DEFAULT_SIGNATURE, options.batch)
         # One call as a user makes it, so that a mistake is reported in one line before anything is measured.
         client.predict(inputs)
         headers = tuple(options.metadata)
@@ -124,20 +116,3 @@ class _RequestCapture(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc,un
         if client_call_details.method in {_PREDICT, _PREDICT.encode()}:
             self.request = request
         return continuation(client_call_details, request)
-
-
-def _make_zeros(client: Client, options: argparse.Namespace) -> dict[str, Any]:
-    signatures = client.metadata().signatures
-    name = options.signature or "serving_default"
-    if name not in signatures:
-        raise InputError(
-            f"model {options.model!r} has no signature {name!r}; it has: {', '.join(signatures) or 'none'}"
-        )
-    return {spec.name: _zeros(spec, options.batch) for spec in signatures[name].inputs.values()}
-
-
-def _zeros(spec: TensorSpec, batch: int) -> Any:
-    if spec.shape is None:
-        raise InputError(f"input {spec.name!r} has no known rank: pass {spec.name}=...", input=spec.name)
-    shape = [batch if size is None else size for size in spec.shape]
-    return np.full(shape, b"", object) if spec.dtype == "string" else np.zeros(shape, spec.numpy)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 
 import numpy as np
 import pytest
 
 from servable_client import errors
+from servable_client.cli import main
 from servable_client.testing import Malformed
 
 
@@ -167,6 +169,140 @@ def test_a_reply_that_is_none_is_reported_in_one_line(run, server):
 def test_a_server_that_is_not_there_is_reported_in_one_line(run, server):
     server.stop()
     one_line(run("status", "-m", "half", "--timeout=1"), "no server listens there")
+
+
+def misplaced(outcome, *hints):
+    """A mistake in the words: status 2, and one line that says where each of them belongs."""
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err == f"servable-client: {'; '.join(hints)}\n"
+
+
+ADDRESSES = [
+    ("127.0.0.1:8500", "127.0.0.1:8500"),
+    ("localhost:8500", "localhost:8500"),
+    ("models-1.example.com:443", "models-1.example.com:443"),
+    ("my_host:80", "my_host:80"),
+    ("[::1]:8500", "'[::1]:8500'"),
+    (":8500", "localhost:8500"),
+    ("127.0.0.1", "127.0.0.1:8500"),
+    ("localhost", "localhost:8500"),
+    ("unix:/tmp/a.sock", "unix:/tmp/a.sock"),
+    ("unix:///tmp/a.sock", "unix:///tmp/a.sock"),
+    ("unix-abstract:a", "unix-abstract:a"),
+    ("dns:///models:8500", "dns:///models:8500"),
+    ("ipv4:127.0.0.1:8500", "ipv4:127.0.0.1:8500"),
+    ("ipv6:[::1]:8500", "'ipv6:[::1]:8500'"),
+    ("http://localhost:8500", "localhost:8500"),
+    ("http://localhost:8500/v1/models/half:predict", "localhost:8500"),
+    ("https://models.example.com:443/", "models.example.com:443 --tls"),
+    ("grpc://localhost:8500", "localhost:8500"),
+]
+
+
+@pytest.mark.parametrize(("word", "address"), ADDRESSES)
+def test_an_address_among_the_inputs_gets_a_hint(run, word, address):
+    hint = f"{word} looks like an address: pass it as -a {address}"
+    misplaced(run("predict", word, "-m", "half", "x=[1]"), hint)
+    misplaced(run("predict", "-m", "half", word, "x=[1]"), hint)
+    misplaced(run("predict", "-m", "half", "x=[1]", word), hint)
+
+
+@pytest.mark.parametrize("command", ["predict", "bench", "metadata", "status", "health"])
+def test_an_address_without_its_option_gets_a_hint_in_every_command(run, command):
+    hint = "127.0.0.1:8500 looks like an address: pass it as -a 127.0.0.1:8500"
+    misplaced(run(command, "127.0.0.1:8500"), hint)
+
+
+@pytest.mark.parametrize("command", ["predict", "bench", "metadata", "status"])
+def test_a_model_without_its_option_gets_a_hint(run, command):
+    misplaced(run(command, "half"), "half looks like a model's name: pass it as -m half")
+    misplaced(
+        run(command, "localhost:8500", "half"),
+        "localhost:8500 looks like an address: pass it as -a localhost:8500",
+        "half looks like a model's name: pass it as -m half",
+    )
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "localhost:{}", ":{}", "dns:///localhost:{}", "http://127.0.0.1:{}"])
+def test_a_command_that_follows_its_hints_is_answered(server, capsys, form):
+    address = form.format(server.port)
+    assert main(["predict", address, "half", "x=[1, 2]", "--json"]) == 2
+    hints = capsys.readouterr().err.removeprefix("servable-client: ").split("; ")
+    options = [part for hint in hints for part in shlex.split(hint.split("pass it as ")[1])]
+    assert main(["predict", *options, "x=[1, 2]", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"] == {"y": [2.5, 3.0]}
+
+
+@pytest.mark.parametrize(
+    "word", ["[1, 2]", "x=[1]", '{"x": [1]}', "-1", "1.5", "true", "null", "NaN", "x:0=[1]", '"a:80"']
+)
+def test_an_input_is_taken_for_no_address_and_no_model(run, word):
+    outcome = run("predict", "-m", "half", word)
+    assert "looks like" not in outcome.err
+    without_model = run("predict", word)
+    assert without_model.status == 2
+    assert "the following arguments are required: -m/--model" in without_model.err
+    assert "looks like" not in without_model.err
+
+
+def test_options_may_stand_between_inputs(run, server):
+    server.model("sum").predict(lambda a, b: {"sum": a + b}, inputs={"a": "int32", "b": "int32"})
+    outcome = run("predict", "a=1", "-m", "sum", "b=2", "--json")
+    assert json.loads(outcome.out)["outputs"] == {"sum": 3}
+
+
+@pytest.mark.parametrize("words", [["status", "-mhalf", "half"], ["health", "a", "b"], ["predict", "-mhalf", "--none"]])
+def test_words_that_mean_nothing_are_named(run, words):
+    outcome = run(*words)
+    assert outcome.status == 2
+    assert f"unrecognized arguments: {words[-1]}" in outcome.err
+
+
+@pytest.fixture
+def shaped(server):
+    inputs = {"x": ("float32", [None, 3]), "n": ("int64", [2]), "t": ("string", [None])}
+    server.model("shaped").predict(lambda x, n, t: {"y": x}, inputs=inputs)
+    server.model("shaped").predict(lambda k: {"k": k}, inputs={"k": ("int8", [])}, signature="scalar")
+    return server
+
+
+def test_zeros_are_sent_in_the_shapes_of_the_signature(run, shaped):
+    assert run("predict", "-m", "shaped", "--zeros").status == 0
+    assert run("predict", "-m", "shaped", "--zeros", "--batch", 2).status == 0
+    one, two = (request.inputs for request in shaped.asked())
+    assert (one["x"].tolist(), one["n"].tolist(), one["t"].tolist()) == ([[0.0] * 3], [0, 0], [b""])
+    assert (two["x"].tolist(), two["n"].tolist(), two["t"].tolist()) == ([[0.0] * 3] * 2, [0, 0], [b"", b""])
+    assert (one["x"].dtype, one["n"].dtype) == (np.float32, np.int64)
+    outcome = run("predict", "-m", "shaped", "--signature=scalar", "--zeros", "--json")
+    assert json.loads(outcome.out)["outputs"] == {"k": 0}
+
+
+def test_inputs_that_are_given_stay_beside_zeros(run, shaped):
+    assert run("predict", "-m", "shaped", "--zeros", "n=[1, 2]").status == 0
+    (request,) = shaped.asked()
+    assert (request.inputs["n"].tolist(), request.inputs["x"].tolist()) == ([1, 2], [[0.0] * 3])
+    assert json.loads(run("predict", "-m", "half", "--zeros", "[2]", "--json").out)["outputs"] == {"y": [3.0]}
+
+
+def test_zeros_that_cannot_be_made_are_reported_and_the_advice_works(run, shaped):
+    one_line(run("predict", "-m", "half", "--zeros"), "input 'x' has no known rank: pass x=...")
+    assert run("predict", "-m", "half", "--zeros", "x=1").status == 0
+    one_line(run("predict", "-m", "shaped", "--zeros", "--signature=gone"), "no signature 'gone'; it has: scalar, ser")
+    one_line(run("predict", "-m", "shaped", "--zeros", "z=1"), "input 'z'", "no such input")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--batch=2"], "pass --zeros too"),
+        (["--zeros", "--no-infer"], "not allowed"),
+        (["--zeros", "--batch=0"], "1 or"),
+    ],
+)
+def test_options_that_contradict_zeros_are_status_2(run, words, part):
+    outcome = run("predict", "-m", "half", *words)
+    assert outcome.status == 2
+    assert part in outcome.err
 
 
 @pytest.mark.parametrize(
