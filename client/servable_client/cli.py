@@ -66,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     """The options, and hints about words that were meant for one of them."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    before_command = find_misplaced(arguments[:1], lacks_model=False)
+    if before_command:
+        return argparse.Namespace(), [f"{hint} after the command" for hint in before_command]
     options, rest = _make_parser().parse_known_args(arguments)
     if any(map(_OPTION.match, rest)):
         options.parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -213,6 +213,12 @@ def test_an_address_without_its_option_gets_a_hint_in_every_command(run, command
     misplaced(run(command, "127.0.0.1:8500"), hint)
 
 
+def test_an_address_before_the_command_gets_a_hint(capsys):
+    assert main(["localhost:8500", "predict", "-m", "half", "x=1"]) == 2
+    hint = "localhost:8500 looks like an address: pass it as -a localhost:8500 after the command"
+    assert capsys.readouterr().err == f"servable-client: {hint}\n"
+
+
 @pytest.mark.parametrize("command", ["predict", "bench", "metadata", "status"])
 def test_a_model_without_its_option_gets_a_hint(run, command):
     misplaced(run(command, "half"), "half looks like a model's name: pass it as -m half")
