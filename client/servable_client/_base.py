@@ -22,7 +22,7 @@ RELOAD_TIMEOUT_S = 600.0
 class ClientBase:
     """Settings and the core; a subclass brings the I/O, and events that its flows can wait for."""
 
-    _make_event: ClassVar[Callable[[], Any]]
+    _event_type: ClassVar[type[Any]]
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ClientBase:
         self._connection = network.connection()
         self._interceptors = tuple(interceptors)
         self._core = Core(
-            Choice(model, version, label, signature), infer=infer, name=self._name, make_event=self._make_event
+            Choice(model, version, label, signature), infer=infer, name=self._name, make_event=self._event_type
         )
         self._timeout_s = timeout_s
         self._metadata = merge_metadata(metadata)

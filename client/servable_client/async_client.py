@@ -32,7 +32,7 @@ class AsyncClient(ClientBase):
     """
 
     _channel: Any = None
-    _make_event = asyncio.Event
+    _event_type = asyncio.Event
 
     def _connect(self) -> None:
         # Not before a loop runs: gRPC binds a channel to it.

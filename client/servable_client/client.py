@@ -34,7 +34,7 @@ class Client(ClientBase):
     codes), MalformedReply, InputError (nothing was sent) and ClientClosed.
     """
 
-    _make_event = threading.Event
+    _event_type = threading.Event
 
     def _open(self) -> None:
         address, credentials, options, compression = self._connection

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from servable_client import Health, State, Task, errors
+from servable_client.cli import main
 
 NAMES = {"half": "float16", "float": "float32", "double": "float64"}
 NUMERIC = (
@@ -116,3 +117,9 @@ def test_an_unknown_model_is_not_found(client):
     assert caught.value.model == "nobody"
     with pytest.raises(errors.NotFound):
         client.status(model="nobody")
+
+
+@pytest.mark.parametrize("model", ["half_plus_two", "strings"])
+@pytest.mark.parametrize("batch", [[], ["--batch=3"]])
+def test_the_command_predict_with_zeros_is_answered(address, model, batch, capsys):
+    assert main(["predict", "-a", address, "-m", model, "--zeros", *batch]) == 0, capsys.readouterr().err
