@@ -67,7 +67,7 @@ def profiled(models, model_config):
     config = model_config({name: models.base_path(name) for name in ("half_plus_two", "gate")})
     options = ServerOptions(model_config_file=str(config), port=free_port(), bind_address="127.0.0.1")
     configuration = app.configure(options)
-    server = app.Server(configuration, process._make_loader(options), process._make_profiler(options))
+    server = app.Server(configuration, process.make_loader(options), process._make_profiler(options))
     server.start()
     running = connect(server, configuration.settings.addresses[0])
     yield running

@@ -40,7 +40,7 @@ def copy(models, tmp_path):
 
 
 def load(directory, **flags):
-    return process._make_loader(ServerOptions(model_base_path="/unused", **flags))(directory)
+    return process.make_loader(ServerOptions(model_base_path="/unused", **flags))(directory)
 
 
 def read(path):

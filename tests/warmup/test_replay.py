@@ -79,7 +79,7 @@ def test_the_file_is_read_at_its_place(directory):
 @pytest.mark.behaviour("7.4", "a missing file is no error, and the log says so")
 @pytest.mark.behaviour("13.13", "223 NoWarmupDataFile")
 def test_a_version_without_a_file_is_loaded_and_the_log_says_so(tmp_path, caplog):
-    caplog.set_level(logging.INFO, "servable")
+    caplog.set_level(logging.DEBUG, "servable")
     servable = CountingServable()
     assert loader(servable, [MIXED])(tmp_path) is servable
     assert servable.runs == []
