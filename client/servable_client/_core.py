@@ -356,7 +356,11 @@ def _bind(
             return cached, _requests.bind(inputs, _find_signature(target, cached))
         except InputError as error:  # noqa: PERF203  (another version may take them)
             failure = failure or error
-    raise failure or InputError("there is no signature to bind to")
+    try:
+        raise failure or InputError("there is no signature to bind to")
+    finally:
+        # Its traceback holds this frame and with it the inputs, which a cycle would keep.
+        failure = None
 
 
 def _find_signature(target: Target, cached: _CachedSignatures) -> Signature | None:
