@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from servable.inspection.report import Report, Signature, Tensor
+from servable.inspection.report import Report, Signature, Tensor, enum_name
 from servable.signatures import DEFAULT_KEY
 
 _ADDRESS: Final = "127.0.0.1:8500"
 _SERVICE: Final = "tensorflow.serving.PredictionService"
-# What TensorFlow calls otherwise in its enum of dtypes.
-_ENUM_NAMES: Final = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 
 def model_name(report: Report) -> str:
@@ -47,7 +45,7 @@ def _zeros(inputs: Sequence[Tensor]) -> Mapping[str, Any]:
     """TensorProtos in JSON; one without values is filled with zeros, or empty strings."""
     return {
         tensor.name: {
-            "dtype": f"DT_{_ENUM_NAMES.get(tensor.dtype, tensor.dtype.upper())}",
+            "dtype": enum_name(tensor.dtype),
             "tensor_shape": {"dim": [{"size": 1 if size is None else size} for size in tensor.shape or ()]},
         }
         for tensor in inputs

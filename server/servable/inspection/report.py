@@ -153,6 +153,12 @@ def name_dtype(number: int) -> str:
     return _COMMON_NAMES.get(base, base) + name[len(base) :]
 
 
+def enum_name(dtype: str) -> str:
+    """The name in tensorflow.DataType of what `name_dtype` named: `DT_FLOAT` for `float32`."""
+    stored = {common: name for name, common in _COMMON_NAMES.items()}
+    return f"DT_{stored.get(dtype, dtype).upper()}"
+
+
 def read_shape(info: wire.TensorInfo) -> tuple[int | None, ...] | None:
     """The size of each axis, None for any; None in place of all if their number is open or no shape is declared."""
     if info.tensor_shape.unknown_rank or not info.HasField("tensor_shape"):
