@@ -33,6 +33,10 @@ INIT_OP_SIGNATURE = "__saved_model_init_op"
 _INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _ASSETS_COLLECTION = "saved_model_assets"
 
+# git-lfs, docs/spec.md: a pointer is a text of less than 1024 bytes that begins with its version.
+_LFS_POINTER_START = b"version https://git-lfs.github.com/spec/"
+_MAX_LFS_POINTER_BYTES = 1024
+
 
 def parse_text_view(text: bytes) -> wire.SavedModel:
     """Parse a SavedModel in text format; fields that our trimmed messages lack are lost. Not enough for a load."""
@@ -73,6 +77,8 @@ def _parse_binary(path: Path, parse: Callable[[bytes], wire.SavedModel]) -> wire
     try:
         saved_model = parse(data)
     except DecodeError as error:
+        if is_lfs_pointer(path):
+            raise DataLoss(f"Can't parse {path} as binary proto: {describe_lfs_pointers([path])}") from error
         raise DataLoss(
             f"Can't parse {path} as binary proto ({len(data)} bytes): the file is truncated or no SavedModel. "
             "Copy the version directory again."
@@ -108,13 +114,41 @@ def _unreadable(error: OSError) -> ServingError:
     return FailedPrecondition(f"{error.filename}; {error.strerror}. The server must be allowed to read it.")
 
 
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS keeps in a repository in place of a large file."""
+    try:
+        if path.stat().st_size >= _MAX_LFS_POINTER_BYTES:
+            return False
+        return path.read_bytes().startswith(_LFS_POINTER_START)
+    except OSError:
+        return False
+
+
+def find_lfs_pointers(directory: Path) -> list[Path]:
+    """The files of a version directory that are pointers of Git LFS, without the assets."""
+    files = [directory / BINARY_NAME, *sorted((directory / VARIABLES_PREFIX.parent).glob("*"))]
+    return list(filter(is_lfs_pointer, files))
+
+
+def describe_lfs_pointers(pointers: Sequence[Path]) -> str:
+    """What is wrong with files that are pointers of Git LFS, and what to do."""
+    names, are = ", ".join(path.name for path in pointers), "are pointers" if len(pointers) > 1 else "is a pointer"
+    return f"{names} {are} of Git LFS, not the data. Run `git lfs pull` in the repository, and copy the model again."
+
+
 def select_meta_graph(saved_model: wire.SavedModel, tags: Iterable[str]) -> wire.MetaGraphDef:
     """The meta graph whose tags are exactly these.
+
+    Args:
+        saved_model: The SavedModel.
+        tags: All tags of the meta graph. Empty ones alone, as in a flag that is a comma, choose the empty set.
 
     Raises:
         NotFound: if there is none.
     """
     wanted = set(tags)
+    if wanted == {""}:
+        wanted = set()
     for meta_graph in saved_model.meta_graphs:
         if set(meta_graph.meta_info_def.tags) == wanted:
             return meta_graph

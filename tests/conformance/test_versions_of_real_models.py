@@ -62,6 +62,24 @@ def test_a_half_copied_version_leaves_the_old_one_serving_until_it_is_complete(s
     assert values(predict(server.running, "m", X).outputs["y"]) == [[4.0]]
 
 
+@pytest.mark.behaviour("6.5", "missing variables: ours refuses the load; the original loads and fails each request")
+def test_a_version_without_its_variables_leaves_the_old_one_serving_until_they_are_there(
+    serve, put, models, tmp_path, caplog
+):
+    new = put("half_plus_two", 1).parent / "2"
+    server = serve(max_num_load_retries=10**6, load_retry_interval_micros=10_000)
+    source = models.version_path("half_plus_three")
+    shutil.copytree(source, tmp_path / "copy", ignore=shutil.ignore_patterns("variables"))
+    (tmp_path / "copy").rename(new)
+    eventually(lambda: any("variables.index; No such file" in each.getMessage() for each in caplog.records), True)
+    assert server.states("m") == {2: "LOADING", 1: "AVAILABLE"}
+    assert values(predict(server.running, "m", X).outputs["y"]) == [[3.0]]
+    shutil.copytree(source / "variables", new / "variables.unfinished")
+    (new / "variables.unfinished").rename(new / "variables")
+    server.await_states("m", {2: "AVAILABLE", 1: "END"})
+    assert values(predict(server.running, "m", X).outputs["y"]) == [[4.0]]
+
+
 @pytest.mark.behaviour("4.1", "UNLOADING: removed, waiting for those in flight")
 @pytest.mark.behaviour("6.5", "an unload: UNLOADING, out of the map, calls in flight end, then the memory")
 def test_a_run_in_flight_ends_with_the_answer_of_the_version_that_leaves(serve, put):

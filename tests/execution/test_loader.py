@@ -1,5 +1,6 @@
 """A version directory to a loaded model: what loads, and the errors of those that cannot, with path and advice."""
 
+import contextlib
 import gc
 import re
 import resource
@@ -11,13 +12,22 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
-from servable.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, Unimplemented
-from servable.execution import memory
+from servable import options, process
+from servable.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    ServingError,
+    Unimplemented,
+)
+from servable.execution import memory, session_config
 from servable.execution.graph_session import GraphSession
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
 from tests.execution.running import floats, run
-from tests.models.exporting import edited, placeholder, save_tf1, signature, tf1_session
+from tests.models.exporting import edited, placeholder, save_tf1, save_tf2, signature, tf1_session
 
 NO_SAVED_MODEL = (
     "Specified file path does not appear to contain a SavedModel bundle (should have a file called `saved_model.pb`)\n"
@@ -230,13 +240,169 @@ def test_variables_of_another_model_are_reported(load, models, tmp_path):
     assert message.endswith(CANNOT_RESTORE.format(directory))
 
 
-@pytest.mark.behaviour("6.5", "missing variables let the model load and each request fail")
-def test_without_its_variables_a_model_loads_and_each_run_fails(load, models):
-    model = load(models.version_path("missing_variables"))
-    for _ in range(2):
-        with pytest.raises(FailedPrecondition, match=r"^FAILED_PRECONDITION: Attempting to use uninitialized value "):
-            run(model, "serving_default", {"x": floats(2.0)})
+@pytest.mark.behaviour("6.5", "missing variables: ours refuses the load; the original loads and fails each request")
+def test_a_version_whose_variables_are_not_there_yet_is_refused_until_they_are(load, models, tmp_path):
+    directory = copied(models, "half_plus_two", tmp_path)
+    (directory / "variables").rename(tmp_path / "variables")
+    message = refusal(load, directory, NotFound)
+    assert message.startswith(f"{directory}/variables/variables.index; No such file\n")
+    assert "it is enough to complete it" in message
+    (tmp_path / "variables").rename(directory / "variables")
+    serves(load(directory), {"x": floats(2.0)}, {"y": [[3.0]]})
+
+
+def serves(model, inputs, outputs):
+    assert run(model, "serving_default", inputs) == outputs
     model.close()
+
+
+def test_a_version_of_tensorflow_2_whose_variables_are_not_there_yet_is_refused(load, models, tmp_path):
+    directory = copied(models, "half_plus_two_tf2", tmp_path)
+    shutil.rmtree(directory / "variables")
+    assert "variables.index; No such file" in refusal(load, directory, NotFound)
+
+
+def test_a_table_of_the_variables_that_are_not_there_yet_is_missed_too(load, tmp_path):
+    module = tf.Module()
+    module.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+    module.table.insert("cat", 7)
+    module.find = tf.function(module.table.lookup, input_signature=[tf.TensorSpec([None], tf.string, name="word")])
+    directory = save_tf2(module, tmp_path / "1", module.find)
+    load(directory).close()
+    shutil.rmtree(directory / "variables")
+    assert "variables.index; No such file" in refusal(load, directory, NotFound)
+
+
+def test_a_model_without_variables_needs_no_file_of_them(load, tmp_path):
+    """TensorFlow 1 writes none; TensorFlow 2 writes a description of the objects, which a restore reads in vain."""
+    for name in ("without_saver", "with_saver"):
+        with tf1_session() as session:
+            x = placeholder(tf.float32, [None], "x")
+            tf.no_op(name="restore_all")
+            save_tf1(session, tmp_path / name, {"serving_default": signature({"x": x}, {"y": 2.0 * x})})
+    with edited(tmp_path / "with_saver") as saved_model:
+        saved_model.meta_graphs[0].saver_def.restore_op_name = "restore_all"
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def double(x):
+        return {"y": 2.0 * x}
+
+    shutil.rmtree(save_tf2(tf.Module(), tmp_path / "tf2", double) / "variables")
+    for name in ("without_saver", "with_saver", "tf2"):
+        serves(load(tmp_path / name), {"x": np.array([2.0], np.float32)}, {"y": [4.0]})
+
+
+def build_with_variable(directory, value=3.0):
+    """A version directory with a variable `v`, y as the larger of x and 1, and z = y * v."""
+    with tf1_session() as session:
+        x = placeholder(tf.float32, [None], "x")
+        v = tf.compat.v1.get_variable("v", initializer=value, use_resource=False)
+        y = tf.maximum(x, [1.0], name="y")
+        return save_tf1(session, directory, {"serving_default": signature({"x": x}, {"z": y * v})})
+
+
+@contextlib.contextmanager
+def edited_node(directory, name):
+    with edited(directory) as saved_model:
+        yield next(node for node in saved_model.meta_graphs[0].graph_def.node if node.name == name)
+
+
+def take_kernel_away(directory, op_name="y"):
+    """TensorFlow registers the op, and since 2.16 at the latest no kernel of it."""
+    with edited_node(directory, op_name) as node:
+        node.op = "BoostedTreesBucketize"
+        node.attr.clear()
+        node.attr["num_features"].i = 1
+
+
+def test_a_kernel_that_is_missing_is_reported_with_its_op_and_the_variables_are_not_blamed(load, tmp_path):
+    directory = build_with_variable(tmp_path / "1")
+    with edited(directory) as saved_model:
+        # Nothing that reads its result, which would not fit.
+        saved_model.meta_graphs[0].signature_def["serving_default"].outputs["z"].name = "y:0"
+    take_kernel_away(directory)
+    message = refusal(load, directory, InvalidArgument)
+    assert message.startswith("No OpKernel was registered to support Op 'BoostedTreesBucketize'")
+    assert "has no kernel for the op BoostedTreesBucketize on the devices here. --custom_op_libraries=" in message
+    assert "Copy it again" not in message
+
+
+def test_a_kernel_that_the_init_op_misses_is_reported_the_same(load, tmp_path):
+    with tf1_session() as session:
+        x = placeholder(tf.float32, [None], "x")
+        init = tf.maximum([2.0], [1.0], name="init")
+        save_tf1(session, tmp_path / "1", {"serving_default": signature({"x": x}, {"y": -x})}, main_op=init.op)
+    take_kernel_away(tmp_path / "1", "init")
+    message = refusal(load, tmp_path / "1", InvalidArgument)
+    assert "has no kernel for the op BoostedTreesBucketize" in message
+    assert "assets" not in message
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="the model's device is here")
+def test_a_device_that_is_missing_is_reported_with_the_file_that_lets_the_model_serve(tmp_path):
+    directory = build_with_variable(tmp_path / "1")
+    with edited_node(directory, "y") as node:
+        node.device = "/device:GPU:0"
+    message = refusal(SavedModelLoader(config=config_of_flags()), directory, InvalidArgument)
+    assert message.startswith("Cannot assign a device for operation")
+    assert "Copy it again" not in message
+    line = re.search(r"the line `([^`]+)` into a file and give it as --tensorflow_session_config_file=FILE", message)[1]
+    file = tmp_path / "session.pbtxt"
+    file.write_text(line)
+    load = SavedModelLoader(config=config_of_flags(f"--tensorflow_session_config_file={file}"))
+    serves(load(directory), {"x": np.array([2.0], np.float32)}, {"z": [6.0]})
+
+
+def config_of_flags(*flags):
+    return session_config.from_flags(options.parse(["--model_base_path=/m", *flags]).options)
+
+
+def test_variables_of_another_shape_are_not_called_damaged(load, tmp_path):
+    directory = build_with_variable(tmp_path / "1")
+    build_with_variable(tmp_path / "2", [3.0, 4.0])
+    shutil.rmtree(directory / "variables")
+    shutil.copytree(tmp_path / "2" / "variables", directory / "variables")
+    message = refusal(load, directory, InvalidArgument)
+    assert message.endswith(f"\nThe variables of {directory} cannot be restored.")
+
+
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345678\n"
+)
+
+
+@pytest.mark.parametrize("name", ["variables/variables.data-00000-of-00001", "variables/variables.index"])
+def test_variables_that_are_a_pointer_of_git_lfs_are_called_so(load, models, tmp_path, name):
+    directory = copied(models, "half_plus_two", tmp_path)
+    data = (directory / name).read_bytes()
+    (directory / name).write_bytes(LFS_POINTER)
+    with pytest.raises(ServingError) as caught:
+        load(directory)
+    assert caught.value.message.endswith(
+        f"{name.rpartition('/')[2]} is a pointer of Git LFS, not the data. Run `git lfs pull` in the repository, and "
+        "copy the model again."
+    )
+    (directory / name).write_bytes(data)
+    serves(load(directory), {"x": floats(2.0)}, {"y": [[3.0]]})
+
+
+def test_a_saved_model_that_is_a_pointer_of_git_lfs_is_called_so(load, models, tmp_path):
+    directory = copied(models, "half_plus_two", tmp_path)
+    (directory / "saved_model.pb").write_bytes(LFS_POINTER)
+    assert "saved_model.pb is a pointer of Git LFS" in refusal(load, directory, DataLoss)
+
+
+def test_a_model_without_tags_is_served_by_the_flag_that_the_error_names(models, tmp_path):
+    directory = copied(models, "half_plus_two", tmp_path)
+    with edited(directory) as saved_model:
+        del saved_model.meta_graphs[0].meta_info_def.tags[:]
+    message = refusal(SavedModelLoader(), directory, NotFound)
+    assert message.endswith(
+        "has the tag sets { }; --saved_model_tags chooses one. The one without tags is --saved_model_tags=, (a comma)."
+    )
+    parsed = options.parse(["--model_base_path=/m", "--saved_model_tags=,"])
+    serves(process.make_cold_loader(parsed.options)(directory), {"x": floats(2.0)}, {"y": [[3.0]]})
 
 
 @pytest.mark.behaviour("7.1", "the paths of asset files are fed to restore and init op")

@@ -12,6 +12,7 @@ and costs, and proves that nothing else changes.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from servable import saved_model, signatures, wire
 from servable.config.batching import BatchingConfig
-from servable.errors import DataLoss, NotFound, ServingError, of_code
+from servable.errors import Code, DataLoss, NotFound, ServingError, of_code
 from servable.execution import op_libraries, python_ops, run_guard, session_config, stored_model
 from servable.execution.frozen_graph import FreezableGraph, NotFrozen
 from servable.execution.graph_import import Import, ImportWhole, best_import
@@ -39,6 +40,19 @@ _log = logging.getLogger(__name__)
 
 # The interpreter is held while a value is copied.
 _VALUES_AT_A_TIME = 4
+
+_RESTORE_OPS = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
+# TensorFlow 2 restores a description of a model's objects even if the model has no variable. Such a restore consists of
+# these ops only, and nothing takes what it reads.
+_OPS_WITHOUT_EFFECT = _RESTORE_OPS | {
+    "Const", "Identity", "NoOp", "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "StatefulPartitionedCall",
+}  # fmt: skip
+
+# TensorFlow: framework/op_kernel.cc and common_runtime/placer.cc.
+_NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '([^']+)'|No registered '([^']+)' OpKernel for")
+_NO_DEVICE = re.compile(r"Cannot assign a device for operation|Could not satisfy (?:explicit )?device")
+# What TensorFlow says of a checkpoint whose files do not hold what the graph restores: util/tensor_bundle.
+_NOT_IN_VARIABLES = re.compile(r"not found in checkpoint|Unsuccessful TensorSliceReader")
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,7 @@ class SavedModelLoader:
             key: signatures.prepare(key, definition) for key, definition in saved_model.signatures(meta_graph).items()
         }
         graph = _select_graph(stored, directory)
+        _require_variables(stored)
         frozen = self._load_frozen(graph, stored)
         if frozen is not None:
             session, frozen_bytes = frozen
@@ -92,8 +107,10 @@ class SavedModelLoader:
         except NotFound as error:
             if "tag_sets" not in error.hints:
                 raise
+            tag_sets = error.hints["tag_sets"]
+            comma = " The one without tags is --saved_model_tags=, (a comma)." if "{ }" in tag_sets else ""
             raise _explain(
-                error, f"{directory} has the tag sets {error.hints['tag_sets']}; --saved_model_tags chooses one."
+                error, f"{directory} has the tag sets {tag_sets}; --saved_model_tags chooses one.{comma}"
             ) from error
 
     def _load_frozen(self, graph: StoredGraph, stored: StoredModel) -> tuple[GraphSession, int] | None:
@@ -237,9 +254,34 @@ def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory:
         raise
 
 
+def _require_variables(stored: StoredModel) -> None:
+    """Refuse a version whose variables are not there yet.
+
+    The original serves it, and each request fails: a copy that begins with saved_model.pb would replace a good version.
+    A load that fails is tried again.
+
+    Raises:
+        NotFound: if the graph restores variables and the folder `variables` has no index of them.
+    """
+    restore_op, index = stored.meta_graph.saver_def.restore_op_name, _variables_index(stored.directory)
+    if not restore_op or index.exists():
+        return
+    ops = GraphIndex(stored.graph).prune_to([restore_op]).ops
+    if ops & _RESTORE_OPS and not ops <= _OPS_WITHOUT_EFFECT:
+        raise NotFound(
+            f"{index}; No such file\nThe graph of {stored.directory} restores variables from it. Copy the version "
+            "directory again, with its folder variables; while a load is tried again, it is enough to complete it."
+        )
+
+
+def _variables_index(directory: Path) -> Path:
+    prefix = directory / saved_model.VARIABLES_PREFIX
+    return prefix.with_name(f"{prefix.name}.index")
+
+
 def _restore(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
     saver, prefix = meta_graph.saver_def, directory / saved_model.VARIABLES_PREFIX
-    if not prefix.with_name(prefix.name + ".index").exists():
+    if not _variables_index(directory).exists():
         _log.debug("%s has no variables; nothing is restored", directory)
         return
     if not saver.restore_op_name:
@@ -248,20 +290,55 @@ def _restore(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Pa
     try:
         session.run_once(saver.restore_op_name, {**assets, saver.filename_tensor_name: str(prefix)})
     except ServingError as error:
-        raise _explain(
-            error,
-            f"The variables of {directory} cannot be restored: a file is missing, cut or damaged. Copy it again.",
-        ) from error
+        raise _explain(error, _advise_placement(error) or _advise_restore(error, directory)) from error
 
 
 def _run_init_op(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
     init_op = saved_model.init_op_name(meta_graph)
     if init_op is None:
         return
+    assets = saved_model.asset_feeds(meta_graph, directory)
     try:
-        session.run_once(init_op, saved_model.asset_feeds(meta_graph, directory))
+        session.run_once(init_op, assets)
     except ServingError as error:
-        raise _explain(error, f"The init op {init_op} of {directory} failed. Are all its assets there?") from error
+        question = " Are all its assets there?" if assets else ""
+        advice = _advise_placement(error) or f"The init op {init_op} of {directory} failed.{question}"
+        raise _explain(error, advice) from error
+
+
+def _advise_placement(error: ServingError) -> str | None:
+    """What to do if the graph's ops cannot run on the devices of this server; None if `error` has another cause.
+
+    TensorFlow places all ops of a graph at its first run, so a restore may fail because of an op that it does not need.
+    """
+    no_kernel = _NO_KERNEL.search(error.message)
+    if no_kernel:
+        op = no_kernel[1] or no_kernel[2]
+        return (
+            f"TensorFlow {tf.__version__}, which this server runs on, has no kernel for the op {op} on the devices "
+            f"here. --custom_op_libraries=LIBRARY.so loads one; or export the model again without {op}."
+        )
+    if _NO_DEVICE.search(error.message):
+        return (
+            "The graph names a device that this server does not have. Write the line `allow_soft_placement: true` into "
+            "a file and give it as --tensorflow_session_config_file=FILE: such ops then run on the devices that are "
+            "here."
+        )
+    return None
+
+
+def _advise_restore(error: ServingError, directory: Path) -> str:
+    failed = f"The variables of {directory} cannot be restored"
+    pointers = saved_model.find_lfs_pointers(directory)
+    if pointers:
+        return f"{failed}: {saved_model.describe_lfs_pointers(pointers)}"
+    prefix = str(directory / saved_model.VARIABLES_PREFIX)
+    is_incomplete = error.code == Code.NOT_FOUND and (
+        prefix in error.message or _NOT_IN_VARIABLES.search(error.message) is not None
+    )
+    if is_incomplete or error.code in {Code.OUT_OF_RANGE, Code.DATA_LOSS}:
+        return f"{failed}: a file is missing, cut or damaged. Copy it again."
+    return f"{failed}."
 
 
 def _explain(error: ServingError, advice: str) -> ServingError:
