@@ -202,9 +202,15 @@ def _look(directory: str, arguments: argparse.Namespace) -> Report | str:
         op_libraries.load_all(arguments.custom_op_libraries, arguments.modules)
         return op_libraries.find_missing_ops(names)
 
+    def find_ops_without_kernel(names: Collection[str]) -> Collection[str]:
+        from servable.execution import op_libraries
+
+        op_libraries.load_all(arguments.custom_op_libraries, arguments.modules)
+        return op_libraries.find_ops_without_kernel(names)
+
     try:
         tags = arguments.saved_model_tags.split(",") if arguments.saved_model_tags else ()
-        return inspection.inspect(directory, find_missing_ops, tags)
+        return inspection.inspect(directory, find_missing_ops, tags, find_ops_without_kernel)
     except ServingError as error:
         return _one_line(error)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from servable import app
 from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
+from servable.inspection.load_warnings import InspectingLoader
 from servable.lifecycle.manager import Loader
 from servable.methods import Method
 from servable.options import ServerOptions
@@ -140,7 +141,11 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
 
 def make_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> Loader:
     """A loader as the flags ask for it."""
-    loader = make_cold_loader(options, batching)
+    cold_loader = make_cold_loader(options, batching)
+    # It imports TensorFlow, as the line above has done.
+    from servable.execution import op_libraries
+
+    loader = InspectingLoader(cold_loader, cold_loader.tags, op_libraries.find_ops_without_kernel)
     if not options.enable_model_warmup:
         return loader
     from servable.execution import tf_records

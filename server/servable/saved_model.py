@@ -36,6 +36,7 @@ _ASSETS_COLLECTION = "saved_model_assets"
 # git-lfs, docs/spec.md: a pointer is a text of less than 1024 bytes that begins with its version.
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/"
 _MAX_LFS_POINTER_BYTES = 1024
+LFS_REMEDY = "Run `git lfs pull` in the repository, and copy the model again."
 
 
 def parse_text_view(text: bytes) -> wire.SavedModel:
@@ -78,7 +79,9 @@ def _parse_binary(path: Path, parse: Callable[[bytes], wire.SavedModel]) -> wire
         saved_model = parse(data)
     except DecodeError as error:
         if is_lfs_pointer(path):
-            raise DataLoss(f"Can't parse {path} as binary proto: {describe_lfs_pointers([path])}") from error
+            raise DataLoss(
+                f"Can't parse {path} as binary proto: {describe_lfs_pointers([path])} {LFS_REMEDY}"
+            ) from error
         raise DataLoss(
             f"Can't parse {path} as binary proto ({len(data)} bytes): the file is truncated or no SavedModel. "
             "Copy the version directory again."
@@ -120,7 +123,8 @@ def is_lfs_pointer(path: Path) -> bool:
         if path.stat().st_size >= _MAX_LFS_POINTER_BYTES:
             return False
         return path.read_bytes().startswith(_LFS_POINTER_START)
-    except OSError:
+    except (OSError, ValueError):
+        # No name of a file may hold a NUL.
         return False
 
 
@@ -131,9 +135,9 @@ def find_lfs_pointers(directory: Path) -> list[Path]:
 
 
 def describe_lfs_pointers(pointers: Sequence[Path]) -> str:
-    """What is wrong with files that are pointers of Git LFS, and what to do."""
+    """What is wrong with files that are pointers of Git LFS; `LFS_REMEDY` says what to do."""
     names, are = ", ".join(path.name for path in pointers), "are pointers" if len(pointers) > 1 else "is a pointer"
-    return f"{names} {are} of Git LFS, not the data. Run `git lfs pull` in the repository, and copy the model again."
+    return f"{names} {are} of Git LFS, not the data."
 
 
 def select_meta_graph(saved_model: wire.SavedModel, tags: Iterable[str]) -> wire.MetaGraphDef:

@@ -64,8 +64,8 @@ def nothing_is_missing(names):
     raise AssertionError(f"TensorFlow would be imported for {names}")
 
 
-def look(directory, confirm_missing=nothing_is_missing, tags=()):
-    return inspection.inspect(str(directory), confirm_missing, tags)
+def look(directory, confirm_missing=nothing_is_missing, tags=(), find_without_kernel=nothing_is_missing):
+    return inspection.inspect(str(directory), confirm_missing, tags, find_without_kernel)
 
 
 def find(report, code):

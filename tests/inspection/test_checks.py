@@ -1,5 +1,7 @@
 """What is warned of in a model as a whole, which meta graph is looked at, and what is warned of in a signature."""
 
+import re
+
 import pytest
 
 from servable import wire
@@ -8,6 +10,10 @@ from tests.inspection.making import CLASSIFY, PREDICT, REGRESS, codes, find, loo
 
 HEAD = signature({"x": "float32[?]"}, {"y": "float32[?]"})
 DEFAULT = {"serving_default": HEAD}
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345678\n"
+)
 
 
 def test_without_signatures_the_way_to_some_is_shown(tmp_path):
@@ -65,9 +71,17 @@ def test_a_model_that_servers_do_not_take_as_they_are_is_warned_of(tmp_path):
     assert report.warnings[0].remedy == "Start it with --saved_model_tags=train."
 
 
-def test_a_meta_graph_without_tags_must_be_exported_again(tmp_path):
+def test_a_meta_graph_without_tags_is_chosen_by_a_comma(tmp_path):
     report = look(write(tmp_path / "1", meta_graph(DEFAULT, tags=())))
-    assert "Export it again" in find(report, "no_serve_tag")[0].remedy
+    assert find(report, "no_serve_tag")[0].remedy == "Start it with --saved_model_tags=,."
+
+
+def test_a_meta_graph_without_tags_among_others_is_looked_at_as_the_warning_says(tmp_path):
+    write(tmp_path / "1", SERVE, meta_graph({"bare": HEAD}, tags=()))
+    (warning,) = find(look(tmp_path / "1"), "several_meta_graphs")
+    flag = re.search(r"--saved_model_tags=(,+)\.", warning.remedy)[1]
+    report = look(tmp_path / "1", tags=flag.split(","))
+    assert ([each.key for each in report.signatures], report.tags) == (["bare"], ())
 
 
 def test_tags_that_are_not_there_are_answered_with_those_that_are(tmp_path):
@@ -98,8 +112,64 @@ def test_variables_with_their_values_are_measured(tmp_path):
 
 
 @pytest.mark.parametrize("made", [SERVE, with_variables(restore_op="")])
-def test_where_nothing_is_restored_nothing_is_missed(tmp_path, made):
+def test_where_nothing_is_restored_no_file_is_missed(tmp_path, made):
+    assert not find(look(write(tmp_path / "1", made)), "missing_variables")
+
+
+def test_variables_without_a_saver_are_warned_of(tmp_path):
+    assert codes(look(write(tmp_path / "1", with_variables(restore_op="")))) == ["no_saver"]
+
+
+def test_variables_that_the_init_op_sets_need_no_saver(tmp_path):
+    made = with_variables(restore_op="")
+    made.graph_def.node.extend([node("assign", "AssignVariableOp", "v", "one"), node("init", "NoOp", "^assign")])
+    made.collection_def["saved_model_main_op"].node_list.value.append("init")
     assert codes(look(write(tmp_path / "1", made))) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        (["00000-of-00002"], "variables.data-00001-of-00002 is not in"),
+        (["00001-of-00003"], "variables.data-00000-of-00003, variables.data-00002-of-00003 are not in"),
+    ],
+)
+def test_values_of_variables_that_are_not_all_there_are_warned_of(tmp_path, there, missing):
+    write(tmp_path / "1", with_variables())
+    add_variables(tmp_path / "1", ["variables.index", *(f"variables.data-{shard}" for shard in there)])
+    report = look(tmp_path / "1")
+    assert codes(report) == ["missing_variables_shard"]
+    assert missing in report.warnings[0].text
+
+
+def test_shards_of_several_exports_are_left_to_the_load(tmp_path):
+    write(tmp_path / "1", with_variables())
+    shards = ["variables.data-00000-of-00001", "variables.data-00000-of-00002"]
+    add_variables(tmp_path / "1", ["variables.index", *shards])
+    assert codes(look(tmp_path / "1")) == []
+
+
+def test_a_pointer_of_git_lfs_is_called_so(tmp_path):
+    made = with_variables()
+    made.asset_file_def.add(filename="words.txt").tensor_info.name = "words:0"
+    write(tmp_path / "1", made)
+    add_variables(tmp_path / "1", ["variables.index", "variables.data-00000-of-00001"])
+    (tmp_path / "1" / "assets").mkdir()
+    for name in ("variables/variables.data-00000-of-00001", "assets/words.txt"):
+        (tmp_path / "1" / name).write_bytes(LFS_POINTER)
+    report = look(tmp_path / "1")
+    assert codes(report) == ["git_lfs_pointer"]
+    assert report.warnings[0].text == (
+        "variables.data-00000-of-00001, words.txt are pointers of Git LFS, not the data."
+    )
+
+
+def test_two_inputs_of_one_tensor_are_warned_of(tmp_path):
+    definition = signature({"x": "float32[?]", "z": "float32[?]"}, Y)
+    definition.inputs["z"].name = "x"
+    report = look_at(tmp_path, definition)
+    assert codes(report) == ["predict_unusable"]
+    assert "two inputs stand for the tensor x:0, which cannot be fed twice" in report.warnings[0].text
 
 
 def add_variables(directory, files):

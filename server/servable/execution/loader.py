@@ -331,7 +331,7 @@ def _advise_restore(error: ServingError, directory: Path) -> str:
     failed = f"The variables of {directory} cannot be restored"
     pointers = saved_model.find_lfs_pointers(directory)
     if pointers:
-        return f"{failed}: {saved_model.describe_lfs_pointers(pointers)}"
+        return f"{failed}: {saved_model.describe_lfs_pointers(pointers)} {saved_model.LFS_REMEDY}"
     prefix = str(directory / saved_model.VARIABLES_PREFIX)
     is_incomplete = error.code == Code.NOT_FOUND and (
         prefix in error.message or _NOT_IN_VARIABLES.search(error.message) is not None

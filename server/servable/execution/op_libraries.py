@@ -125,6 +125,26 @@ def _is_registered(name: str) -> bool:
     return True
 
 
+def find_ops_without_kernel(names: Iterable[str]) -> set[str]:
+    """Those of some registered op names for which no loaded library has a kernel for a device of this machine.
+
+    TensorFlow's list of kernels is private API; without it no op is found.
+    """
+    try:
+        from tensorflow.python.framework import kernels
+
+        devices = {"DEFAULT", *(device.device_type for device in tf.config.list_physical_devices())}
+        return {
+            name
+            for name in names
+            if _is_registered(name)
+            and devices.isdisjoint(kernel.device_type for kernel in kernels.get_registered_kernels_for_op(name).kernel)
+        }
+    except (ImportError, AttributeError):
+        _log.info("this TensorFlow does not say which ops have kernels")
+        return set()
+
+
 def _compare_versions(made_with: str) -> str:
     if not made_with or made_with == tf.__version__:
         return ""

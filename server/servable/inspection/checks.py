@@ -21,6 +21,20 @@ SERVED_TAGS = ("serve",)
 ConfirmMissing = Callable[[Collection[str]], Collection[str]]
 """Given names of ops, those that TensorFlow lacks. It may import TensorFlow."""
 
+FindOps = Callable[[Collection[str]], Collection[str]]
+"""Given names of ops, those of some kind. It may import TensorFlow."""
+
+# Ops that TensorFlow 2.16 to 2.21 registers without a kernel for a CPU: they run on other devices, or nowhere any more.
+_MAY_LACK_KERNEL = re.compile(
+    "BoostedTrees|Cudnn|Nccl|TPU|Xla|^Infeed|^Outfeed|^Prelinearize|SparseCore|Minibatch|^AllToAll$|^BatchI?FFT|"
+    "^CTCLossV2$|^CollectivePermute$|^Conv2DBackprop(?:Filter|Input)V2$|^ConvertToCooTensor$|^CrossReplicaSum$|"
+    "^ExperimentalMapDataset$|^FilterByLastComponentDataset$|^GenerateBoundingBoxProposals$|^GlobalIterId$|"
+    "^I?R?FFTND$|^MaxPoolGradGradWithArgmax$|^QuantizedReluX$|^Segment(?:Max|Min|Prod|Sum)V2$|"
+    "^SparseMatrix(?:Add|Mul|Softmax|SoftmaxGrad|Zeros)$|^WorkerHeartbeat$"
+)
+_ASSIGN_OPS = frozenset({"Assign", "AssignVariableOp"})
+_SHARD = re.compile(r"data-(\d{5})-of-(\d{5})")
+
 # Keras numbers what has no name over the whole program: the same code gives dense_3 here and dense_4 there.
 _LAYERS = (
     "activation|add|average|batch_normalization|bidirectional|concatenate|conv[123]d|dense|dropout|embedding|flatten|"
@@ -51,15 +65,20 @@ def check_tags(tags: Sequence[str], tag_sets: Sequence[Sequence[str]]) -> Iterat
         yield ModelWarning(
             "no_serve_tag",
             'No meta graph is tagged exactly "serve", so a server that is started as usual refuses this model.',
-            f"Start it with --saved_model_tags={','.join(tags)}." if tags else 'Export it again with the tag "serve".',
+            f"Start it with {_choose(tags)}.",
         )
     if others:
         yield ModelWarning(
             "several_meta_graphs",
             f"This is about the meta graph tagged {_braced(tags)}. There is also {', '.join(map(_braced, others))}.",
-            f"To take another, give the server all its tags, as in --saved_model_tags={','.join(others[0])}. This "
-            "command takes the flag too.",
+            f"To take another, give the server all its tags, as in {_choose(others[0])}. This command takes the flag "
+            "too.",
         )
+
+
+def _choose(tags: Sequence[str]) -> str:
+    """The flag that chooses a meta graph; a lone comma chooses the one without tags."""
+    return f"--saved_model_tags={','.join(tags) or ','}"
 
 
 def _braced(tags: Sequence[str]) -> str:
@@ -115,6 +134,43 @@ def check_ops(
         )
 
 
+def check_kernels(
+    needed_ops: Mapping[str, str], version: str | None, find_without_kernel: FindOps
+) -> Iterator[ModelWarning]:
+    """Ops that the installed TensorFlow knows and cannot run.
+
+    Args:
+        needed_ops: The ops that signatures, restore and init op need, with the place of their first use.
+        version: The version of the installed TensorFlow; None if there is none.
+        find_without_kernel: Called with the ops that may lack a kernel, if there are any.
+    """
+    suspects = sorted(filter(_MAY_LACK_KERNEL.search, needed_ops)) if version else []
+    for op in sorted(find_without_kernel(suspects)) if suspects else ():
+        yield ModelWarning(
+            "no_kernel",
+            f'TensorFlow {version}, which is installed here, knows the op "{op}" (in {needed_ops[op]}) and has no '
+            "kernel for it on the devices here: what needs it cannot run, and the model may not load.",
+            f"Export the model again without {op}; or bring a kernel with --custom_op_libraries=LIBRARY.so.",
+        )
+
+
+def check_saver(graph: Graph, restore_op: str, init_op: str | None) -> Iterator[ModelWarning]:
+    """Variables get their values from the restore, or from the init op.
+
+    Args:
+        graph: The stored graph.
+        restore_op: The node that restores the variables; empty if none does.
+        init_op: The node that is run once at load; None if there is none.
+    """
+    initialised = graph.find_needed_ops(filter(None, [init_op])).keys()
+    if graph.has_variables and not restore_op and _ASSIGN_OPS.isdisjoint(initialised):
+        yield ModelWarning(
+            "no_saver",
+            "It has variables and no saver, so nothing gives them their values: calls that read one fail.",
+            "Export it again, with a saver: tf.saved_model.save and the SavedModelBuilder of TensorFlow 1 add one.",
+        )
+
+
 def check_files(directory: Path, graph: Graph, restore_op: str, assets: Mapping[str, str]) -> Iterator[ModelWarning]:
     """Files that the graph reads at load and that are not there.
 
@@ -124,8 +180,27 @@ def check_files(directory: Path, graph: Graph, restore_op: str, assets: Mapping[
         restore_op: The node that restores the variables; empty if none does.
         assets: Path of each asset by its name.
     """
+    pointers = [
+        *saved_model.find_lfs_pointers(directory),
+        *filter(saved_model.is_lfs_pointer, map(Path, assets.values())),
+    ]
+    if pointers:
+        yield ModelWarning(
+            "git_lfs_pointer",
+            saved_model.describe_lfs_pointers(pointers),
+            saved_model.LFS_REMEDY,
+        )
     prefix = directory / saved_model.VARIABLES_PREFIX
-    missing = not os.path.isfile(f"{prefix}.index") or not any(prefix.parent.glob(f"{prefix.name}.data-*"))
+    shards = [path.name for path in prefix.parent.glob(f"{prefix.name}.data-*")]
+    missing_shards = _find_missing_shards(prefix.name, shards)
+    if missing_shards:
+        yield ModelWarning(
+            "missing_variables_shard",
+            f"The values of its variables are in several files, and {', '.join(missing_shards)} "
+            f"{'is' if len(missing_shards) == 1 else 'are'} not in {prefix.parent}.",
+            "Copy the version directory again, with its folder variables.",
+        )
+    missing = not os.path.isfile(f"{prefix}.index") or not shards
     if missing and restore_op and graph.has_variables:
         yield ModelWarning(
             "missing_variables",
@@ -139,6 +214,18 @@ def check_files(directory: Path, graph: Graph, restore_op: str, assets: Mapping[
                 f"Its asset {name} is not in {directory / saved_model.ASSETS_FOLDER}.",
                 "Copy the version directory again, with its folder assets.",
             )
+
+
+def _find_missing_shards(prefix: str, names: Iterable[str]) -> list[str]:
+    """The names of the files that are missing, by the numbers in the names of those that are there."""
+    found = [match for match in map(_SHARD.search, names) if match]
+    totals = {match[2] for match in found}
+    if len(totals) != 1:
+        # None is there, or those of several exports: only the index knows which ones belong to it.
+        return []
+    (total,) = totals
+    wanted = {f"{number:05}" for number in range(int(total))}
+    return [f"{prefix}.data-{number}-of-{total}" for number in sorted(wanted - {match[1] for match in found})]
 
 
 def check_signature(signature: Signature) -> Iterator[ModelWarning]:

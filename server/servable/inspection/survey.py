@@ -16,7 +16,7 @@ from pathlib import Path
 
 from servable import saved_model, signatures, wire
 from servable.inspection import checks
-from servable.inspection.checks import SERVED_TAGS, ConfirmMissing
+from servable.inspection.checks import SERVED_TAGS, ConfirmMissing, FindOps
 from servable.inspection.graph import Graph, read_graph
 from servable.inspection.report import Report, Signature, describe_tensors
 from servable.inspection.verdicts import judge
@@ -26,13 +26,19 @@ _LIST_OF_OPS = Path("_api", "v2", "raw_ops", "__init__.py")
 _IMPORT = re.compile(r"^from \S+ import (\w+)", re.MULTILINE)
 
 
-def inspect(directory: str, confirm_missing: ConfirmMissing, tags: Sequence[str] = ()) -> Report:
+def inspect(
+    directory: str,
+    confirm_missing: ConfirmMissing,
+    tags: Sequence[str] = (),
+    find_without_kernel: FindOps = lambda _: (),
+) -> Report:
     """Find and read a SavedModel, judge its signatures and collect the warnings.
 
     Args:
         directory: A version directory; or a base path, which stands for its highest version.
         confirm_missing: Called only if the model uses ops that are not public.
         tags: The meta graph to look at, by all its tags; by default the one that servers take, or the first.
+        find_without_kernel: Called only if the model uses ops that may have no kernel in TensorFlow.
 
     Raises:
         ServingError: if there is no model that can be read, or no meta graph with these tags.
@@ -46,6 +52,8 @@ def inspect(directory: str, confirm_missing: ConfirmMissing, tags: Sequence[str]
     described = _describe_signatures(meta_graph, graph)
     assets = _list_assets(meta_graph, location.path)
     chosen = tuple(meta_graph.meta_info_def.tags)
+    restore_op, init_op = meta_graph.saver_def.restore_op_name, saved_model.init_op_name(meta_graph)
+    needed_ops = graph.find_needed_ops(_list_roots(meta_graph, init_op))
     return Report(
         path=str(location.path),
         version=location.version,
@@ -58,14 +66,16 @@ def inspect(directory: str, confirm_missing: ConfirmMissing, tags: Sequence[str]
         variables_bytes=_measure((location.path / saved_model.VARIABLES_PREFIX).parent.glob("*")),
         has_variables=graph.has_variables,
         assets=tuple(assets),
-        init_op=saved_model.init_op_name(meta_graph),
+        init_op=init_op,
         signatures=described,
         warnings=[
             *checks.check_location(location.path, location.version),
             *checks.check_tags(chosen, tag_sets),
             *checks.check_signature_keys([signature.key for signature in described]),
             *checks.check_ops(graph, tensorflow_version, installed_public_ops(), confirm_missing),
-            *checks.check_files(location.path, graph, meta_graph.saver_def.restore_op_name, assets),
+            *checks.check_kernels(needed_ops, tensorflow_version, find_without_kernel),
+            *checks.check_saver(graph, restore_op, init_op),
+            *checks.check_files(location.path, graph, restore_op, assets),
             *(warning for signature in described for warning in checks.check_signature(signature)),
         ],
     )
@@ -114,6 +124,13 @@ def _describe(signature: signatures.Signature, graph: Graph) -> Signature:
         describe_tensors(signature.definition.outputs),
         judge(signature, graph),
     )
+
+
+def _list_roots(meta_graph: wire.MetaGraphDef, init_op: str | None) -> list[str]:
+    """The tensors and nodes of which a server loads all that they need."""
+    definitions = saved_model.signatures(meta_graph).values()
+    tensors = [info.name for each in definitions for info in (*each.inputs.values(), *each.outputs.values())]
+    return [name for name in (*tensors, meta_graph.saver_def.restore_op_name, init_op) if name]
 
 
 def _list_assets(meta_graph: wire.MetaGraphDef, directory: Path) -> dict[str, str]:

@@ -31,7 +31,7 @@ from typing import Final, Protocol
 
 from servable.errors import Cancelled, FailedPrecondition, Internal, ResourceExhausted, ServingError
 from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.version import Change, Event, Phase, ServableId, Version, next_action
+from servable.lifecycle.version import Change, Event, Phase, ServableId, Version, load_of, next_action
 from servable.loops import LONGEST_STOP_S, Loop, stop_all
 from servable.routing import Router
 from servable.saved_model import INIT_OP_SIGNATURE
@@ -213,7 +213,8 @@ class Manager:
         outcome: Servable | ServingError
         try:
             _require_directory(version)
-            outcome = self._loader(version.path)
+            with load_of(version.servable_id):
+                outcome = self._loader(version.path)
         except ServingError as error:
             # A copy: the monitor keeps the error for good, and its traceback would hold what was half loaded.
             outcome = type(error)(error.message, error.hints)

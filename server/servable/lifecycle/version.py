@@ -12,7 +12,9 @@ core/availability_preserving_policy.cc.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -45,6 +47,24 @@ class ServableId:
     def __str__(self) -> str:
         # As in the texts of the original.
         return f"{{name: {self.name} version: {self.version}}}"
+
+
+_being_loaded: ContextVar[ServableId | None] = ContextVar("being_loaded", default=None)
+
+
+def version_being_loaded() -> ServableId | None:
+    """The version that this thread is loading, so that what a loader logs can name it; None outside of loads."""
+    return _being_loaded.get()
+
+
+@contextmanager
+def load_of(servable: ServableId) -> Iterator[None]:
+    """The time in which this thread loads a version."""
+    token = _being_loaded.set(servable)
+    try:
+        yield
+    finally:
+        _being_loaded.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
