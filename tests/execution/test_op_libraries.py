@@ -197,7 +197,8 @@ def test_ops_of_known_packages_are_reported_with_the_module_to_import(tmp_path):
         add_function(saved_model.meta_graphs[0], "decide", FOREST_OP)
     message = load_refusal(directory)
     assert f"{TEXT_OP}: from tensorflow_text; bring it with --import=tensorflow_text" in message
-    assert f"{FOREST_OP}: from tensorflow_decision_forests; bring it with --import=tensorflow_decision_for" in message
+    assert f"{FOREST_OP}: from tensorflow_decision_forests; bring it with --custom_op_libraries=" in message
+    assert "/tensorflow_decision_forests/tensorflow/ops/inference/inference.so" in message
     assert "LIBRARY.so" not in message
 
 
