@@ -7,7 +7,7 @@ Source of the behaviour: TensorFlow, cc/saved_model/reader.cc and loader_util.cc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -32,6 +32,13 @@ ASSETS_FOLDER = "assets"
 INIT_OP_SIGNATURE = "__saved_model_init_op"
 _INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 _ASSETS_COLLECTION = "saved_model_assets"
+
+_RESTORE_OPS = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
+# TensorFlow 2 restores a description of a model's objects even if the model has no variable. Such a restore consists of
+# these ops only, and nothing takes what it reads.
+_OPS_WITHOUT_EFFECT = _RESTORE_OPS | {
+    "Const", "Identity", "NoOp", "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "StatefulPartitionedCall",
+}  # fmt: skip
 
 # git-lfs, docs/spec.md: a pointer is a text of less than 1024 bytes that begins with its version.
 _LFS_POINTER_START = b"version https://git-lfs.github.com/spec/"
@@ -117,6 +124,11 @@ def _unreadable(error: OSError) -> ServingError:
     return FailedPrecondition(f"{error.filename}; {error.strerror}. The server must be allowed to read it.")
 
 
+def restores_values(ops: Collection[str]) -> bool:
+    """Whether a restore that consists of these ops gives variables or tables their values, and so needs their files."""
+    return not _RESTORE_OPS.isdisjoint(ops) and not _OPS_WITHOUT_EFFECT.issuperset(ops)
+
+
 def is_lfs_pointer(path: Path) -> bool:
     """Whether a file is what Git LFS keeps in a repository in place of a large file."""
     try:
@@ -145,17 +157,17 @@ def select_meta_graph(saved_model: wire.SavedModel, tags: Iterable[str]) -> wire
 
     Args:
         saved_model: The SavedModel.
-        tags: All tags of the meta graph. Empty ones alone, as in a flag that is a comma, choose the empty set.
+        tags: All tags of the meta graph. Empty ones alone, as in a flag that is a comma, choose the one without tags
+            too.
 
     Raises:
         NotFound: if there is none.
     """
     wanted = set(tags)
-    if wanted == {""}:
-        wanted = set()
-    for meta_graph in saved_model.meta_graphs:
-        if set(meta_graph.meta_info_def.tags) == wanted:
-            return meta_graph
+    for accepted in [wanted, set[str]()] if wanted == {""} else [wanted]:
+        for meta_graph in saved_model.meta_graphs:
+            if set(meta_graph.meta_info_def.tags) == accepted:
+                return meta_graph
     known = "; ".join(" ".join(["{", *graph.meta_info_def.tags, "}"]) for graph in saved_model.meta_graphs)
     raise NotFound(
         f"Could not find meta graph def matching supplied tags: {' '.join(['{', *sorted(wanted), '}'])}. "

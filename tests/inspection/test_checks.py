@@ -84,6 +84,14 @@ def test_a_meta_graph_without_tags_among_others_is_looked_at_as_the_warning_says
     assert ([each.key for each in report.signatures], report.tags) == (["bare"], ())
 
 
+def test_a_meta_graph_whose_tags_no_flag_can_hold_must_be_exported_again(tmp_path):
+    odd = meta_graph(DEFAULT, tags=("a,b",))
+    (warning,) = find(look(write(tmp_path / "1", odd)), "no_serve_tag")
+    assert warning.remedy == 'Export it again with the tag "serve".'
+    (warning,) = find(look(write(tmp_path / "2", SERVE, odd)), "several_meta_graphs")
+    assert "export it again" in warning.remedy
+
+
 def test_tags_that_are_not_there_are_answered_with_those_that_are(tmp_path):
     with pytest.raises(NotFound, match=r"supplied tags: \{ tpu \}") as raised:
         look(write(tmp_path / "1", GPU, TRAIN), tags=["tpu"])
@@ -114,6 +122,16 @@ def test_variables_with_their_values_are_measured(tmp_path):
 @pytest.mark.parametrize("made", [SERVE, with_variables(restore_op="")])
 def test_where_nothing_is_restored_no_file_is_missed(tmp_path, made):
     assert not find(look(write(tmp_path / "1", made)), "missing_variables")
+
+
+def test_a_table_that_is_restored_needs_the_files_of_variables_too(tmp_path):
+    nodes = [
+        node("x", "Placeholder"), node("y", "LookupTableFindV2", "table", "x"), node("table", "MutableHashTableV2"),
+        node("values", "RestoreV2"), node("restore", "LookupTableImportV2", "table", "values"),
+    ]  # fmt: skip
+    made = meta_graph(DEFAULT, nodes)
+    made.saver_def.restore_op_name = "restore"
+    assert codes(look(write(tmp_path / "1", made))) == ["missing_variables"]
 
 
 def test_variables_without_a_saver_are_warned_of(tmp_path):

@@ -41,13 +41,6 @@ _log = logging.getLogger(__name__)
 # The interpreter is held while a value is copied.
 _VALUES_AT_A_TIME = 4
 
-_RESTORE_OPS = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
-# TensorFlow 2 restores a description of a model's objects even if the model has no variable. Such a restore consists of
-# these ops only, and nothing takes what it reads.
-_OPS_WITHOUT_EFFECT = _RESTORE_OPS | {
-    "Const", "Identity", "NoOp", "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "StatefulPartitionedCall",
-}  # fmt: skip
-
 # TensorFlow: framework/op_kernel.cc and common_runtime/placer.cc.
 _NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '([^']+)'|No registered '([^']+)' OpKernel for")
 _NO_DEVICE = re.compile(r"Cannot assign a device for operation|Could not satisfy (?:explicit )?device")
@@ -266,8 +259,7 @@ def _require_variables(stored: StoredModel) -> None:
     restore_op, index = stored.meta_graph.saver_def.restore_op_name, _variables_index(stored.directory)
     if not restore_op or index.exists():
         return
-    ops = GraphIndex(stored.graph).prune_to([restore_op]).ops
-    if ops & _RESTORE_OPS and not ops <= _OPS_WITHOUT_EFFECT:
+    if saved_model.restores_values(GraphIndex(stored.graph).prune_to([restore_op]).ops):
         raise NotFound(
             f"{index}; No such file\nThe graph of {stored.directory} restores variables from it. Copy the version "
             "directory again, with its folder variables; while a load is tried again, it is enough to complete it."

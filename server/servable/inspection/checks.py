@@ -65,19 +65,27 @@ def check_tags(tags: Sequence[str], tag_sets: Sequence[Sequence[str]]) -> Iterat
         yield ModelWarning(
             "no_serve_tag",
             'No meta graph is tagged exactly "serve", so a server that is started as usual refuses this model.',
-            f"Start it with {_choose(tags)}.",
+            f"Start it with {_choose(tags)}." if _is_choosable(tags) else 'Export it again with the tag "serve".',
         )
+    choosable = list(filter(_is_choosable, others))
     if others:
         yield ModelWarning(
             "several_meta_graphs",
             f"This is about the meta graph tagged {_braced(tags)}. There is also {', '.join(map(_braced, others))}.",
-            f"To take another, give the server all its tags, as in {_choose(others[0])}. This command takes the flag "
-            "too.",
+            f"To take another, give the server all its tags, as in {_choose(choosable[0])}. "
+            "This command takes the flag too."
+            if choosable
+            else "To take another, export it again with other tags: these cannot be written into a flag.",
         )
 
 
+def _is_choosable(tags: Sequence[str]) -> bool:
+    """Whether the flag can choose a meta graph: in it, a comma separates tags."""
+    return not tags or set(",".join(tags).split(",")) == set(tags)
+
+
 def _choose(tags: Sequence[str]) -> str:
-    """The flag that chooses a meta graph; a lone comma chooses the one without tags."""
+    """The flag that chooses a meta graph; a lone comma chooses the one without tags, or with an empty one."""
     return f"--saved_model_tags={','.join(tags) or ','}"
 
 
@@ -201,7 +209,8 @@ def check_files(directory: Path, graph: Graph, restore_op: str, assets: Mapping[
             "Copy the version directory again, with its folder variables.",
         )
     missing = not os.path.isfile(f"{prefix}.index") or not shards
-    if missing and restore_op and graph.has_variables:
+    restores = graph.has_variables or saved_model.restores_values(graph.find_needed_ops([restore_op]))
+    if missing and restore_op and restores:
         yield ModelWarning(
             "missing_variables",
             f"It has variables, and their values are not in {prefix.parent}.",
