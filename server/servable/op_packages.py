@@ -96,6 +96,11 @@ def find(op: str) -> Package | None:
     return next((package for prefix, package in _BY_PREFIX.items() if op.startswith(prefix)), None)
 
 
+def find_module(name: str) -> Package | None:
+    """The well-known package of a module; None if it is no such package."""
+    return next((package for package in _BY_PREFIX.values() if package.module == name), None)
+
+
 def advise(ops: Iterable[str]) -> str:
     """What to do about ops that are missing, in whole sentences."""
     by_package: dict[Package | None, list[str]] = {}

@@ -147,6 +147,17 @@ def test_a_module_that_fails_is_reported_with_its_traceback_in_the_log(module, c
     assert any(record.exc_info for record in caplog.records if record.name == op_libraries.__name__)
 
 
+def test_an_import_that_fails_names_the_library_if_the_package_has_one(tmp_path, monkeypatch):
+    folder = tmp_path / "tensorflow_decision_forests"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise RuntimeError('gencode 6.31.1 runtime 5.29.6')")
+    monkeypatch.syspath_prepend(tmp_path)
+    message = refusal(FailedPrecondition, modules="tensorflow_decision_forests")
+    assert message.endswith(
+        f" Its ops need no import: --custom_op_libraries={folder}/tensorflow/ops/inference/inference.so brings them."
+    )
+
+
 def test_libraries_come_before_modules(tmp_path, module, monkeypatch):
     monkeypatch.setattr(sys, "imported_by_test", [], raising=False)
     refusal(NotFound, f"{tmp_path}/none.so", module("import sys; sys.imported_by_test.append(1)"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from servable import wire
+from servable import cli, wire
 from servable.execution import op_libraries
 from servable.inspection import checks, survey
 from tests.inspection.making import find, look, meta_graph, node, signature, write
@@ -88,6 +88,12 @@ def test_an_op_without_a_kernel_in_a_function_that_is_called_is_warned_of(tmp_pa
     made = meta_graph(HEAD, [node("x", "Placeholder"), call], functions=functions)
     report = look(write(tmp_path / "1", made), find_without_kernel=list)
     assert ["(in inner/bucket)" in warning.text for warning in find(report, "no_kernel")] == [True]
+
+
+def test_the_command_looks_kernels_up(tmp_path, capsys):
+    nodes = [node("x", "Placeholder"), node("y", "BoostedTreesBucketize", "x")]
+    assert cli.main(["inspect", str(write(tmp_path / "1", meta_graph(HEAD, nodes)))]) == 0
+    assert "[no_kernel]" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="some of these ops have kernels for it")

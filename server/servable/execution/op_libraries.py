@@ -80,9 +80,11 @@ def _import_module(name: str) -> None:
                 f"--import={name}: {_one_line(error)}. Install it, or put its folder on PYTHONPATH."
             ) from error
         _log.exception("importing %s failed", name)
+        package = op_packages.find_module(name)
+        other = f" Its ops need no import: {package.flag} brings them." if package and package.library else ""
         raise FailedPrecondition(
             f"--import={name}: {type(error).__name__}: {_one_line(error)}. The log has the traceback; "
-            f"`python -c 'import {name}'` must work."
+            f"`python -c 'import {name}'` must work.{other}"
         ) from error
 
 

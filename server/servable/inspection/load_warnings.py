@@ -30,8 +30,8 @@ _LOGGED = frozenset(
         "no_signatures", "predict_unusable",
     }
 )  # fmt: skip
-# A graph is parsed as a whole, and while protobuf parses, no other thread runs: some 10 ms for so much.
-_MAX_GRAPH_BYTES = 16_000_000
+# A graph is parsed as a whole, and while protobuf parses, no other thread runs: about 15 ms for so much.
+_MAX_GRAPH_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)
