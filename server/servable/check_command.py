@@ -128,9 +128,9 @@ def _make_checker(server_options: ServerOptions, config: batching.BatchingConfig
     tags = server_options.saved_model_tags.split(",") if server_options.saved_model_tags else []
 
     def load_reference(directory: Path) -> Reference:
-        from servable.execution.eager_model import EagerModel
+        from servable.execution import plain_model
 
-        return EagerModel(directory, tags)
+        return plain_model.load(directory, tags)
 
     def read_examples(directory: Path) -> list[wire.Example]:
         graph_def = saved_model.select_meta_graph(saved_model.read(directory), tags).graph_def

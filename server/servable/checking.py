@@ -305,9 +305,16 @@ def _largest_error(given: Mapping[str, Array], expected: Mapping[str, Array]) ->
             return None
         if right.dtype.kind in "fc":
             largest = max(largest, _error_of_numbers(left.reshape(-1), right.reshape(-1)))
-        elif not np.array_equal(left.reshape(-1), right.reshape(-1)):
+        elif not _are_equal(left.reshape(-1), right.reshape(-1)):
             return None
     return largest
+
+
+def _are_equal(left: Array, right: Array) -> bool:
+    # NumPy compares no types that it does not know itself, such as TensorFlow's quantized ones.
+    return (
+        left.tobytes() == right.tobytes() if "V" in left.dtype.kind + right.dtype.kind else np.array_equal(left, right)
+    )
 
 
 def _error_of_numbers(left: Array, right: Array) -> float:
