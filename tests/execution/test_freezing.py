@@ -17,7 +17,7 @@ from servable.execution.runs import PrivateRuns, PublicRuns
 from servable.execution.stored_graph import GraphIndex, node_name
 from servable.options import ServerOptions
 from tests.execution.running import floats, run
-from tests.models.exporting import placeholder, save_tf1, save_tf2, signature, tf1_session
+from tests.models.exporting import edited, placeholder, save_tf1, save_tf2, signature, tf1_session
 
 MANY_BYTES = 1 << 20
 KEEPS = " keeps its variables: "
@@ -242,9 +242,10 @@ def test_the_limit_counts_the_bytes_of_all_variables(load, layers, most_bytes, i
     assert run(model, "serving_default", {"x": floats(1.0)}) == {"y": [[7.5]]}
 
 
-def test_a_model_without_its_variables_loads_as_it_does_otherwise(load, layers, tmp_path):
+def test_a_model_whose_variables_get_no_values_loads_as_it_does_otherwise(load, layers, tmp_path):
     directory = shutil.copytree(layers, tmp_path / "1")
-    shutil.rmtree(directory / "variables")
+    with edited(directory) as saved_model:
+        saved_model.meta_graphs[0].ClearField("saver_def")
     model, (reason,) = load(directory)
     assert reason.startswith("they cannot be read: ")
     with pytest.raises(FailedPrecondition):
