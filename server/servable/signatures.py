@@ -7,6 +7,7 @@ graph is run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,27 @@ class Signature:
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     defaults: Mapping[str, np.ndarray[Any, Any]]
+
+
+def format_definition(definition: wire.SignatureDef) -> str:
+    """A SignatureDef as C++ protobuf prints it: entries of maps by their keys, and other characters than ASCII escaped.
+
+    Python's `str` has no order of entries, and its `text_format` writes floats in another way.
+    """
+    parts: list[wire.SignatureDef] = []
+    for field, value in definition.ListFields():
+        if field.message_type is None:
+            parts.append(wire.SignatureDef(**{field.name: value}))
+            continue
+        for key in sorted(value):
+            parts.append(wire.SignatureDef())
+            getattr(parts[-1], field.name)[key].CopyFrom(value[key])
+    text = "".join(map(str, parts))
+    return re.sub(r"[^\x00-\x7f]", _escape, text)
+
+
+def _escape(character: re.Match[str]) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character[0].encode())
 
 
 def prepare(key: str, definition: wire.SignatureDef) -> Signature:

@@ -22,7 +22,7 @@ from servable.inference.examples import (
 )
 from servable.requests import Array
 from servable.routing import Router
-from servable.signatures import CLASSIFY_METHOD, Signature
+from servable.signatures import CLASSIFY_METHOD, Signature, format_definition
 
 CLASSES_KEY = "classes"
 SCORES_KEY = "scores"
@@ -89,12 +89,14 @@ def require_classifier(signature: Signature, *, check_method_name: bool) -> Clas
     if len(signature.outputs) not in {1, 2}:
         raise InvalidArgument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
     if INPUT_KEY not in signature.inputs:
-        raise InvalidArgument(f"No classification inputs found in SignatureDef: {signature.definition}")
+        raise InvalidArgument(
+            f"No classification inputs found in SignatureDef: {format_definition(signature.definition)}"
+        )
     fetches = {key: signature.outputs[key] for key in (CLASSES_KEY, SCORES_KEY) if key in signature.outputs}
     if not fetches:
         raise InvalidArgument(
             'Expected classification signature outputs to contain at least one of "classes" or "scores". '
-            f"Signature was: {signature.definition}"
+            f"Signature was: {format_definition(signature.definition)}"
         )
     return Classifier(signature.inputs[INPUT_KEY], fetches)
 

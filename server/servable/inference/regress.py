@@ -21,7 +21,7 @@ from servable.inference.examples import (
     format_shape,
 )
 from servable.routing import Router
-from servable.signatures import REGRESS_METHOD, Signature
+from servable.signatures import REGRESS_METHOD, Signature, format_definition
 
 OUTPUT_KEY = "outputs"
 
@@ -81,9 +81,9 @@ def require_regressor(signature: Signature, *, check_method_name: bool) -> Regre
     if len(signature.outputs) != 1:
         raise InvalidArgument("Expected one output Tensor.")
     if INPUT_KEY not in signature.inputs:
-        raise InvalidArgument(f"No regression inputs found in SignatureDef: {signature.definition}")
+        raise InvalidArgument(f"No regression inputs found in SignatureDef: {format_definition(signature.definition)}")
     if OUTPUT_KEY not in signature.outputs:
-        raise InvalidArgument(f"No regression outputs found in SignatureDef: {signature.definition}")
+        raise InvalidArgument(f"No regression outputs found in SignatureDef: {format_definition(signature.definition)}")
     return Regressor(signature.inputs[INPUT_KEY], signature.outputs[OUTPUT_KEY])
 
 
