@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from servable import wire
 from servable.errors import Internal, InvalidArgument
@@ -20,6 +22,7 @@ from servable.signatures import DEFAULT_KEY
 
 MessageT = TypeVar("MessageT", bound=Message)
 Array: TypeAlias = np.ndarray[Any, Any]
+_LENGTH_DELIMITED = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -111,6 +114,35 @@ def parse(kind: type[MessageT], request: bytes) -> MessageT:
         return kind.FromString(request)
     except DecodeError as error:
         raise Internal("") from error
+
+
+def restore_map_entries(message: Message, map_field: str) -> int:
+    """Put entries of a map in their place that have an unknown field: one of a newer .proto, or of another wire type.
+
+    For Python's protobuf such an entry is an unknown field of the message as a whole; for the original's C++ only the
+    field in it is unknown. Where a key is sent twice, an entry that is restored wins even if it came first.
+
+    Args:
+        message: A message that was parsed.
+        map_field: The name of its field.
+
+    Returns:
+        How many there were. They stay among the unknown fields too.
+
+    Raises:
+        Internal: as `parse` does, for an entry that does not parse.
+    """
+    unknown: Any = UnknownFieldSet(message)  # Any: the stubs lack its iteration.
+    if not len(unknown):
+        return 0
+    field: Any = message.DESCRIPTOR.fields_by_name[map_field]
+    entries = [
+        each.data for each in unknown if (each.field_number, each.wire_type) == (field.number, _LENGTH_DELIMITED)
+    ]
+    for data in entries:
+        entry: Any = parse(GetMessageClass(field.message_type), data)
+        message.MergeFrom(type(message)(**{map_field: {entry.key: entry.value}}))
+    return len(entries)
 
 
 def require_model_spec(present: bool) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
+from google.protobuf.unknown_fields import UnknownFieldSet
 
-from servable import wire
+from servable import requests, wire
 from servable.errors import InvalidArgument
 from servable.requests import Array, Fetched, Target
 from servable.routing import suggest
@@ -120,6 +122,9 @@ def serialize_examples(message: wire.Input) -> Array:
     Raises:
         EmptyInput: if no kind is set, or if it holds no examples.
     """
+    for example in message.example_list.examples or _examples_with_context(message):
+        if len(UnknownFieldSet(example.features)):
+            _restore_features(example.features)
     # The same bytes parsed as SerializedInput, which leaves each example as bytes.
     serialized = wire.SerializedInput.FromString(message.SerializeToString())
     if serialized.WhichOneof("kind") == "example_list_with_context":
@@ -130,6 +135,23 @@ def serialize_examples(message: wire.Input) -> Array:
     if not examples:
         raise EmptyInput("Input is empty.")
     return np.array(examples, object)
+
+
+def _examples_with_context(message: wire.Input) -> Iterable[wire.Example]:
+    given = message.example_list_with_context
+    return chain(given.examples, [given.context])
+
+
+def _restore_features(features: wire.Features) -> None:
+    """Leave entries of the map without the unknown fields in them, as the original writes them for the graph.
+
+    TensorFlow's parser of examples refuses such entries, and any other unknown field of Features; this one stays.
+    """
+    if requests.restore_map_entries(features, "feature") == len(UnknownFieldSet(features)):
+        restored = wire.Features()
+        for name, feature in features.feature.items():
+            restored.feature[name].CopyFrom(feature)
+        features.CopyFrom(restored)
 
 
 def format_shape(array: Array) -> str:

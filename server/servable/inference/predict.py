@@ -111,6 +111,7 @@ class Predict:
 
     def _parse(self, request: bytes, routes: Routes, cache: TemplateCache) -> _Request:
         message = requests.parse(wire.PredictRequest, request)
+        requests.restore_map_entries(message, "inputs")
         requests.require_model_spec(message.HasField("model_spec"))
         handle = routes.resolve(message.model_spec)
         signature = self._find_signature(handle, requests.signature_key(message.model_spec))

@@ -100,6 +100,8 @@ class HandleReloadConfigRequest:
                 "Only ModelConfigList is currently supported"
             )
         before = self.read_metrics(message.metric_names)
+        for config in message.config.model_config_list.config:
+            requests.restore_map_entries(config, "version_labels")
         configs = models.from_list(message.config.model_config_list, self.served_models.names)
         change = self.served_models.apply(configs)
         on_gone(partial(change.progress.stop_waiting_for, change.new_names))
