@@ -1,6 +1,8 @@
 """What a TensorProto means, for every dtype, as an identity signature gives it back (TensorFlow: tensor.cc)."""
 
+import ml_dtypes
 import pytest
+import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
 
 from tests.conformance.calls import INVALID_ARGUMENT, RUNS, predict, predict_request, refusal, refused_predict
@@ -151,11 +153,90 @@ def test_a_dtype_that_is_none_is_refused(running, refused):
     assert refused_tensor(running, tensor(refused, [1])) == MALFORMED
 
 
-@pytest.mark.behaviour("1.4", "unlike the original, resources and variants are refused")
-@pytest.mark.parametrize("handle", [20, 21], ids=["resource", "variant"])
-def test_resources_and_variants_are_refused_unlike_by_the_original(running, handle):
-    """They name or hold objects of the server's process, which no caller should reach."""
-    assert refused_tensor(running, tensor(handle, [1])) == MALFORMED
+OTHER_DTYPES = [
+    (21, "variant"),
+    # Those that the installed TensorFlow knows.
+    *(
+        (number, name)
+        for number, name in [(27, "float8_e4m3b11fnuz"), (31, "int2"), (32, "uint2"), (33, "float4_e2m1fn")]
+        if hasattr(ml_dtypes, name)
+    ),
+]
+RESOURCE_HINT = (
+    "). Perhaps a resource tensor was being provided as a feed? That is not currently allowed. Please file an issue at "
+    "https://github.com/tensorflow/tensorflow/issues/new, ideally with a short code snippet that leads to this error "
+    "message."
+)
+
+
+@pytest.mark.behaviour("1.4", "dtypes that no signature here takes are called by their names")
+@pytest.mark.parametrize("sizes", [[], [1], [0], [1 << 20]], ids=str)
+@pytest.mark.parametrize(
+    ("refused", "name"),
+    [(21, "variant"), (31, "int2"), (32, "uint2"), (33, "float4_e2m1fn"), (27, "float8_e4m3b11fnuz")],
+)
+def test_another_dtype_is_called_by_its_name(running, refused, name, sizes):
+    text = f"Expects arg[0] to be float but {name} is provided"
+    assert refused_tensor(running, tensor(refused, sizes)) == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.behaviour("1.4", "a resource is refused before dtypes are compared, by its name and type")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "0(name:  type: "),
+        ({"name": "n"}, "0(name: n type: "),
+        ({"name": "n", "maybe_type_name": "t", "hash_code": 2**64 - 1}, "18446744073709551615(name: n type: t"),
+    ],
+    ids=["none", "named", "whole"],
+)
+def test_a_resource_is_refused_by_its_name(running, fields, said):
+    proto = tensor("resource", [1])
+    proto.resource_handle_val.add(**fields)
+    text = f"Invalid resource type hash code: {said}{RESOURCE_HINT}"
+    assert refused_tensor(running, proto) == (INVALID_ARGUMENT, text)
+
+
+def test_a_resource_of_a_session_is_not_in_its_store(running):
+    proto = tensor("resource", [])
+    proto.resource_handle_val.add(name="h", container="TensorHandle")
+    text = "The tensor with handle 'h' is not in the session store."
+    assert refused_tensor(running, proto) == (INVALID_ARGUMENT, text)
+
+
+@pytest.mark.behaviour("1.4", "a resource is refused before dtypes are compared, by its name and type")
+@pytest.mark.parametrize("dtype", ["resource", "variant"])
+def test_outputs_are_checked_before_what_cannot_be_fed(running, dtype):
+    refused = refused_predict(running, "dtypes", {"x": tensor(dtype, [])}, "identity_float", outputs=["nope"])
+    assert refused[1].startswith("output tensor alias not found in signature: nope")
+
+
+@pytest.mark.behaviour("1.4", "a variant that TensorFlow cannot read is no tensor")
+@pytest.mark.parametrize(
+    ("name", "metadata", "is_tensor"),
+    [
+        *((name, bytes(size), True) for name, size in [("int", 4), ("float", 4), ("bool", 1), ("double", 8)]),
+        *((name, bytes(3), False) for name in ("int", "float", "bool", "double", "", "unknown")),
+    ],
+)
+def test_a_variant_that_tensorflow_reads_is_called_one(running, name, metadata, is_tensor):
+    proto = tensor("variant", [1])
+    proto.variant_val.add(type_name=name, metadata=metadata)
+    try:
+        tf.io.parse_tensor(proto.SerializeToString(), tf.variant)
+    except tf.errors.InvalidArgumentError:
+        assert not is_tensor
+    else:
+        assert is_tensor
+    text = "Expects arg[0] to be float but variant is provided"
+    assert refused_tensor(running, proto) == ((INVALID_ARGUMENT, text) if is_tensor else MALFORMED)
+
+
+@pytest.mark.parametrize("dtype", ["resource", "variant"])
+@pytest.mark.parametrize("malformed", [{"sizes": [-1]}, {"sizes": [1 << 40]}, {"sizes": [1], "content": b"1"}], ids=str)
+def test_a_resource_or_variant_is_a_tensor_first(running, dtype, malformed):
+    proto = tensor(dtype, malformed["sizes"], malformed.get("content", b""))
+    assert refused_tensor(running, proto) == MALFORMED
 
 
 @pytest.mark.behaviour("1.4", "negative sizes, an overflow, more than 254 dimensions")
@@ -290,7 +371,7 @@ def test_strings_need_not_be_text(running):
     [
         (tensor("float", [2], b"abc"), "tensor_content has 3 bytes; 2 values of float take 8"),
         (tensor("float", [-5]), "shape [-5] has a negative size or too many elements"),
-        (tensor("resource", [1]), "dtype DT_RESOURCE cannot be sent as a tensor"),
+        (tensor(101, [1]), "dtype DT_FLOAT_REF cannot be sent as a tensor"),
         (tensor(99, [1]), "dtype 99 cannot be sent as a tensor"),
         (tensor("float", [1] * 33), "33 dimensions; at most 32 are supported"),
         (tensor("float", [0, 1 << 31]), "shape [0, 2147483648] is too large even without elements"),

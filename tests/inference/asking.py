@@ -4,7 +4,7 @@ import numpy as np
 
 from servable import requests, signatures, wire
 from servable.codec import dtypes, encoding
-from servable.errors import ServingError
+from servable.errors import InvalidArgument, ServingError
 from servable.inference.predict import Predict
 from servable.routing import Router, Routes
 from servable.servables import Handle
@@ -49,6 +49,8 @@ def new_predict(routes=None, **settings):
 
 def run_model(run):
     """What a model gives: the first array as it is, the last one turned, and as much of the first as its values say."""
+    if any(array.dtype == opaque.numpy for array in run.arrays for opaque in dtypes.OPAQUE.values()):
+        raise InvalidArgument("no run is fed with objects")
     made = {
         "c:0": lambda arrays: arrays[0],
         "a:0": lambda arrays: np.ascontiguousarray(arrays[-1].T),

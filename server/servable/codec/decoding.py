@@ -33,6 +33,8 @@ STRING_CELL_BYTES = 24
 _MOST_BYTES_IN_A_CELL = 22
 _INT64_MAX = (1 << 63) - 1
 _TENSOR_CONTENT = 4
+# The types of variants that TensorFlow reads from a message without a kernel that brings them.
+_VARIANT_SIZES_BYTES = {"int": 4, "float": 4, "bool": 1, "double": 8}
 _RAW_COPY_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_val": 12}
 
 
@@ -47,7 +49,8 @@ def decode(tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
         tensor: In any encoding. An array made from `tensor_content` may be a read-only view of its bytes.
 
     Returns:
-        An array of the proto's shape and of the NumPy dtype in the dtype table; strings as objects (bytes).
+        An array of the proto's shape and of the NumPy dtype in the dtype table; strings as objects (bytes). Resources
+        and variants as objects too: a message, or None if none was sent.
 
     Raises:
         MalformedTensor: for an unknown dtype, a bad shape, values that do not fit it, or an array that is
@@ -55,6 +58,9 @@ def decode(tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
     """
     dtype = dtypes.BY_NUMBER.get(tensor.dtype)
     if dtype is None:
+        opaque = dtypes.OPAQUE.get(tensor.dtype)
+        if opaque is not None:
+            return _read_objects(tensor, opaque)
         raise MalformedTensor(f"dtype {dtypes.name_of(tensor.dtype)} cannot be sent as a tensor")
     shape, count = _read_shape(tensor.tensor_shape)
     if count == 0:
@@ -62,6 +68,27 @@ def decode(tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
     content = tensor.tensor_content
     flat = _read_content(content, dtype, count) if content else _read_values(tensor, dtype, count)
     return flat.reshape(shape)
+
+
+def _read_objects(tensor: wire.TensorProto, dtype: Dtype) -> np.ndarray[Any, Any]:
+    """An array whose elements are all the first object, which is all that an error of a run tells of them."""
+    shape, count = _read_shape(tensor.tensor_shape)
+    if tensor.tensor_content:
+        raise MalformedTensor(f"a tensor of {dtype.name} has its values in {dtype.field}")
+    if count * dtype.numpy.itemsize > FILL_LIMIT_BYTES:
+        raise MalformedTensor(f"{count} elements of {dtype.name} take more than {FILL_LIMIT_BYTES} bytes")
+    if count:
+        for variant in tensor.variant_val[:count] if dtype.number == wire.DT_VARIANT else ():
+            _check_variant(variant)
+    values = getattr(tensor, dtype.field)
+    first = np.array((values[0] if values else None,), dtype.numpy)
+    return np.broadcast_to(first, shape)
+
+
+def _check_variant(variant: wire.VariantTensorDataProto) -> None:
+    size_bytes = _VARIANT_SIZES_BYTES.get(variant.type_name)
+    if len(variant.metadata) != size_bytes:
+        raise MalformedTensor(f'no variant of type "{variant.type_name}" has {len(variant.metadata)} bytes of metadata')
 
 
 def is_raw_copy(field: int, number: int) -> bool:

@@ -51,12 +51,13 @@ def _extended(number: int, name: str, stored: type, field: str) -> list[Dtype]:
     return [] if scalar is None else [Dtype(number, name, np.dtype(scalar), field, np.dtype(stored))]
 
 
-_FLOAT8_NAMES = {
+_SMALL_FLOAT_NAMES = {
     24: "float8_e5m2",
     25: "float8_e4m3fn",
     26: "float8_e4m3fnuz",
     27: "float8_e4m3b11fnuz",
     28: "float8_e5m2fnuz",
+    33: "float4_e2m1fn",
 }
 
 _TABLE: list[Dtype] = [
@@ -81,13 +82,28 @@ _TABLE: list[Dtype] = [
     Dtype(wire.DT_HALF, "half", np.dtype(np.float16), "half_val", np.dtype(np.uint16)),
     _plain(wire.DT_UINT32, "uint32", np.uint32, "uint32_val"),
     _plain(wire.DT_UINT64, "uint64", np.uint64, "uint64_val"),
-    *(d for number, name in _FLOAT8_NAMES.items() for d in _extended(number, name, np.uint8, "float8_val")),
+    *(d for number, name in _SMALL_FLOAT_NAMES.items() for d in _extended(number, name, np.uint8, "float8_val")),
     *_extended(wire.DT_INT4, "int4", np.int8, "int_val"),
     *_extended(wire.DT_UINT4, "uint4", np.uint8, "int_val"),
+    *_extended(wire.DT_INT2, "int2", np.int8, "int_val"),
+    *_extended(wire.DT_UINT2, "uint2", np.uint8, "int_val"),
 ]
 
+
+def _opaque(number: int, name: str, field: str) -> Dtype:
+    # Marked as a quantized one is; the array holds the message of the field.
+    return Dtype(number, name, np.dtype([(name, np.object_)]), field, np.dtype(np.object_))
+
+
 BY_NUMBER: dict[int, Dtype] = {dtype.number: dtype for dtype in _TABLE}
-BY_NUMPY: dict[np.dtype[Any], Dtype] = {dtype.numpy: dtype for dtype in _TABLE}
+
+OPAQUE: dict[int, Dtype] = {
+    wire.DT_RESOURCE: _opaque(wire.DT_RESOURCE, "resource", "resource_handle_val"),
+    wire.DT_VARIANT: _opaque(wire.DT_VARIANT, "variant", "variant_val"),
+}
+"""By number, dtypes of objects of a process. A caller may send one, so that it can be named; none is ever fed."""
+
+BY_NUMPY: dict[np.dtype[Any], Dtype] = {dtype.numpy: dtype for dtype in (*_TABLE, *OPAQUE.values())}
 
 
 def name_of(number: int) -> str:

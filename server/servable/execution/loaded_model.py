@@ -44,6 +44,11 @@ MIN_FROZEN_RUNNERS = 8
 # The share of the time that is left above which a recent run makes the next one take a time limit.
 _SHARE_THAT_NEEDS_A_LIMIT = 0.1
 
+_RESOURCE = dtypes.OPAQUE[wire.DT_RESOURCE].numpy
+_VARIANT = dtypes.OPAQUE[wire.DT_VARIANT].numpy
+# The container of resources that stand for tensors which a session keeps between runs.
+_TENSOR_HANDLES = "TensorHandle"
+
 _Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
@@ -218,8 +223,14 @@ class SessionRunner:
 
     def check(self, feeds: Arrays) -> None:
         """Refuse arrays of other dtypes than their tensors'; see servables.Runner."""
+        for feed in feeds:
+            if feed.dtype == _RESOURCE:
+                # DirectSession looks at resources before it looks at dtypes.
+                raise InvalidArgument(_refuse_resource(feed))
         for index, (position, wanted) in enumerate(self._wanted):
             got = feeds[position].dtype
+            if wanted is None and got == _VARIANT:
+                raise InvalidArgument(f"{self._feeds[position]} takes a variant, which no request can feed")
             if wanted is not None and got != wanted.numpy:
                 raise InvalidArgument(
                     f"Expects arg[{index}] to be {wanted.name} but {dtypes.BY_NUMPY[got].name} is provided"
@@ -230,6 +241,18 @@ def _feed_order(session: GraphSession, feeds: Sequence[str]) -> list[tuple[int, 
     """Each feed's position and dtype, in the order in which DirectSession numbers arguments: by tensor name."""
     positions = sorted(range(len(feeds)), key=lambda position: feeds[position])
     return [(position, dtypes.BY_NUMBER.get(session.dtype_of(feeds[position]) or 0)) for position in positions]
+
+
+def _refuse_resource(feed: np.ndarray[Any, Any]) -> str:
+    handle = (feed.flat[0][0] if feed.size else None) or wire.ResourceHandleProto()
+    if handle.container == _TENSOR_HANDLES:
+        return f"The tensor with handle '{handle.name}' is not in the session store."
+    return (
+        f"Invalid resource type hash code: {handle.hash_code}(name: {handle.name} type: {handle.maybe_type_name}). "
+        "Perhaps a resource tensor was being provided as a feed? That is not currently allowed. Please file an issue "
+        "at https://github.com/tensorflow/tensorflow/issues/new, ideally with a short code snippet that leads to this "
+        "error message."
+    )
 
 
 def _as_array(result: Any, dtype: int) -> np.ndarray[Any, Any]:
