@@ -1,9 +1,16 @@
 """Classify over a socket, with the stock stubs: sections 2.2 and 2.3 of docs/conformance.md."""
 
+import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from servable import errors
+from servable import errors, wire
 from servable.inference.classify import Classifier, Classify, make_classification_result, require_classifier
+from servable.inference.examples import Output
+from tests.codec.wire_bytes import sized
 from tests.conformance import fakes
 from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, RUNS, refusal
 from tests.conformance.example_calls import (
@@ -376,11 +383,45 @@ def test_classes_are_checked_before_scores_and_rank_dtype_rows_in_this_order(cla
     assert caught.value.message == text
 
 
-@pytest.mark.behaviour("2.3", "Classify: a label that is no UTF-8 is refused, as a reply with it could not be read")
-def test_a_label_that_is_no_text_is_refused_and_shown():
-    outputs = {"classes:0": fakes.strings([[b"a", b"\xff"]]), "scores:0": GOOD_SCORES}
-    with pytest.raises(errors.FailedPrecondition, match=r"b'\\xff'"):
-        make_classification_result(BOTH, outputs, 1)
+LABEL_THAT_IS_NO_TEXT = b"\x80" + bytes(range(256)) * 2
+
+
+@pytest.mark.behaviour("2.3", "Classify: a label that is no UTF-8 is sent as it is")
+def test_a_label_that_is_no_text_is_sent_as_it_is():
+    outputs = {"classes:0": fakes.strings([[b"a", LABEL_THAT_IS_NO_TEXT]]), "scores:0": GOOD_SCORES}
+    written = make_classification_result(BOTH, outputs, 1)
+    assert sized(1, LABEL_THAT_IS_NO_TEXT) in written
+    with pytest.raises(DecodeError):  # Python's protobuf reads text only.
+        wire.ClassificationResult.FromString(written)
+
+
+FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0])
+
+
+@pytest.mark.behaviour("2.3", "Classify: missing classes leave labels unset, missing scores leave scores unset")
+@given(
+    st.tuples(st.integers(1, 4), st.integers(0, 4)).flatmap(
+        lambda shape: st.tuples(
+            arrays(np.float32, shape, elements=FLOATS),
+            arrays(object, shape, elements=st.text(max_size=200), fill=st.nothing()),
+        )
+    ),
+    st.sampled_from(["both", "classes", "scores"]),
+)
+def test_a_result_is_written_as_protobuf_writes_it(outputs, kept):
+    scores, labels = outputs
+    named = {"classes": labels, "scores": scores}
+    fetches = {key: f"{key}:0" for key in named if kept in ("both", key)}
+    expected = wire.ClassificationResult()
+    for row in range(len(scores)):
+        add = expected.classifications.add().classes.add
+        for column in range(scores.shape[1]):
+            fields = {"label": labels[row, column], "score": float(scores[row, column])}
+            add(**{name: fields[name] for name, key in [("label", "classes"), ("score", "scores")] if key in fetches})
+    encoded = np.frompyfunc(str.encode, 1, 1)(labels)
+    fetched = {"classes:0": Output(encoded, wire.DT_STRING), "scores:0": Output(scores, wire.DT_FLOAT)}
+    written = make_classification_result(Classifier("x:0", fetches), fetched, len(scores))
+    assert written == expected.SerializeToString()
 
 
 @pytest.mark.behaviour("2.1", "examples are answered in their order")

@@ -21,7 +21,7 @@ from servable.codec.dtypes import Dtype
 _RAW_COPY_FIELDS = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "bool_val": 11, "dcomplex_val": 12}
 _LENGTH_DELIMITED = 2
 _IS_LITTLE_ENDIAN = sys.byteorder == "little"
-_FOUR_BITS = frozenset({wire.DT_INT4, wire.DT_UINT4})
+_LESS_THAN_A_BYTE = frozenset({wire.DT_INT2, wire.DT_UINT2, wire.DT_INT4, wire.DT_UINT4})
 
 
 def encode(array: np.ndarray[Any, Any], number: int, tensor: wire.TensorProto, *, as_content: bool = False) -> None:
@@ -61,16 +61,26 @@ def is_raw_copy(number: int, *, as_content: bool) -> bool:
     return _IS_LITTLE_ENDIAN and (not dtype.is_string if as_content else dtype.field in _RAW_COPY_FIELDS)
 
 
+def encode_field(number: int, content: bytes) -> bytes:
+    """A field of a message that holds bytes: a string, a message, packed numbers.
+
+    Args:
+        number: The field's; at most 15.
+        content: What it holds, as it is.
+    """
+    return bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(len(content)) + content
+
+
 def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.TensorProto) -> None:
     number = _RAW_COPY_FIELDS.get(dtype.field)
     if number is not None:
         data = _little_endian_bytes(array, dtype)
-        tensor.MergeFromString(bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(len(data)) + data)
+        tensor.MergeFromString(encode_field(number, data))
     elif dtype.field == "float8_val":
         tensor.float8_val = array.tobytes()
     else:
-        # A four-bit number may have any upper bits in its byte, so it is converted; others are viewed.
-        numbers = array.astype(dtype.stored) if dtype.number in _FOUR_BITS else array.view(dtype.stored)
+        # A number of two or four bits may have any upper bits in its byte, so it is converted; others are viewed.
+        numbers = array.astype(dtype.stored) if dtype.number in _LESS_THAN_A_BYTE else array.view(dtype.stored)
         getattr(tensor, dtype.field).extend(numbers.ravel().tolist())
 
 

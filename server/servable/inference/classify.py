@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from servable import requests, wire
 from servable.codec import dtypes
-from servable.errors import FailedPrecondition, InvalidArgument
+from servable.codec.encoding import encode_field
+from servable.errors import InvalidArgument
 from servable.inference.examples import (
     INPUT_KEY,
     ExamplesRequest,
@@ -26,6 +27,14 @@ from servable.signatures import CLASSIFY_METHOD, Signature, format_definition
 
 CLASSES_KEY = "classes"
 SCORES_KEY = "scores"
+
+_RESULT = wire.ClassificationResponse.DESCRIPTOR.fields_by_name["result"].number
+_CLASSIFICATIONS = wire.ClassificationResult.DESCRIPTOR.fields_by_name["classifications"].number
+_CLASS = wire.Classifications.DESCRIPTOR.fields_by_name["classes"].number
+_LABEL = wire.Class.DESCRIPTOR.fields_by_name["label"].number
+_FIXED_32 = 5
+_SCORE_TAG = bytes((wire.Class.DESCRIPTOR.fields_by_name["score"].number << 3 | _FIXED_32,))
+_ZERO = bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +64,9 @@ class Classify:
 
         def write(fetched: Mapping[str, Output], count: int) -> bytes:
             result = make_classification_result(classifier, fetched, count)
-            response = wire.ClassificationResponse(result=result)
+            response = wire.ClassificationResponse()
             requests.name_version(response.model_spec, handle, key)
-            return response.SerializeToString()
+            return encode_field(_RESULT, result) + response.SerializeToString()
 
         return feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), message.input, write)
 
@@ -101,10 +110,10 @@ def require_classifier(signature: Signature, *, check_method_name: bool) -> Clas
     return Classifier(signature.inputs[INPUT_KEY], fetches)
 
 
-def make_classification_result(
-    classifier: Classifier, fetched: Mapping[str, Output], count: int
-) -> wire.ClassificationResult:
-    """One Classifications for each example, in order.
+def make_classification_result(classifier: Classifier, fetched: Mapping[str, Output], count: int) -> bytes:
+    """The bytes of a ClassificationResult: one Classifications for each example, in order.
+
+    They are written without protobuf: Python's refuses labels that are no UTF-8, which the original sends.
 
     Args:
         classifier: What was run.
@@ -113,7 +122,6 @@ def make_classification_result(
 
     Raises:
         InvalidArgument: if an output has another shape or dtype.
-        FailedPrecondition: if a label is no UTF-8 text, which the reply cannot carry.
     """
     outputs = {key: fetched[name] for key, name in classifier.fetches.items()}
     classes, scores = outputs.get(CLASSES_KEY), outputs.get(SCORES_KEY)
@@ -138,26 +146,25 @@ def _check_output(output: Output, key: str, dtype: int, count: int) -> None:
         raise InvalidArgument(f"Expected {key} output batch size of {count}. Got: {output.array.shape[0]}")
 
 
-def _write_rows(classes: Array | None, scores: Array | None, count: int) -> wire.ClassificationResult:
-    result = wire.ClassificationResult()
-    for row in range(count):
-        add = result.classifications.add().classes.add
-        labels = [] if classes is None else [_decode_label(label) for label in classes[row]]
-        values = [] if scores is None else scores[row].tolist()
-        if not values:
-            for label in labels:
-                add(label=label)
-        elif not labels:
-            for value in values:
-                add(score=value)
-        else:
-            for label, value in zip(labels, values, strict=True):
-                add(label=label, score=value)
-    return result
+def _write_rows(classes: Array | None, scores: Array | None, count: int) -> bytes:
+    columns = []
+    if classes is not None:
+        columns.append([_write_label(label) for label in classes.ravel().tolist()])
+    if scores is not None:
+        columns.append(_write_scores(scores))
+    written = [encode_field(_CLASS, b"".join(fields)) for fields in zip(*columns, strict=True)]
+    classes_each = len(written) // count
+    starts = [example * classes_each for example in range(count)]
+    rows = [b"".join(written[start : start + classes_each]) for start in starts]
+    return b"".join(encode_field(_CLASSIFICATIONS, row) for row in rows)
 
 
-def _decode_label(label: bytes) -> str:
-    try:
-        return label.decode()
-    except UnicodeDecodeError as error:
-        raise FailedPrecondition(f"The model gives a label that is no UTF-8 text: {label!r}") from error
+def _write_label(label: bytes) -> bytes:
+    # A field of proto3 that has its default is left out.
+    return encode_field(_LABEL, label) if label else b""
+
+
+def _write_scores(scores: Array) -> list[bytes]:
+    values = scores.astype("<f4").tobytes()
+    every = (values[start : start + 4] for start in range(0, len(values), 4))
+    return [_SCORE_TAG + value if value != _ZERO else b"" for value in every]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from servable import requests, wire
+from servable.codec.encoding import encode_field
 from servable.errors import InvalidArgument, Unimplemented
 from servable.inference.classify import Classifier, make_classification_result, require_classifier
 from servable.inference.examples import ExamplesRequest, Output, feed_examples, find_signature
@@ -17,6 +18,10 @@ from servable.inference.regress import Regressor, make_regression_result, requir
 from servable.routing import Router
 from servable.servables import Handle
 from servable.signatures import CLASSIFY_METHOD, REGRESS_METHOD
+
+_RESULT = wire.MultiInferenceResponse.DESCRIPTOR.fields_by_name["results"].number
+_CLASSIFICATION_RESULT = wire.InferenceResult.DESCRIPTOR.fields_by_name["classification_result"].number
+_REGRESSION_RESULT = wire.InferenceResult.DESCRIPTOR.fields_by_name["regression_result"].number
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,12 @@ class MultiInference:
         fetches = list(dict.fromkeys(name for task in tasks for name in task.fetches))
 
         def write(fetched: Mapping[str, Output], count: int) -> bytes:
-            response = wire.MultiInferenceResponse()
+            results = []
             for task in tasks:
-                result = response.results.add()
-                requests.name_version(result.model_spec, handle, task.key)
-                task.write(result, fetched, count)
-            return response.SerializeToString()
+                named = wire.InferenceResult()
+                requests.name_version(named.model_spec, handle, task.key)
+                results.append(named.SerializeToString() + task.write(fetched, count))
+            return b"".join(encode_field(_RESULT, result) for result in results)
 
         return feed_examples(handle, feeds, fetches, message.input, write)
 
@@ -85,7 +90,8 @@ class MultiInference:
         )
 
 
-_WriteResult = Callable[[wire.InferenceResult, Mapping[str, Output], int], None]
+_WriteResult = Callable[[Mapping[str, Output], int], bytes]
+"""Makes the field of an InferenceResult that holds what a task gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +105,15 @@ class _Task:
 
 
 def _write_classes(classifier: Classifier) -> _WriteResult:
-    def write(result: wire.InferenceResult, fetched: Mapping[str, Output], count: int) -> None:
-        result.classification_result.CopyFrom(make_classification_result(classifier, fetched, count))
+    def write(fetched: Mapping[str, Output], count: int) -> bytes:
+        return encode_field(_CLASSIFICATION_RESULT, make_classification_result(classifier, fetched, count))
 
     return write
 
 
 def _write_values(regressor: Regressor) -> _WriteResult:
-    def write(result: wire.InferenceResult, fetched: Mapping[str, Output], count: int) -> None:
-        result.regression_result.CopyFrom(make_regression_result(regressor, fetched, count))
+    def write(fetched: Mapping[str, Output], count: int) -> bytes:
+        result = make_regression_result(regressor, fetched, count)
+        return encode_field(_REGRESSION_RESULT, result.SerializeToString())
 
     return write
