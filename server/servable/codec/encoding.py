@@ -8,6 +8,7 @@ PredictResponseTensorSerializationOption).
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,13 @@ def encode_field(number: int, content: bytes) -> bytes:
         number: The field's; at most 15.
         content: What it holds, as it is.
     """
-    return bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(len(content)) + content
+    return _field_header(number, len(content)) + content
+
+
+# Short fields are written by the thousand, of few lengths.
+@lru_cache(maxsize=1024)
+def _field_header(number: int, size: int) -> bytes:
+    return bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(size)
 
 
 def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.TensorProto) -> None:

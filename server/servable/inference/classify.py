@@ -6,6 +6,7 @@ Source of the behaviour: TensorFlow Serving, servables/tensorflow/classifier.cc.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -165,6 +166,5 @@ def _write_label(label: bytes) -> bytes:
 
 
 def _write_scores(scores: Array) -> list[bytes]:
-    values = scores.astype("<f4").tobytes()
-    every = (values[start : start + 4] for start in range(0, len(values), 4))
-    return [_SCORE_TAG + value if value != _ZERO else b"" for value in every]
+    values = struct.iter_unpack("4s", scores.astype("<f4").tobytes())
+    return [_SCORE_TAG + value if value != _ZERO else b"" for (value,) in values]
