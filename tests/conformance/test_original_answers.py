@@ -117,3 +117,27 @@ def test_a_label_that_is_no_text_reaches_the_caller(zoo, api, request_for):
     """The labels of c_classes are made of the feature `s`."""
     given = plain(example(s=NO_TEXT, n=1, x=[1.0, 2.0]))
     assert sized(1, NO_TEXT) in zoo.call(PREDICTION_SERVICE + api, request_for(given).SerializeToString())
+
+
+# What the original says of a request or its results that it cannot batch (TensorFlow Serving, batching_session.cc).
+ONLY_WITH_BATCHING = (
+    "Batching Run() input tensors must have at least one dimension",
+    "Batching Run() input tensors must have equal 0th-dimension size",
+    "Batched output tensor has 0 dimensions",
+    "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input tensors",
+)
+
+
+@pytest.mark.behaviour("8.4", "what can be batched is answered as without batching, and refused in the same words")
+@pytest.mark.parametrize("runs", RUNS)
+def test_batching_changes_only_what_cannot_be_batched(runs):
+    batching = serving.start(_Original(), "zoo", runs=runs, enable_batching=True)
+    try:
+        answers = [answer for answer in ANSWERS if answer["tag"] not in DIFFERENCES]
+        differing = [
+            (answer["tag"], given) for answer in answers if (given := ask(batching, answer)) != expected(answer)
+        ]
+    finally:
+        batching.close()
+    assert differing
+    assert [(tag, given) for tag, given in differing if given[1].decode() not in ONLY_WITH_BATCHING] == []
