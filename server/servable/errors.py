@@ -49,6 +49,8 @@ class ServingError(Exception):
 
     Attributes:
         message: The text of the status. Where the original has one, its first words are the original's.
+        message_bytes: The same as the status carries it: bytes that are no text, of a path or of what a graph quotes,
+            are as they were, and U+FFFD in `message`.
         hints: Advice by short key (`loaded_models`, `did_you_mean`). It is sent beside the message as an error detail,
             so that clients that match messages do not break.
     """
@@ -56,13 +58,21 @@ class ServingError(Exception):
     code: ClassVar[Code]
 
     def __init__(self, message: str, hints: Mapping[str, str] = _NO_HINTS) -> None:
-        # A path may hold bytes that are no valid text. A status cannot.
-        self.message = message.encode(errors="replace").decode()
+        # Python keeps bytes that are no text as surrogates (PEP 383). Logs and protobuf's strings cannot hold them.
+        self.message_bytes = _encode(message)
+        self.message = self.message_bytes.decode(errors="replace")
         super().__init__(self.message)
         self.hints = hints
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
+
+
+def _encode(message: str) -> bytes:
+    try:
+        return message.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # A surrogate that stands for no byte.
+        return message.encode(errors="replace")
 
 
 class Cancelled(ServingError):

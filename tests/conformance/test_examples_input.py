@@ -211,10 +211,20 @@ def test_predict_reports_which_example_the_graph_could_not_parse(served, signatu
 
 @pytest.mark.behaviour("2.1", "malformed Example bytes that reach the graph are INVALID_ARGUMENT in its words")
 def test_predict_reports_an_example_that_is_no_text(served):
-    # A Python client sees U+FFFD for each byte that is not UTF-8, whichever server sent it.
+    # The bytes are sent as they were. In a text that is no UTF-8, each byte is to gRPC's Python client one character.
     assert refused_predict(served, "half_plus_two", {"inputs": [b"\xff\xfe"]}, "classify_x_to_y") == (
         INVALID_ARGUMENT,
-        "Could not parse example input, value: '\ufffd\ufffd'\n\t [[{{node ParseExample/ParseExample}}]]",
+        "Could not parse example input, value: '\xff\xfe'\n\t [[{{node ParseExample/ParseExample}}]]",
+    )
+
+
+@pytest.mark.behaviour("2.1", "ours: the text of a graph's error ends at its first zero byte")
+@pytest.mark.parametrize("after", [b"", b"\xff"], ids=["text", "no text"])
+def test_a_text_ends_at_its_first_zero_byte(served, after):
+    """TensorFlow's Python reads a text from its C API, which tells no length. If this fails, all of it can be sent."""
+    assert refused_predict(served, "half_plus_two", {"inputs": [b"a\x00b" + after]}, "classify_x_to_y") == (
+        INVALID_ARGUMENT,
+        "Could not parse example input, value: 'a",
     )
 
 

@@ -5,6 +5,7 @@ A bad request fails alone. In the original it fails all requests that were merge
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -81,7 +82,7 @@ def _retry_in_halves(group: Sequence[Member], error: ServingError, limits: Queue
     if len(group) == 1 or error.code in _NOT_INPUT_ERRORS:
         for member in group:
             # Each member gets an error of its own, since raising an error changes it.
-            member.fail(type(error)(error.message, error.hints))
+            member.fail(copy.copy(error))
         return
     middle = len(group) // 2
     for half in (group[:middle], group[middle:]):

@@ -162,7 +162,7 @@ def translate(error: Exception) -> ServingError:
     """The canonical error of what TensorFlow raised, in the words of its C++."""
     if isinstance(error, UnicodeDecodeError):
         # TensorFlow's Python failed to decode a text that quotes fed bytes, and so lost the code of the error.
-        return InvalidArgument(error.object.decode(errors="replace"))
+        return InvalidArgument(error.object.decode(errors="surrogateescape"))
     # Session.run decorates the text and keeps the plain error as the context.
     plain = error.__context__ if isinstance(error.__context__, tf.errors.OpError) else error
     if isinstance(plain, tf.errors.OpError):

@@ -34,7 +34,7 @@ def grpc_code(error: ServingError) -> grpc.StatusCode:
 
 def message_bytes(error: ServingError) -> bytes:
     """The message as the original sends it: cut after 1024 bytes, with a mark if it was longer."""
-    message = error.message.encode(errors="replace")
+    message = error.message_bytes
     return message if len(message) <= MAX_MESSAGE_BYTES else message[:MAX_MESSAGE_BYTES] + _TRUNCATED
 
 
