@@ -87,11 +87,13 @@ def read_message(answer, data):
     return message.model_spec, signatures
 
 
+@pytest.mark.behaviour("1.1", "recorded requests get the original's code, text and message")
 def test_there_are_as_many_as_the_original_was_asked():
     assert len(ANSWERS) == 1691
     assert DIFFERENCES.keys() <= {answer["tag"] for answer in ANSWERS}
 
 
+@pytest.mark.behaviour("1.1", "recorded requests get the original's code, text and message")
 @pytest.mark.parametrize("answer", ANSWERS, ids=[answer["tag"] for answer in ANSWERS])
 def test_the_answer_is_the_original_s(zoo, answer):
     given = ask(zoo, answer)

@@ -197,6 +197,7 @@ def test_a_resource_is_refused_by_its_name(running, fields, said):
     assert refused_tensor(running, proto) == (INVALID_ARGUMENT, text)
 
 
+@pytest.mark.behaviour("1.4", "a resource is refused before dtypes are compared, by its name and type")
 def test_a_resource_of_a_session_is_not_in_its_store(running):
     proto = tensor("resource", [])
     proto.resource_handle_val.add(name="h", container="TensorHandle")
@@ -232,6 +233,7 @@ def test_a_variant_that_tensorflow_reads_is_called_one(running, name, metadata, 
     assert refused_tensor(running, proto) == ((INVALID_ARGUMENT, text) if is_tensor else MALFORMED)
 
 
+@pytest.mark.behaviour("1.4", "tensor parsing error: a resource or a variant of a bad shape")
 @pytest.mark.parametrize("dtype", ["resource", "variant"])
 @pytest.mark.parametrize("malformed", [{"sizes": [-1]}, {"sizes": [1 << 40]}, {"sizes": [1], "content": b"1"}], ids=str)
 def test_a_resource_or_variant_is_a_tensor_first(running, dtype, malformed):

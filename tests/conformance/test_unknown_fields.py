@@ -98,12 +98,14 @@ def test_a_group_beside_the_features_is_left_to_the_graph(served, api):
     assert text.startswith("Could not parse example input, value: '")
 
 
+@pytest.mark.behaviour("2.1", "an unknown group of an Example beside its features stays, and no graph parses it")
 def test_another_unknown_field_beside_a_feature_reaches_the_graph_which_refuses_it():
     given = sized(1, sized(1, sized(KEY, b"x") + sized(VALUE, FEATURE) + UNKNOWN["bytes"]) + sized(8, b"kept"))
     (serialized,) = serialize_examples(wire.Input.FromString(sized(1, sized(1, given))))
     assert sized(8, b"kept") in serialized
 
 
+@pytest.mark.behaviour("2.1", "an unknown field of a feature's entry of the map is dropped")
 def test_a_feature_whose_entry_alone_is_unknown_leaves_what_is_known_of_it():
     entry = sized(KEY, b"x") + sized(VALUE, FEATURE + number_field(9, 7))
     given = sized(1, sized(1, entry + UNKNOWN["bytes"])) + sized(9, b"kept")
@@ -111,6 +113,7 @@ def test_a_feature_whose_entry_alone_is_unknown_leaves_what_is_known_of_it():
     assert serialized == sized(1, sized(1, entry)) + sized(9, b"kept")
 
 
+@pytest.mark.behaviour("6.3", "a label whose entry of the map has an unknown field is set")
 def test_a_label_with_an_unknown_field_is_set(tmp_path):
     put(tmp_path / "m", 1)
     with operate(tmp_path, model("m", tmp_path / "m")) as server:
