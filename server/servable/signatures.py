@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from servable import wire
-from servable.codec import decoding
+from servable.codec import decoding, dtypes
 from servable.errors import InvalidArgument
 
 DEFAULT_KEY = "serving_default"
@@ -93,6 +93,8 @@ def _copy(definition: wire.SignatureDef) -> wire.SignatureDef:
 
 def _decode_default(key: str, alias: str, value: wire.TensorProto) -> np.ndarray[Any, Any]:
     try:
+        if value.dtype in dtypes.OPAQUE:
+            raise decoding.MalformedTensor(f"no {dtypes.OPAQUE[value.dtype].name} can be fed")
         return decoding.decode(value)
     except decoding.MalformedTensor as error:
         raise InvalidArgument(f'The default of input "{alias}" of signature "{key}" is no tensor: {error}') from error

@@ -32,7 +32,7 @@ def load(directory, *flags):
     """A version, loaded as by a server of these flags."""
     parsed = options.parse(["--model_base_path=/unused", *flags])
     assert parsed.options is not None
-    return process._make_loader(parsed.options)(directory)
+    return process.make_loader(parsed.options)(directory)
 
 
 def serves(directory, inputs, outputs, *flags, key="serving_default"):
