@@ -92,9 +92,10 @@ def _copy(definition: wire.SignatureDef) -> wire.SignatureDef:
 
 
 def _decode_default(key: str, alias: str, value: wire.TensorProto) -> np.ndarray[Any, Any]:
+    about = f'The default of input "{alias}" of signature "{key}" is no tensor'
+    if value.dtype in dtypes.OPAQUE:
+        raise InvalidArgument(f"{about}: no {dtypes.OPAQUE[value.dtype].name} can be fed")
     try:
-        if value.dtype in dtypes.OPAQUE:
-            raise decoding.MalformedTensor(f"no {dtypes.OPAQUE[value.dtype].name} can be fed")
         return decoding.decode(value)
     except decoding.MalformedTensor as error:
-        raise InvalidArgument(f'The default of input "{alias}" of signature "{key}" is no tensor: {error}') from error
+        raise InvalidArgument(f"{about}: {error}") from error
