@@ -35,7 +35,8 @@ MANY_ROWS: Final = 16
 # Models are of every speed: so long, or so often, whatever comes first.
 _LONGEST_TIMING_S: Final = 1.0
 _MOST_RUNS: Final = 50
-_CALL_TIMEOUT_S: Final = 600.0
+# Longer than a first run, which may compile for a minute.
+CALL_TIMEOUT_S: Final = 120.0
 # Freezing and batching may change the last bits.
 _TOLERANCE: Final = 1e-4
 # A made-up input is to blame for none of these: the model would fail its callers too.
@@ -93,6 +94,7 @@ class Checker:
         load: Loads a version as that will.
         load_reference: Loads it with TensorFlow alone; raises a ServingError if that cannot.
         read_examples: The tf.Examples that the graph of a version directory may parse.
+        timeout_s: How long a call may take.
     """
 
     options: ServerOptions
@@ -100,6 +102,7 @@ class Checker:
     load: Loader
     load_reference: Callable[[Path], Reference]
     read_examples: Callable[[Path], Sequence[wire.Example]]
+    timeout_s: float = CALL_TIMEOUT_S
 
     def check(self, model: str, version: int, directory: Path) -> Iterator[Finding]:
         """Check a version: a finding for each signature, or one if it cannot be loaded."""
@@ -117,7 +120,7 @@ class Checker:
             keys = sorted(servable.signatures.keys() - {INIT_OP_SIGNATURE})
             if not keys:
                 yield Finding(model, version, Verdict.FAILS, "has no signature that can be called")
-            look = _Look(examples, _Caller(model, plane), reference)
+            look = _Look(examples, _Caller(model, plane, self.timeout_s), reference)
             for key in keys:
                 yield look.check(Finding(model, version, Verdict.UNTRIED, signature=key), servable.signatures[key])
         finally:
@@ -147,8 +150,8 @@ class _Call:
 class _Caller:
     """Sends requests the way that a gRPC call takes inside the server."""
 
-    def __init__(self, model: str, plane: DataPlane) -> None:
-        self._model, self._methods = model, plane.methods
+    def __init__(self, model: str, plane: DataPlane, timeout_s: float) -> None:
+        self._model, self._methods, self._timeout_s = model, plane.methods, timeout_s
 
     def prepare(self, log: wire.PredictionLog) -> _Call:
         kind = log.WhichOneof("log_type")
@@ -164,7 +167,7 @@ class _Caller:
         return _Call(f"/{data_plane.SERVICE}/{method}", request.SerializeToString(), {"inputs": array})
 
     def run(self, call: _Call) -> bytes:
-        return self._methods[call.path](call.message, _CALL_TIMEOUT_S)
+        return self._methods[call.path](call.message, self._timeout_s)
 
 
 def _fill(tensor: wire.TensorProto) -> Array:
@@ -258,6 +261,8 @@ def _find_accepted(
             return call, caller.run(call)
         except ServingError as error:
             refused = refused or _Refused(call, error)
+            if error.code == Code.DEADLINE_EXCEEDED:
+                return _Refused(call, error)
     assert refused is not None  # noqa: S101  For mypy: each signature has one request at least.
     return refused
 
@@ -265,6 +270,9 @@ def _find_accepted(
 def _judge_refusal(refused: _Refused, key: str, reference: _Reference) -> tuple[Verdict, str]:
     """Whether the made-up input is to blame or the model."""
     text = _one_line(refused.error)
+    if refused.error.code == Code.DEADLINE_EXCEEDED:
+        # TensorFlow alone would never end either, and nothing could end it.
+        return Verdict.FAILS, "gives no answer in time"
     if refused.error.code in _MODEL_ERRORS or _NO_KERNEL in text:
         return Verdict.FAILS, text
     if isinstance(reference.run(key, refused.call.inputs), ServingError):

@@ -8,6 +8,10 @@ import sys
 import pytest
 
 from servable import check_command
+from servable.checking import Checker, Verdict
+from servable.errors import Unavailable
+from servable.execution.loader import SavedModelLoader
+from servable.options import ServerOptions
 from tests.models.exporting import placeholder, save_tf1, signature, tf, tf1_session
 
 PATIENCE_S = 90.0
@@ -87,6 +91,26 @@ def test_a_model_that_takes_no_made_up_input_is_not_called_broken(capsys, tmp_pa
     assert row(lines, "strict", "1", "random")[:2] == ["Predict", "serves"]
     assert "strict/1/random: its answers are random, and are not compared" in lines
     assert lines[-1] == "1 would serve, 0 would fail, 1 could not be tried."
+
+
+class Asked:
+    """TensorFlow alone, which would hang where the server's runs end with their deadline."""
+
+    def __init__(self):
+        self.keys = []
+
+    def run(self, key, inputs):
+        self.keys.append(key)
+        raise Unavailable("not now")
+
+
+def test_a_model_that_never_answers_fails_in_time_and_is_not_asked_again(models):
+    alone = Asked()
+    checker = Checker(ServerOptions(), None, SavedModelLoader(), lambda _: alone, lambda _: [], timeout_s=0.3)
+    found = {each.signature: each for each in checker.check("gate", 1, models.version_path("gate"))}
+    assert (found["await_arrival"].verdict, found["await_arrival"].text) == (Verdict.FAILS, "gives no answer in time")
+    assert found["open"].verdict is Verdict.SERVES
+    assert alone.keys == ["open"]
 
 
 def build_without_kernel(directory):
