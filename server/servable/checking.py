@@ -224,8 +224,12 @@ class _Look:
         found = replace(finding, verdict=verdict, text=text, method=call.method)
         if verdict is Verdict.FAILS:
             return found
-        many_rows_s = _time_many(signature, self.examples, self.caller)
-        return replace(found, one_row_s=_time(self.caller, call), many_rows_s=many_rows_s)
+        try:
+            one_row_s = _time(self.caller, call)
+            many_rows_s = _time_many(signature, self.examples, self.caller)
+        except ServingError as error:
+            return replace(found, verdict=Verdict.FAILS, text=f"answers, and not each time: {_one_line(error)}")
+        return replace(found, one_row_s=one_row_s, many_rows_s=many_rows_s)
 
     def _compare(self, call: _Call, reply: bytes, key: str) -> tuple[Verdict, str]:
         expected = self.reference.run(key, call.inputs)
