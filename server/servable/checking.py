@@ -339,13 +339,18 @@ def _error_of_numbers(left: Array, right: Array) -> float:
 
 
 def _time_many(signature: Signature, examples: Sequence[wire.Example], caller: _Caller) -> float | None:
+    """Seconds for many rows; None if the signature takes no number of rows, or not so many."""
     if not generation.is_batched(signature):
         return None
     try:
         accepted = _find_accepted(signature, MANY_ROWS, examples, caller)
     except ServingError:
         return None
-    return None if isinstance(accepted, _Refused) else _time(caller, accepted[0])
+    if isinstance(accepted, _Refused):
+        if accepted.error.code == Code.DEADLINE_EXCEEDED:
+            raise accepted.error
+        return None
+    return _time(caller, accepted[0])
 
 
 def _time(caller: _Caller, call: _Call) -> float:
