@@ -9,7 +9,8 @@ from servable import wire
 from tests.properties.tensor_protos import repeated, small_shapes
 
 LAYOUTS = (np.asarray, np.transpose, np.flip, np.asfortranarray)
-SMALLEST = {wire.DT_INT4: -8, wire.DT_UINT4: 0}
+# Of the numbers of less than a byte: the smallest, and how many there are.
+NARROW = {wire.DT_INT2: (-2, 4), wire.DT_UINT2: (0, 4), wire.DT_INT4: (-8, 16), wire.DT_UINT4: (0, 16)}
 QUIET_BIT = np.uint32(1 << 22)
 
 
@@ -36,8 +37,9 @@ def _view(content, dtype):
     codes = np.frombuffer(content, np.uint8)
     if dtype.number == wire.DT_BOOL:
         return codes % 2 == 1
-    if dtype.number in SMALLEST:
-        return ((codes % 16).astype(np.int8) + SMALLEST[dtype.number]).astype(dtype.numpy)
+    if dtype.number in NARROW:
+        smallest, count = NARROW[dtype.number]
+        return ((codes % count).astype(np.int8) + smallest).astype(dtype.numpy)
     if dtype.number in {wire.DT_FLOAT, wire.DT_COMPLEX64}:
         floats = np.frombuffer(content, np.float32)
         bits = floats.view(np.uint32)

@@ -15,7 +15,7 @@ def _is_known(number):
 
 # The dtypes that this TensorFlow has as well: 2.16 lacks the latest of eight bits.
 DTYPES = [dtype for number, dtype in sorted(dtypes.BY_NUMBER.items()) if _is_known(number)]
-FOUR_BITS = [dtype.numpy for dtype in DTYPES if dtype.name in {"int4", "uint4"}]
+LESS_THAN_A_BYTE = [dtype.numpy for dtype in DTYPES if dtype.name in {"int2", "uint2", "int4", "uint4"}]
 
 
 def tensorflow_reads(tensor):
@@ -36,11 +36,11 @@ def plain(array):
     """An array as what can be compared: dtype, shape, and the bytes of all values, so that a NaN equals itself.
 
     A quantized array, which may come as integers or in a structured dtype, counts as its integers; numbers of
-    four bits as theirs, since the other four bits of their bytes may be anything.
+    two or four bits as theirs, since the other bits of their bytes may be anything.
     """
     if array.dtype == object:
         return "string", array.shape, array.ravel().tolist()
-    if array.dtype in FOUR_BITS:
+    if array.dtype in LESS_THAN_A_BYTE:
         return array.dtype, array.shape, array.astype(np.int8).tobytes()
     integers = array.view(array.dtype[0]) if array.dtype.names else array
     return integers.dtype, array.shape, integers.tobytes()
