@@ -51,16 +51,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="as for `servable serve`: PATH or NAME=PATH")
     if parsed.options is None:
         parser.error(str(parsed.failure))
+    for unknown in (argument for argument in parsed.unknown_flags if argument not in {"-h", "--help"}):
+        parser.error(options.describe_unknown(unknown))
     plan = parser.parse_args(parsed.unknown)
     # What the log would say is in the table, or in an error.
     logging.getLogger("servable").addHandler(logging.NullHandler())
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    checked: list[Finding] = []
     try:
-        checked = list(_check(plan.paths, parsed.options))
+        # It keeps what was found before an error.
+        checked.extend(_check(plan.paths, parsed.options))
     except ServingError as error:
         Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
         return WRONG
-    _print(checked)
+    finally:
+        if checked:
+            _print(checked)
     return FAILS if any(finding.verdict is Verdict.FAILS for finding in checked) else SERVES
 
 

@@ -7,6 +7,7 @@ input goes to TensorFlow alone, and what both give is compared. It must not know
 from __future__ import annotations
 
 import enum
+import logging
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from servable import data_plane, wire
 from servable.codec import decoding, encoding
@@ -30,6 +32,7 @@ from servable.signatures import Signature
 from servable.warmup import generation
 
 Array = np.ndarray[Any, Any]
+_log = logging.getLogger(__name__)
 
 MANY_ROWS: Final = 16
 # Models are of every speed: so long, or so often, whatever comes first.
@@ -41,7 +44,7 @@ CALL_TIMEOUT_S: Final = 120.0
 _TOLERANCE: Final = 1e-4
 # A made-up input is to blame for none of these: the model would fail its callers too.
 _MODEL_ERRORS: Final = frozenset({Code.NOT_FOUND, Code.UNIMPLEMENTED, Code.INTERNAL, Code.FAILED_PRECONDITION})
-_NO_KERNEL: Final = "No OpKernel was registered"
+_MODEL_TEXTS: Final = ("No OpKernel was registered", "was not found in the Graph")
 
 
 class Verdict(enum.Enum):
@@ -122,7 +125,13 @@ class Checker:
                 yield Finding(model, version, Verdict.FAILS, "has no signature that can be called")
             look = _Look(examples, _Caller(model, plane, self.timeout_s), reference)
             for key in keys:
-                yield look.check(Finding(model, version, Verdict.UNTRIED, signature=key), servable.signatures[key])
+                finding = Finding(model, version, Verdict.UNTRIED, signature=key)
+                try:
+                    yield look.check(finding, servable.signatures[key])
+                except Exception as error:  # noqa: BLE001  A model may make anything fail.
+                    # What it says of this signature must not hide what was found of the others.
+                    _log.exception("%s could not be checked", key)
+                    yield replace(finding, verdict=Verdict.FAILS, text=f"{type(error).__name__}: {error}")
         finally:
             plane.stop()
 
@@ -277,11 +286,11 @@ def _judge_refusal(refused: _Refused, key: str, reference: _Reference) -> tuple[
     if refused.error.code == Code.DEADLINE_EXCEEDED:
         # TensorFlow alone would never end either, and nothing could end it.
         return Verdict.FAILS, "gives no answer in time"
-    if refused.error.code in _MODEL_ERRORS or _NO_KERNEL in text:
+    if refused.error.code in _MODEL_ERRORS or any(words in text for words in _MODEL_TEXTS):
         return Verdict.FAILS, text
     if isinstance(reference.run(key, refused.call.inputs), ServingError):
         return Verdict.UNTRIED, f"it takes no made-up input: {text}"
-    return Verdict.FAILS, f"TensorFlow alone answers this: {text}"
+    return Verdict.FAILS, f"refused, though TensorFlow alone answers it: {text}"
 
 
 def _compare(call: _Call, reply: bytes, expected: Mapping[str, Array] | ServingError) -> tuple[bool, str]:
@@ -304,7 +313,11 @@ def _read_reply(call: _Call, reply: bytes) -> dict[str, Array]:
     if call.path.endswith("/Regress"):
         result = wire.RegressionResponse.FromString(reply).result
         return {"outputs": np.array([each.value for each in result.regressions], np.float32)}
-    classified = wire.ClassificationResponse.FromString(reply).result.classifications
+    try:
+        classified = wire.ClassificationResponse.FromString(reply).result.classifications
+    except DecodeError:
+        # Python's protobuf reads no label that is no UTF-8, which clients in other languages do.
+        return {}
     return {"scores": np.array([[each.score for each in row.classes] for row in classified], np.float32)}
 
 

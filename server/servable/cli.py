@@ -71,7 +71,8 @@ def _serve(parsed: options.Parsed, server_options: options.ServerOptions) -> int
     from servable import process
     from servable.observability import log
 
-    log.configure(server_options.log_level if server_options.log_level in options.LOG_LEVELS else "info")
+    level = server_options.log_level.lower()
+    log.configure(level if level in options.LOG_LEVELS else "info")
     for notice in options.notices(parsed):
         logging.getLogger(__name__).warning(notice)
     try:
@@ -221,8 +222,12 @@ def _one_line(error: ServingError) -> str:
 
 
 def _check(arguments: Sequence[str]) -> int:
+    import signal
+
     from servable import check_command
 
+    # A run may be deep in TensorFlow, where Python's own handler of Ctrl-C is not called.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return check_command.main(arguments)
 
 

@@ -8,6 +8,7 @@ makes a SavedModel of it. Knows nothing of what is in a model.
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -88,14 +89,27 @@ def check_names(models: Iterable[ModelConfig]) -> None:
     Raises:
         InvalidArgument: If there are such; the text says how to name one of them.
     """
-    seen: dict[str, ModelConfig] = {}
+    models = list(models)
+    taken, seen = {model.name for model in models}, dict[str, ModelConfig]()
     for model in models:
         other = seen.setdefault(model.name, model)
         if other is not model:
             raise InvalidArgument(
-                f'Two models would be called "{model.name}": {other.base_path} and {model.base_path}. '
-                f"Name one of them: {model.name}2={model.base_path}"
+                f'Two models would be called "{model.name}": {_path(other)} and {_path(model)}. '
+                f"Name one of them: {_free_name(model.name, taken)}={_path(model)}"
             )
+
+
+def _path(model: ModelConfig) -> str:
+    """The path that names a model: of its only version if it has one."""
+    policy = model.version_policy
+    if isinstance(policy, Specific) and len(policy.versions) == 1:
+        return os.path.join(model.base_path, str(policy.versions[0]))
+    return model.base_path
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    return next(free for number in itertools.count(2) if (free := f"{name}{number}") not in taken)
 
 
 def _split(argument: str) -> tuple[str | None, str]:
@@ -108,6 +122,8 @@ def _split(argument: str) -> tuple[str | None, str]:
 
 def _read_argument(argument: str) -> ModelConfig:
     name, text = _split(argument)
+    if not text:
+        raise InvalidArgument("A path is empty. Name the folder of a model; `.` is the working directory.")
     if _URI.match(text):
         return ModelConfig(name or _last_part(text), text)
     path = _directory(text)

@@ -419,7 +419,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
-    if options.log_level not in LOG_LEVELS:
+    if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 from servable import check_command
 from servable.checking import Checker, Verdict
@@ -91,6 +92,46 @@ def test_a_model_that_takes_no_made_up_input_is_not_called_broken(capsys, tmp_pa
     assert row(lines, "strict", "1", "random")[:2] == ["Predict", "serves"]
     assert "strict/1/random: its answers are random, and are not compared" in lines
     assert lines[-1] == "1 would serve, 0 would fail, 1 could not be tried."
+
+
+def test_a_signature_whose_output_is_not_in_the_graph_fails(capsys, models, tmp_path):
+    shutil.copytree(models.version_path("half_plus_two"), tmp_path / "bad" / "1")
+    path = tmp_path / "bad" / "1" / "saved_model.pb"
+    stored = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    stored.meta_graphs[0].signature_def["serving_default"].outputs["y"].name = "nosuch:0"
+    path.write_bytes(stored.SerializeToString())
+    status, lines = check(capsys, tmp_path / "bad")
+    assert (status, row(lines, "bad", "1", "serving_default")) == (1, ["Predict", "fails"])
+
+
+def build_labels(directory):
+    """Labels that are no text."""
+    with tf1_session() as session:
+        examples = placeholder(tf.string, [None], "examples")
+        labels = tf.tile([[b"\xff\xfe", b"b"]], [tf.shape(examples)[0], 1])
+        scores = tf.tile([[0.25, 0.75]], [tf.shape(examples)[0], 1])
+        outputs = {"classes": labels, "scores": scores}
+        save_tf1(session, directory, {"serving_default": signature({"inputs": examples}, outputs, "classify")})
+
+
+def test_labels_that_are_no_text_serve(capsys, tmp_path):
+    build_labels(tmp_path / "labels" / "1")
+    status, lines = check(capsys, tmp_path / "labels")
+    assert (status, row(lines, "labels", "1", "serving_default")[:2]) == (0, ["Classify", "serves"])
+
+
+class Broken:
+    """TensorFlow alone, in a way that nobody foresaw."""
+
+    def run(self, key, inputs):
+        raise ZeroDivisionError("oh")
+
+
+def test_a_check_that_fails_itself_hides_no_other(models):
+    checker = Checker(ServerOptions(), None, SavedModelLoader(), lambda _: Broken(), lambda _: [])
+    found = list(checker.check("half", 1, models.version_path("half_plus_two")))
+    assert len(found) == 6
+    assert {(each.verdict, each.text) for each in found} == {(Verdict.FAILS, "ZeroDivisionError: oh")}
 
 
 class Asked:

@@ -79,6 +79,18 @@ def test_two_models_of_one_name_are_told_apart_as_the_error_says(base, tmp_path)
     assert [model.name for model in read_arguments([str(base), advice])] == ["digits", "digits2"]
 
 
+def test_two_versions_of_one_model_are_told_apart_by_their_folders(base):
+    with pytest.raises(InvalidArgument) as error:
+        read_arguments([f"{base}/1", f"{base}/3", f"digits2={base}"])
+    assert error.value.message.endswith(f"{base}/1 and {base}/3. Name one of them: digits3={base}/3")
+
+
+def test_an_empty_path_is_refused():
+    for argument in ("", "a="):
+        with pytest.raises((InvalidArgument, NotFound)):
+            read_arguments([argument])
+
+
 def test_flags_and_paths_may_not_share_a_name(base):
     flags = ModelConfig("digits", "/models/digits")
     with pytest.raises(InvalidArgument, match=r"/models/digits and .*digits\."):

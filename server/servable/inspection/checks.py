@@ -53,7 +53,8 @@ def check_location(path: Path, version: int | None) -> Iterator[ModelWarning]:
     if version is None:
         yield ModelWarning(
             "unnumbered_directory",
-            f'The directory name "{path.name}" is no number, so a server finds no version here.',
+            f'The directory name "{path.name}" is no number. `servable serve {path}` serves it as version 1; neither '
+            "--model_base_path nor a config file finds a version here.",
             f"Move the model to {path / '1'} and serve --model_base_path={path}.",
         )
 
