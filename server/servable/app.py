@@ -164,7 +164,10 @@ class Server:
         has_tls = settings.credentials is not None
         table = startup.describe_models(names, self._monitor) if len(names) > 1 else []
         ports = [f"serving on {address}{' (TLS)' if has_tls else ''}" for address in settings.addresses]
-        call = startup.suggest_call(self._router.routes, settings.addresses[0], has_tls=has_tls)
+        handles = sorted(
+            self._router.routes, key=lambda handle: names.index(handle.name) if handle.name in names else 0
+        )
+        call = startup.suggest_call(handles, settings.addresses[0], has_tls=has_tls)
         return [*table, *ports, *([f"try: {call}"] if call else [])]
 
     def leave(self) -> None:

@@ -60,6 +60,9 @@ def serve(arguments: Sequence[str]) -> int:
         return 0
     for argument in parsed.unknown_flags:
         print(options.describe_unknown(argument), flush=True)
+    if parsed.paths and parsed.unknown_flags:
+        # Who writes paths is no script of the original's, which goes on without the flag.
+        return EXIT_FAILURE
     return _serve(parsed, parsed.options)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from servable import wire
@@ -13,6 +17,7 @@ from servable.servables import Handle
 from servable.signatures import DEFAULT_KEY, Signature
 
 _MOST_TEXT: Final = 100
+_CLIENT: Final = "servable-client"
 
 
 def describe_models(names: Iterable[str], monitor: StateMonitor) -> list[str]:
@@ -35,20 +40,27 @@ def describe_models(names: Iterable[str], monitor: StateMonitor) -> list[str]:
 
 
 def suggest_call(handles: Iterable[Handle], address: str, *, has_tls: bool) -> str | None:
-    """A command that calls the first model that serves; None if none does.
+    """A command that calls a model that serves, the first that zeros suit; None if none serves.
 
     Args:
         handles: The versions that serve.
         address: One that the server listens on: `host:port` or `unix:PATH`.
         has_tls: Whether it takes TLS only.
     """
-    for handle in handles:
-        target = f"-a {_reachable(address)}{' --tls --ca FILE' if has_tls else ''} -m {handle.name}"
+    client = _find_client()
+    where = f"-a {_reachable(address)}{' --tls --ca FILE' if has_tls else ''}"
+    known = list(handles)
+    for handle in known:
         for signature in _callable(handle):
             named = "" if signature.key == DEFAULT_KEY else f" --signature {signature.key}"
-            return f"servable-client predict {target}{named} --zeros"
-        return f"servable-client metadata {target}"
-    return None
+            return f"{client} predict {where} -m {shlex.quote(handle.name)}{named} --zeros"
+    return f"{client} metadata {where} -m {shlex.quote(known[0].name)}" if known else None
+
+
+def _find_client() -> str:
+    """How a shell calls the client, where it is installed beside this server or on the PATH."""
+    beside = Path(sys.executable).with_name(_CLIENT)
+    return str(beside) if shutil.which(_CLIENT) is None and beside.exists() else _CLIENT
 
 
 def _callable(handle: Handle) -> Iterator[Signature]:

@@ -7,6 +7,7 @@ import signal
 import pytest
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from servable import startup
 from tests.conformance.calls import TIMEOUT_S, model_spec, predict_request, values
 from tests.process import launching
 from tests.process.launching import ServerProcess
@@ -65,10 +66,11 @@ def test_the_start_is_a_line_a_model_and_a_call_to_try(serve, models, tmp_path):
     assert re.fullmatch(
         r"INFO servable.lifecycle.manager: \{name: mine version: 1\} is available after \d+.\d s: signature.*", lines[0]
     )
-    port = process.address.rpartition(":")[2]
+    port, client = process.address.rpartition(":")[2], startup._find_client()
+    assert client.endswith("servable-client")
     assert [line.partition(": ")[2] for line in lines[1:]] == [
         f"serving on {process.address}",
-        f"try: servable-client predict -a 127.0.0.1:{port} -m mine --zeros",
+        f"try: {client} predict -a 127.0.0.1:{port} -m mine --zeros",
         "draining: calls in flight have 30 s; one more signal ends them",
         "stopped",
     ]
@@ -117,3 +119,11 @@ def test_what_cannot_be_served_is_one_line(tmp_path, arguments, text):
     assert line.startswith("Failed to start server. Error: ")
     assert text in line
     assert ended.stderr == ""
+
+
+def test_a_misspelt_flag_beside_a_path_ends_the_start(models):
+    ended = launching.run("serve", str(models.base_path("half_plus_two")), "--prot=8501")
+    assert (ended.status, ended.stderr) == (255, "")
+    assert ended.stdout == (
+        "unknown argument: --prot=8501; did you mean --port? `servable serve --help` lists all flags.\n"
+    )

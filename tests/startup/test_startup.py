@@ -35,8 +35,12 @@ FLOATS = {"x": (wire.DT_FLOAT, (-1, 3))}
 STRINGS = {"x": (wire.DT_STRING, (-1,))}
 
 
-def suggest(model, address="0.0.0.0:8500", has_tls=False):
-    return suggest_call([Handle("m", 1, model)], address, has_tls=has_tls)
+def suggest(*models, address="0.0.0.0:8500", has_tls=False):
+    handles = [Handle(name, 1, model) for name, model in zip("mno", models, strict=False)]
+    call = suggest_call(handles, address, has_tls=has_tls)
+    # It may have a path before it, where it is not on the PATH.
+    assert call.partition(" ")[0].endswith("servable-client")
+    return "servable-client " + call.partition(" ")[2]
 
 
 def test_the_default_signature_is_suggested_first():
@@ -52,9 +56,15 @@ def test_where_no_zeros_suit_the_metadata_is_suggested():
     assert "metadata" in suggest(Model(serving_default={"x": (wire.DT_FLOAT, None)}))
 
 
+def test_a_model_that_zeros_suit_goes_before_one_that_they_do_not():
+    assert suggest(Model(serving_default=STRINGS), Model(serving_default=FLOATS)).endswith("-m n --zeros")
+
+
 def test_the_address_is_one_that_answers():
-    assert "-a unix:/s.sock " in suggest(Model(serving_default=FLOATS), "unix:/s.sock")
-    assert "-a 10.0.0.1:9 --tls --ca FILE -m" in suggest(Model(serving_default=FLOATS), "10.0.0.1:9", has_tls=True)
+    assert "-a unix:/s.sock " in suggest(Model(serving_default=FLOATS), address="unix:/s.sock")
+    assert "-a 10.0.0.1:9 --tls --ca FILE -m" in suggest(
+        Model(serving_default=FLOATS), address="10.0.0.1:9", has_tls=True
+    )
 
 
 def test_without_a_model_nothing_is_suggested():

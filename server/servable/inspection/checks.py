@@ -42,7 +42,7 @@ _LAYERS = (
     "model|multiply|normalization|rescaling|reshape|sequential|simple_rnn|softmax|text_vectorization"
 )
 _GENERIC = re.compile(
-    rf"(?:args?|inputs?|outputs?|keras_tensor|placeholder|tensor)_\d+|(?:{_LAYERS})(?:_\d+)?(?:_input)?"
+    rf"(?:args?|inputs?|outputs?|placeholder|tensor)_\d+|keras_tensor(?:_\d+)?|(?:{_LAYERS})(?:_\d+)?(?:_input)?"
 )
 # These say enough if the signature has one input, or one output.
 _GENERIC_BESIDE_OTHERS = frozenset({"args", "input", "inputs", "output", "outputs"})
