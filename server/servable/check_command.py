@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import markup
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,6 +22,7 @@ from servable.checking import MANY_ROWS, Checker, Finding, Reference, Verdict
 from servable.config import batching, models
 from servable.config.models import ModelConfig
 from servable.errors import InvalidArgument, ServingError
+from servable.inspection import as_text
 from servable.options import ServerOptions
 from servable.warmup import generation
 
@@ -131,7 +133,7 @@ def _make_checker(server_options: ServerOptions, config: batching.BatchingConfig
     from servable import process
 
     load = process.make_loader(server_options, config)
-    tags = server_options.saved_model_tags.split(",") if server_options.saved_model_tags else []
+    tags = process.served_tags(server_options)
 
     def load_reference(directory: Path) -> Reference:
         from servable.execution import plain_model
@@ -159,7 +161,7 @@ def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         style = _STYLES[finding.verdict]
         table.add_row(
-            *map(_escape, (finding.model, str(finding.version or "-"), finding.signature, finding.method)),
+            *map(_plain, (finding.model, str(finding.version or "-"), finding.signature, finding.method)),
             f"[{style}]{finding.verdict.value}[/]",
             *map(_milliseconds, (finding.one_row_s, finding.many_rows_s)),
         )
@@ -169,7 +171,7 @@ def _print(findings: Sequence[Finding]) -> None:
         console.width = _WIDE
     console.print(table)
     for text, names in _notes(findings).items():
-        console.print(f"{_escape(', '.join(names))}: {_escape(text)}", highlight=False, soft_wrap=True)
+        console.print(f"{_plain(', '.join(names))}: {_plain(text)}", highlight=False, soft_wrap=True)
     counts = Counter(finding.verdict for finding in findings)
     told = [f"{counts[Verdict.SERVES]} would serve", f"{counts[Verdict.FAILS]} would fail"]
     told += [f"{counts[Verdict.UNTRIED]} could not be tried"] if counts[Verdict.UNTRIED] else []
@@ -185,9 +187,9 @@ def _notes(findings: Sequence[Finding]) -> dict[str, list[str]]:
     return notes
 
 
-def _escape(text: str) -> str:
-    printable = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return printable.replace("[", r"\[")
+def _plain(text: str) -> str:
+    """A text that is shown as it is, whatever a model's names hold."""
+    return markup.escape(as_text.escape(text))
 
 
 def _milliseconds(seconds: float | None) -> str:

@@ -134,6 +134,8 @@ class Checker:
                     yield replace(finding, verdict=Verdict.FAILS, text=f"{type(error).__name__}: {error}")
         finally:
             plane.stop()
+            # Its memory is the next version's.
+            servable.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +300,8 @@ def _compare(call: _Call, reply: bytes, expected: Mapping[str, Array] | ServingE
     if isinstance(expected, ServingError):
         return False, f"not compared, since TensorFlow alone says {_one_line(expected)}"
     given = _read_reply(call, reply)
+    if given is None:
+        return False, "not compared, since its labels are no UTF-8"
     error = _largest_error(given, {name: expected[name] for name in given if name in expected})
     if error is None:
         return True, "gives other shapes or values than TensorFlow alone"
@@ -306,7 +310,8 @@ def _compare(call: _Call, reply: bytes, expected: Mapping[str, Array] | ServingE
     return False, "equals TensorFlow" if error == 0 else f"equals TensorFlow to {error:.1g}"
 
 
-def _read_reply(call: _Call, reply: bytes) -> dict[str, Array]:
+def _read_reply(call: _Call, reply: bytes) -> dict[str, Array] | None:
+    """The values of a reply by the names of outputs; None if Python's protobuf cannot read it."""
     if call.path.endswith("/Predict"):
         response = wire.PredictResponse.FromString(reply)
         return {name: decoding.decode(tensor) for name, tensor in response.outputs.items()}
@@ -316,8 +321,8 @@ def _read_reply(call: _Call, reply: bytes) -> dict[str, Array]:
     try:
         classified = wire.ClassificationResponse.FromString(reply).result.classifications
     except DecodeError:
-        # Python's protobuf reads no label that is no UTF-8, which clients in other languages do.
-        return {}
+        # Clients in other languages read labels that are no UTF-8.
+        return None
     return {"scores": np.array([[each.score for each in row.classes] for row in classified], np.float32)}
 
 

@@ -1,4 +1,4 @@
-"""The command line: `servable serve`, `inspect`, `warmup`, `health`, `protos`.
+"""The command line: `servable serve`, `check`, `inspect`, `warmup`, `health`, `protos`.
 
 Each verb reads its arguments, calls one function and prints. Imports stand in functions, so that TensorFlow and gRPC
 are imported only by the verbs that need them.

@@ -154,6 +154,11 @@ def make_loader(options: ServerOptions, batching: BatchingConfig | None = None) 
     return WarmLoader(loader, tf_records.read, iterations, options.enable_signature_method_name_check)
 
 
+def served_tags(options: ServerOptions) -> Sequence[str]:
+    """The tags of the meta graph that the flags ask for."""
+    return options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
+
+
 def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> SavedModelLoader:
     """A loader by the flags, without the warm-up."""
     from servable.execution import memory
@@ -164,9 +169,8 @@ def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = N
     from servable.execution.loader import SavedModelLoader
 
     op_libraries.load_all(options.custom_op_libraries, options.import_)
-    tags = options.saved_model_tags.split(",") if options.saved_model_tags else ["serve"]
     return SavedModelLoader(
-        tags,
+        served_tags(options),
         session_config.from_flags(options),
         batching=batching,
         freeze_up_to_bytes=max(options.freeze_variables_up_to_mb, 0) * 1_000_000,

@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
 from servable import check_command
 from servable.checking import Checker, Verdict
-from servable.errors import Unavailable
+from servable.errors import ServingError, Unavailable
 from servable.execution.loader import SavedModelLoader
 from servable.options import ServerOptions
 from tests.models.exporting import placeholder, save_tf1, signature, tf, tf1_session
@@ -118,6 +119,22 @@ def test_labels_that_are_no_text_serve(capsys, tmp_path):
     build_labels(tmp_path / "labels" / "1")
     status, lines = check(capsys, tmp_path / "labels")
     assert (status, row(lines, "labels", "1", "serving_default")[:2]) == (0, ["Classify", "serves"])
+    assert "labels/1/serving_default: not compared, since its labels are no UTF-8" in lines
+
+
+def test_a_version_that_was_checked_is_closed(models):
+    loaded = []
+
+    def load(directory):
+        loaded.append(SavedModelLoader()(directory))
+        return loaded[-1]
+
+    checker = Checker(ServerOptions(), None, load, lambda _: Asked(), lambda _: [])
+    list(checker.check("half", 1, models.version_path("half_plus_two")))
+    (model,) = loaded
+    default = model.signatures["serving_default"]
+    with pytest.raises(ServingError):
+        model.runner(tuple(default.inputs.values()), tuple(default.outputs.values())).run([np.ones(1, "f")], None)
 
 
 class Broken:
@@ -197,8 +214,6 @@ class _Wrong:
     ],
 )
 def test_answers_are_compared_by_value(expected, verdict, text):
-    import numpy as np
-
     from servable import checking, wire
     from servable.codec import encoding
 

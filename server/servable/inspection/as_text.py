@@ -17,12 +17,12 @@ _TIE = "\ue000"
 
 def to_text(report: Report) -> str:
     """The report as lines; control characters in a model's names are escaped."""
-    return "\n".join(map(_escape, _lines(report)))
+    return "\n".join(map(escape, _lines(report)))
 
 
 def summarize(report: Report) -> str:
     """One line: where the model lies, and how many signatures and warnings it has."""
-    return _escape(f"{report.path}: {_title(report)}")
+    return escape(f"{report.path}: {_title(report)}")
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -164,7 +164,8 @@ def _tie(text: str) -> str:
     return text.replace(" ", _TIE)
 
 
-def _escape(line: str) -> str:
+def escape(line: str) -> str:
+    """The line with what could do something to a terminal written out."""
     if line.isprintable():
         return line
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
