@@ -27,9 +27,9 @@ from servable.inference.metadata import GetModelMetadata
 from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
-from servable.methods import AwaitedReply, DeferredRun, LaneMethod, Method, Reply
+from servable.methods import AwaitedReply, DeferredRun, LaneMethod, LaneMethodOf, Method, Reply
 from servable.options import ServerOptions, schedulable_cpus
-from servable.requests import Begin, Request, complete
+from servable.requests import Begin, BeginOf, Request, SizedT, complete
 from servable.routing import Router
 from servable.run_costs import RunCost, RunCosts
 
@@ -95,15 +95,15 @@ class MethodFactory:
         self._dispatcher = dispatcher
         self._unparsed = FifoQueue()
 
-    def lane_method(self, begin: Begin) -> LaneMethod:
-        """A method for lanes: a request that is short to parse and to run is answered before the method returns.
+    def lane_method(self, begin: BeginOf[SizedT]) -> LaneMethodOf[SizedT]:
+        """A method for lanes, and for the loop of the HTTP thread: a request that is short to parse and to run is answered before the method returns.
 
         Any other is answered later, by another thread. Where a message is parsed is decided by the same rule of cost as
         where a request runs; each API has its own estimates.
         """
         parse_costs, begin_run = RunCosts(), self._dispatcher.begin
 
-        def answer(message: bytes, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
+        def answer(message: SizedT, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
             if len(message) <= _SMALL_MESSAGE_BYTES:
                 return begin_run(begin(message), time_left_s, reply)
             cost, began_s = parse_costs.of(len(message)), time.monotonic()
@@ -137,11 +137,11 @@ class MethodFactory:
         return answer
 
     def _parse_later(
-        self, begin: Begin, message: bytes, time_left_s: float | None, reply: Reply, cost: RunCost
+        self, begin: BeginOf[SizedT], message: SizedT, time_left_s: float | None, reply: Reply, cost: RunCost
     ) -> None:
         """Parse a message on a thread of the scheduler; from there the request goes on as every other does."""
 
-        def parse(message: bytes) -> Request:
+        def parse() -> Request:
             return _parse(begin, message, cost, time.monotonic())
 
         def begin_parsed(request: Request, call: _Unparsed) -> None:
@@ -150,7 +150,7 @@ class MethodFactory:
                 batch.hand_over()
 
         ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
-        task = _Unparsed(_SchedulerThreadReply(reply), ends_at_s, parse, message, begin_parsed)
+        task = _Unparsed(_SchedulerThreadReply(reply), ends_at_s, parse, begin_parsed)
         self._dispatcher.scheduler.add(self._unparsed, task)
 
 
@@ -159,22 +159,21 @@ class _Unparsed(QueuedCall):
     """A call whose message may take long to parse.
 
     Attributes:
-        parse: Parses it.
-        message: Its bytes.
+        parse: Parses it; None once it has, or need not. It holds the message.
         on_parsed: Takes the parsed request. What it raises is the answer.
     """
 
-    parse: Begin
-    message: bytes
+    parse: Callable[[], Request] | None
     on_parsed: Callable[[Request, _Unparsed], None]
 
     def run(self) -> None:
         """Parse and go on. Raises a ServingError if that is the answer."""
-        message, self.message = self.message, b""
-        self.on_parsed(self.parse(message), self)
+        parse, self.parse = self.parse, None
+        if parse is not None:
+            self.on_parsed(parse(), self)
 
     def _release(self) -> None:
-        self.message = b""
+        self.parse = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +199,7 @@ class _SchedulerThreadReply:
         self._reply.fail(error)
 
 
-def _parse(begin: Begin, message: bytes, cost: RunCost, began_s: float) -> Request:
+def _parse(begin: BeginOf[SizedT], message: SizedT, cost: RunCost, began_s: float) -> Request:
     """Parse a message and note what that took."""
     try:
         request = begin(message)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from servable.errors import Internal, ServingError
 
 _log = logging.getLogger(__name__)
+
+MessageT = TypeVar("MessageT")
 
 
 Method = Callable[[bytes, "float | None"], bytes]
@@ -101,12 +103,15 @@ class DeferredRun(Hashable, Protocol):
         """Wake another thread for it. Raises nothing."""
 
 
-LaneMethod = Callable[[bytes, "float | None", Reply], "DeferredRun | None"]
-"""Answers the bytes of a request, given the seconds that are left (None: no bound).
+LaneMethodOf = Callable[[MessageT, "float | None", Reply], "DeferredRun | None"]
+"""Answers a request, given the seconds that are left (None: no bound).
 
 Runs on the lane's thread, so all calls behind it wait. It answers the reply before it returns, or keeps the reply for
 another thread, or returns a run that the lane does soon, when it has no other call. What it raises is the answer.
 """
+
+LaneMethod = LaneMethodOf[bytes]
+"""The same of a request as it arrives over gRPC: as bytes."""
 
 
 def reply_with_error(reply: Reply, error: BaseException, method: object) -> None:

@@ -6,7 +6,7 @@ run fetched to `Request.finish`, which makes the bytes of the reply. `data_plane
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -21,6 +21,7 @@ from servable.servables import Handle, Servable
 from servable.signatures import DEFAULT_KEY
 
 MessageT = TypeVar("MessageT", bound=Message)
+SizedT = TypeVar("SizedT", bound=Sized)
 Array: TypeAlias = np.ndarray[Any, Any]
 _LENGTH_DELIMITED = 2
 
@@ -80,8 +81,11 @@ class Request(Protocol):
         """
 
 
-Begin: TypeAlias = Callable[[bytes], Request]
+BeginOf: TypeAlias = Callable[[SizedT], Request]
 """Parses and checks a request of one API; raises a ServingError if it is refused."""
+
+Begin: TypeAlias = BeginOf[bytes]
+"""The same of a request as it arrives over gRPC: as bytes."""
 
 
 def complete(request: Request, time_left_s: float | None) -> bytes:

@@ -1,0 +1,1 @@
+"""TensorFlow Lite models: a flatbuffer on disk to something that runs."""

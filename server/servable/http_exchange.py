@@ -1,0 +1,121 @@
+"""What an HTTP request and its reply are, for the transport, which carries them, and for those who answer.
+
+Knows neither of them, and no HTTP library. A handler is a coroutine on the event loop of the HTTP thread, so it must not
+block it: what takes long is awaited from another thread (`call` for a method, `asyncio.to_thread` for the rest).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from servable.errors import ServingError
+from servable.methods import LaneMethodOf
+
+MessageT = TypeVar("MessageT")
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request, its body read and decoded (see transport.http).
+
+    Attributes:
+        verb: As sent (`GET`).
+        target: Path, query and fragment as sent: not decoded, one character a byte.
+        body: The whole body; decompressed if it was sent with gzip.
+        headers: Names in lower case, and values, in the order in which they were sent.
+    """
+
+    verb: str
+    target: str
+    body: bytes = b""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    @property
+    def path(self) -> str:
+        """The target without query and fragment."""
+        return self.target.partition("?")[0].partition("#")[0]
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, given in lower case."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(slots=True)
+class HttpReply:
+    """One reply.
+
+    Attributes:
+        body: All of it, or its parts as they come, for a stream without an end of its own.
+        content_type: None sends no such header.
+        headers: More headers, sent after the content type.
+    """
+
+    status: int
+    body: bytes | AsyncIterator[bytes] = b""
+    content_type: str | None = JSON
+    headers: Sequence[tuple[bytes, bytes]] = field(default_factory=tuple)
+
+
+HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]
+"""Answers a request. What it raises is a fault of ours: the transport logs it and answers 500 without details.
+
+It is cancelled when its client goes away.
+"""
+
+
+async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: float | None) -> bytes:
+    """Call a method for lanes from the event loop, which runs no model itself.
+
+    Args:
+        method: The method.
+        message: What it takes.
+        time_left_s: Seconds until the answer is of no use; None for no bound.
+
+    Raises:
+        ServingError: if that is the answer.
+    """
+    reply = _LoopReply(asyncio.get_running_loop())
+    deferred_run = method(message, time_left_s, reply)
+    if deferred_run is not None:
+        deferred_run.hand_over()
+    return await reply.answer
+
+
+class _LoopReply:
+    """A methods.Reply that a coroutine awaits. Cancelling the coroutine ends the call."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.answer: asyncio.Future[bytes] = loop.create_future()
+
+    def is_active(self) -> bool:
+        return not self.answer.done()
+
+    def may_run_here(self) -> bool:
+        # All other requests of the thread would wait, and no other thread can take the loop over, as one can a lane.
+        return False
+
+    def other_calls_waiting(self) -> bool:
+        return True
+
+    def send(self, message: bytes) -> None:
+        self._post(lambda: self.answer.set_result(message))
+
+    def fail(self, error: ServingError) -> None:
+        self._post(lambda: self.answer.set_exception(error))
+
+    def _post(self, settle: Callable[[], None]) -> None:
+        def settle_once() -> None:
+            if not self.answer.done():
+                settle()
+
+        try:
+            self._loop.call_soon_threadsafe(settle_once)
+        except RuntimeError:
+            # The loop has been closed: the server stops, and nobody waits any more.
+            return

@@ -1,0 +1,1 @@
+"""The HTTP side put together: which handler answers which path."""
