@@ -96,7 +96,9 @@ class MethodFactory:
         self._unparsed = FifoQueue()
 
     def lane_method(self, begin: BeginOf[SizedT]) -> LaneMethodOf[SizedT]:
-        """A method for lanes, and for the loop of the HTTP thread: a request that is short to parse and to run is answered before the method returns.
+        """A method for lanes, and for the HTTP thread, which runs nothing itself.
+
+        On a lane a request that is short to parse and to run is answered before the method returns.
 
         Any other is answered later, by another thread. Where a message is parsed is decided by the same rule of cost as
         where a request runs; each API has its own estimates.

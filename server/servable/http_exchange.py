@@ -1,7 +1,7 @@
 """What an HTTP request and its reply are, for the transport, which carries them, and for those who answer.
 
-Knows neither of them, and no HTTP library. A handler is a coroutine on the event loop of the HTTP thread, so it must not
-block it: what takes long is awaited from another thread (`call` for a method, `asyncio.to_thread` for the rest).
+Knows neither of them, and no HTTP library. A handler is a coroutine on the event loop of the HTTP thread, so it must
+not block it: what takes long is awaited from another thread (`call` for a method, `asyncio.to_thread` for the rest).
 """
 
 from __future__ import annotations
