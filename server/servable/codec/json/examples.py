@@ -51,8 +51,12 @@ def _read_example(value: Value) -> wire.Example:
         feature = wire.Feature()
         for item in items if isinstance(items, list) else [items]:
             _add(name, item, feature)
-        # The last one of a name wins.
-        example.features.feature[name].CopyFrom(feature)
+        try:
+            # The last one of a name wins.
+            example.features.feature[name].CopyFrom(feature)
+        except UnicodeEncodeError as error:
+            # C++ would take it; Python's protobuf has no such names.
+            raise InvalidArgument(f"The name of a feature is no UTF-8: {name}") from error
     return example
 
 
@@ -71,7 +75,7 @@ def _add(name: str, value: Value, feature: wire.Feature) -> None:
     elif isinstance(value, (str, bytes)):
         feature.bytes_list.value.append(to_bytes(value))
     elif isinstance(value, int):
-        feature.int64_list.value.append(value)
+        feature.int64_list.value.append(int(value))
     else:
         feature.float_list.value.append(value)
 
