@@ -48,5 +48,6 @@ def test_a_double_is_printed_with_its_shortest_digits(number, text):
 def test_the_text_ends_before_the_first_event_after_256_bytes():
     long = "x" * 1000
     assert dump([long, 1]) == f'["{long}"'
-    assert dump(list(range(1000))) == "[" + ", ".join(map(str, range(89)))
+    whole = "[" + ", ".join(map(str, range(1000))) + "]"
+    assert dump(list(range(1000))) == whole[: whole.index(",", 255)]
     assert dump([[math.nan]]) == "[["

@@ -10,7 +10,7 @@ from typing import Final
 from servable import wire
 from servable.codec.json import b64
 from servable.codec.json.dump import dump
-from servable.codec.json.values import MOST_INT64, JsonObject, Value, kind_of, to_bytes, to_name
+from servable.codec.json.values import MOST_INT64, JsonObject, Value, kind_of, to_bytes, to_name, to_number
 from servable.errors import InvalidArgument
 
 _NAMES: Final = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
@@ -64,6 +64,8 @@ def _add(name: str, value: Value, feature: wire.Feature) -> None:
     """Add a value to a feature, of whose kind it must be."""
     if value is None or isinstance(value, list) or (isinstance(value, JsonObject) and not b64.is_encoded(value)):
         raise InvalidArgument(f"Feature: {name} has element with unexpected JSON type: {kind_of(value)}")
+    if isinstance(value, (int, float)):
+        value = to_number(value)
     kind = _kind_of(value)
     if kind == "int64_list" and isinstance(value, int) and value > MOST_INT64:
         raise InvalidArgument(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
