@@ -148,7 +148,7 @@ def _read_object(body: bytes) -> JsonObject:
 
 
 def _read_by_pysimdjson(body: bytes) -> JsonObject | None:
-    """A request with its large arrays of numbers as NumberArrays; None if it has none, or any where no tensor may be."""
+    """A request with NumberArrays in it; None if it has no large array of numbers, or one where no tensor may be."""
     rest, arrays = number_arrays.extract(body)
     if not arrays:
         return None
