@@ -45,8 +45,8 @@ def open_socket(host: str, port: int) -> socket.socket:
 class Listener:
     """Accepts connections. Used on the event loop's thread only.
 
-    Not asyncio's own server: that has no bound for connections, keeps those in a TLS handshake out of sight, and when it
-    is closed resets the connections that have come but are not accepted yet.
+    Not asyncio's own server: that has no bound for connections, keeps those in a TLS handshake out of sight, and when
+    it is closed resets the connections that have come but are not accepted yet.
     """
 
     def __init__(
@@ -118,6 +118,8 @@ class Listener:
     async def _connect(self, accepted: socket.socket) -> None:
         # A client that fails its handshake, or goes away in it, concerns nobody.
         with contextlib.suppress(OSError):
+            # asyncio does so for its own sockets only. Without it a body waits until its head is acknowledged.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._make_connection, accepted, ssl=self._context, **self._tls_times()
             )

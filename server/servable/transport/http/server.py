@@ -29,7 +29,6 @@ from servable.transport.http.settings import HttpSettings
 
 _log = logging.getLogger(__name__)
 
-_LOOK_PAUSE_S: Final = 1.0
 _DRAIN_LOOK_PAUSE_S: Final = 0.05
 # The loop ends with the server, unless a handler never returns.
 _JOIN_S: Final = 5.0
@@ -148,7 +147,7 @@ class _Core:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_PAUSE_S)
+            await asyncio.sleep(self._limits.look_s)
             self._connections.check_times(self._open, self.loop.time())
 
     async def _drain(self) -> None:
