@@ -35,7 +35,8 @@ REFUSED = [
     ("rest_api_max_head_kb must be at least 1; was -1.", {"rest_api_max_head_kb": -1}),
     ("rest_api_max_connections must be at least 1; was 0.", {"rest_api_max_connections": 0}),
     (
-        "rest_api_max_pending_mb (255) must be at least rest_api_max_body_mb (256), or such a body could never be taken.",
+        "rest_api_max_pending_mb (255) must be at least rest_api_max_body_mb (256), "
+        "or such a body could never be taken.",
         {"rest_api_max_pending_mb": 255},
     ),
     ("drain_delay_s must be a number of seconds from 0 up; was -0.5.", {"drain_delay_s": -0.5}),
