@@ -172,13 +172,13 @@ class Connection(HttpToolsProtocol):
         self._leave_head()
         arrival = Arrival(self, _target(url), noted.get(b"content-encoding"), self.loop.time())
         self.scope[ARRIVAL] = arrival  # type: ignore[typeddict-unknown-key]
+        # libevent too takes an absolute URI for a sign of a proxy, whose connection it does not keep.
+        arrival.closes = not url.startswith(b"/") or self.parser.get_http_version() == "1.0"
         if noted.get(b"expect", b"100-continue").lower() != b"100-continue":
             arrival.refusal = html_error(417)
         elif int(noted.get(b"content-length", 0)) > self._limits.body_bytes:
             arrival.refusal = self._too_large()
         super().on_headers_complete()
-        if not url.startswith(b"/"):
-            self.cycle.keep_alive = False
         self._arrival = arrival
         self._waiting.add(arrival)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 import sys
@@ -44,6 +45,12 @@ def open_socket(host: str, port: int) -> socket.socket:
         raise Unavailable(f"Cannot listen on {host or '*'}:{port}: {why}.") from None
 
 
+def _spare_files() -> int:
+    """Half of the files that the process may open: connections must leave some for models."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else most // 2
+
+
 class Listener:
     """Accepts connections. Used on the event loop's thread only.
 
@@ -70,6 +77,7 @@ class Listener:
         """
         listening.setblocking(False)
         self._socket, self._context, self._limits = listening, context, limits
+        self._most_connections = min(limits.connections, _spare_files())
         self._make_connection, self._connections = make_connection, connections
         self.connecting: set[asyncio.Task[None]] = set()
 
@@ -108,7 +116,7 @@ class Listener:
             self.start()
 
     def _take(self, accepted: socket.socket) -> None:
-        if len(self._connections) + len(self.connecting) >= self._limits.connections:
+        if len(self._connections) + len(self.connecting) >= self._most_connections:
             with accepted, contextlib.suppress(OSError):
                 if self._context is None:
                     accepted.send(_REFUSAL)
