@@ -107,7 +107,11 @@ async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: f
     deferred_run = method(message, time_left_s, reply)
     if deferred_run is not None:
         deferred_run.hand_over()
-    return await reply.answer
+    try:
+        return await reply.answer
+    finally:
+        # The traceback of an error refers to this frame, so the frame must not refer to the error, nor to the message.
+        del reply, message
 
 
 class _LoopReply:

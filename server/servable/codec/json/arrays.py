@@ -13,17 +13,15 @@ import base64
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from servable import wire
 from servable.codec import dtypes
 from servable.codec.json import float_text
-from servable.codec.json.pieces import Pieces
+from servable.codec.json.pieces import Array, Pieces
 from servable.errors import InvalidArgument
-
-Array: TypeAlias = np.ndarray[Any, Any]
 
 INDENT: Final = "    "
 # One `%` of so many values holds the interpreter for some 2 ms.
@@ -32,10 +30,18 @@ _INTEGERS: Final = frozenset(
     {wire.DT_INT8, wire.DT_INT16, wire.DT_INT32, wire.DT_INT64, wire.DT_UINT8, wire.DT_UINT32, wire.DT_UINT64}
 )
 _ESCAPED: Final = re.compile(r'[\x00-\x1f"\\]')
-_ESCAPES: Final = {
-    **{code: f"\\u{code:04X}" for code in range(0x20)},
-    **{ord(char): escape for char, escape in zip('\b\f\n\r\t"\\', ("\\b", "\\f", "\\n", "\\r", "\\t", '\\"', "\\\\"))},
-}
+_ESCAPES: Final = str.maketrans(
+    {
+        **{chr(code): f"\\u{code:04X}" for code in range(0x20)},
+        "\b": "\\b",
+        "\f": "\\f",
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+        '"': '\\"',
+        "\\": "\\\\",
+    }
+)
 
 
 class Style(NamedTuple):

@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from servable.codec.json.pieces import Pieces
+from servable.codec.json.pieces import Array, Pieces
 
 # Below this number of values NumPy's calls take longer than a plain loop.
 FEW_VALUES: Final = 30
@@ -42,13 +41,13 @@ def write(value: float, is_single: bool) -> str:
     """
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    text = "%.6g" % value
+    text = f"{value:.6g}"
     if not _reads_back(text, value, is_single):
-        text = ("%.9g" if is_single else "%.17g") % value
+        text = f"{value:.9g}" if is_single else f"{value:.17g}"
     return text if "." in text or "e" in text else text + ".0"
 
 
-def choose_formats(values: npt.NDArray[np.floating]) -> Pieces:
+def choose_formats(values: Array) -> Pieces:
     """How to write many values.
 
     Args:
@@ -85,7 +84,7 @@ def _reads_back(text: str, value: float, is_single: bool) -> bool:
         return bool(np.float32(read) == np.float32(value))
 
 
-def _read_back_from_six_digits(numbers: npt.NDArray[np.float64], is_single: bool) -> npt.NDArray[np.bool_]:
+def _read_back_from_six_digits(numbers: Array, is_single: bool) -> Array:
     """For each number whether `%.6g` of it reads back as the same value."""
     scale = _DIGITS - 1 - _exponents(np.abs(numbers))
     power = _POWERS[np.minimum(np.abs(scale), len(_POWERS) - 1)]
@@ -100,11 +99,13 @@ def _read_back_from_six_digits(numbers: npt.NDArray[np.float64], is_single: bool
             is_unsure = np.abs(scale) > _MOST_EXACT_POWER
     for index in np.flatnonzero(is_unsure).tolist():
         value = float(numbers[index])
-        reads_back[index] = _reads_back("%.6g" % value, value, is_single)
-    return reads_back
+        reads_back[index] = _reads_back(f"{value:.6g}", value, is_single)
+    found: Array = reads_back
+    return found
 
 
-def _exponents(magnitudes: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _exponents(magnitudes: Array) -> Array:
     """The decimal exponent of each; 0 for 0."""
     positive = np.where(magnitudes > 0, magnitudes, 1.0)
-    return np.floor(np.log10(positive)).astype(np.int64)
+    exponents: Array = np.floor(np.log10(positive)).astype(np.int64)
+    return exponents

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+
+Array: TypeAlias = np.ndarray[Any, Any]
 
 
 class Pieces(NamedTuple):
@@ -19,5 +20,5 @@ class Pieces(NamedTuple):
     """
 
     formats: Sequence[str]
-    codes: npt.NDArray[np.integer[Any]]
+    codes: Array
     values: Sequence[object]

@@ -13,8 +13,9 @@ import numpy as np
 
 from servable import wire
 from servable.codec.json import arrays
-from servable.codec.json.arrays import Array, Style, line, quote
+from servable.codec.json.arrays import Style, line, quote
 from servable.codec.json.layout import Layout
+from servable.codec.json.pieces import Array
 from servable.errors import InvalidArgument, ResourceExhausted
 
 # As many as a message over gRPC may have.
