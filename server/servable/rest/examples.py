@@ -34,7 +34,7 @@ class RestClassify:
         Raises:
             ServingError: if it is refused: first for its JSON, then for its model.
         """
-        body = reading.read_examples(message.body, "classify")
+        body = reading.read_examples(message.body)
         handle = find_handle(self.router, message.url)
         key = body.signature_name or DEFAULT_KEY
         return begin_classify(handle, key, body.input, _write, check_method_name=self.check_method_name)
@@ -49,7 +49,7 @@ class RestRegress:
 
     def begin(self, message: RestMessage) -> ExamplesRequest:
         """See RestClassify.begin."""
-        body = reading.read_examples(message.body, "regress")
+        body = reading.read_examples(message.body)
         handle = find_handle(self.router, message.url)
         key = body.signature_name or DEFAULT_KEY
         write = writing.write_regressions

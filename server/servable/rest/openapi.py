@@ -73,14 +73,14 @@ def make_document(handles: Iterable[Handle], labels: Labels | None = None) -> di
     for name, versions in _by_name(handles).items():
         latest = versions[max(versions)]
         described = {number: _describe(handle, components) for number, handle in sorted(versions.items())}
-        base = f"/v1/models/{quote(name, safe='')}"
+        base = f"/v1/models/{_quote(name)}"
         paths.update(_paths(base, name, "of the latest version", described[latest.version]))
         for number, operations in described.items():
             paths.update(_paths(f"{base}/versions/{number}", name, f"of version {number}", operations))
         for label, number in sorted((labels or {}).get(name, {}).items()):
             if number in described:
                 about = f'of the version labelled "{label}"'
-                paths.update(_paths(f"{base}/labels/{quote(label, safe='')}", name, about, described[number]))
+                paths.update(_paths(f"{base}/labels/{_quote(label)}", name, about, described[number]))
     return {
         "openapi": "3.1.0",
         "info": {"title": "servable", "version": __version__, "description": "TensorFlow Serving's REST API."},
@@ -119,6 +119,10 @@ def _by_name(handles: Iterable[Handle]) -> dict[str, dict[int, Handle]]:
     # A model without a name cannot be asked over REST.
     found.pop("", None)
     return found
+
+
+def _quote(name: str) -> str:
+    return quote(name, safe="", errors="surrogateescape")
 
 
 def _describe(handle: Handle, components: _Components) -> Sequence[_Operation]:

@@ -66,7 +66,7 @@ class RestPredict:
         body = reading.read_predict(message.body)
         handle = find_handle(self.router, message.url)
         signature = _find_signature(handle, body.signature_name or DEFAULT_KEY)
-        tensors = body.read_tensors(signature.definition.inputs, body.signature_name or "DEFAULT")
+        tensors = body.read_tensors(signature.definition.inputs)
         predict.find_signature(handle, signature.key, self.check_method_name)
         feeds, arrays = predict.read_inputs(signature, tensors.arrays, lambda _alias, array: array)
         aliases = tuple(signature.outputs)

@@ -86,7 +86,7 @@ def _write_enum(field: Any, number: int) -> str:
 def _write_float(value: float) -> str:
     if not math.isfinite(value):
         return _quote("NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity")
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return repr(value).removesuffix(".0")
 
 
 def _write_single(value: float) -> str:
