@@ -107,7 +107,8 @@ def meaning(status, body):
     document = json.loads(body.decode("latin-1"), parse_float=str, parse_constant=str)
     if status == 200:
         return document
-    return DETAIL.split(document["error"])[0]
+    # protobuf marks dumps of messages, so that nobody parses them.
+    return DETAIL.split(document["error"].replace("goo.gle/debugstr  \n", ""))[0]
 
 
 def expected(request):

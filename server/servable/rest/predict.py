@@ -7,10 +7,10 @@ one look-up finds one version. Source of the behaviour: TensorFlow Serving, mode
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from servable import requests
+from servable import requests, wire
 from servable.codec.json import reading, writing
 from servable.codec.json.layout import Layout
 from servable.errors import InvalidArgument
@@ -66,7 +66,7 @@ class RestPredict:
         body = reading.read_predict(message.body)
         handle = find_handle(self.router, message.url)
         signature = _find_signature(handle, body.signature_name or DEFAULT_KEY)
-        tensors = body.read_tensors(signature.definition.inputs)
+        tensors = body.read_tensors(_infos(signature))
         predict.find_signature(handle, signature.key, self.check_method_name)
         feeds, arrays = predict.read_inputs(signature, tensors.arrays, lambda _alias, array: array)
         aliases = tuple(signature.outputs)
@@ -82,6 +82,12 @@ def _find_signature(handle: Handle, key: str) -> Signature:
             f'Serving signature name: "{key}" not found in signature def', suggest(key, signatures, "known_signatures")
         )
     return signature
+
+
+def _infos(signature: Signature) -> Mapping[str, wire.TensorInfo]:
+    """The inputs in an order that is the same in each process: of several that are missing the first is named."""
+    infos = signature.definition.inputs
+    return {alias: infos[alias] for alias in signature.inputs}
 
 
 def _measure(body: bytes, arrays: Sequence[Array]) -> int:

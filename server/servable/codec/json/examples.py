@@ -71,7 +71,7 @@ def _add(name: str, value: Value, feature: wire.Feature) -> None:
     elif isinstance(value, (str, bytes)):
         feature.bytes_list.value.append(to_bytes(value))
     elif isinstance(value, int):
-        feature.int64_list.value.append(value)
+        feature.int64_list.value.append(int(value))
     else:
         feature.float_list.value.append(value)
 
