@@ -5,7 +5,7 @@ served `zoo`, and half_plus_two as `half` (version 123, label stable) and `two` 
 canary); of its other models the statuses and texts are compared. What differs stands in `rest/differences.toml`, with
 the reason. An entry there that differs in nothing fails, so the list is no longer than it must be.
 
-Requests for the transport, which answers some itself (HTML pages, HEAD), are put to a socket in tests/transport.
+All are put to the API itself, and then over a socket, where the transport answers some by itself (pages of 404).
 """
 
 import base64
@@ -20,8 +20,10 @@ from pathlib import Path
 import pytest
 
 from servable import wire
+from servable.http_plane import HttpPlane
 from servable.rest import urls
 from tests.rest import served
+from tests.transport.http.serving import Client, serving
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -141,3 +143,47 @@ def test_the_answer_is_the_original_s(original, index):
         assert given != wanted, f"it is equal now, so it need not be listed: {DIFFERENCES[index]}"
     else:
         assert given == wanted
+
+
+@pytest.fixture(scope="module")
+def client(original):
+    plane = HttpPlane(is_ready=lambda: True, is_model_ready=lambda _name: None, rest=original.api.handle)
+    with serving(plane.handle) as port, Client(port) as client:
+        yield client, port
+
+
+def over_http(request):
+    """The bytes of a request."""
+    body = base64.b64decode(request["request"] or "")
+    headers = {"Host": "localhost", "Content-Length": str(len(body)), **request["request_headers"]}
+    lines = [f"{request['http_method']} {request['path']} HTTP/1.1", *map(": ".join, headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+# Of these the original sends its metrics.
+METRICS = "/monitoring/prometheus/metrics"
+OVER_HTTP = [index for index, each in enumerate(REQUESTS) if each["path"] != METRICS and index not in DIFFERENCES]
+
+
+@pytest.mark.behaviour("9.1", "recorded requests over a socket get the original's status, type and reply")
+def test_the_answers_over_a_socket_are_the_original_s(client):
+    client, port = client
+    differing = []
+    for index in OVER_HTTP:
+        request, verb = REQUESTS[index], REQUESTS[index]["http_method"]
+        wanted_status, wanted_body, wanted_type = expected(request)
+        if dict(request["headers"]).get("Connection") == "close":
+            with Client(port) as other:
+                answer = other.ask(over_http(request), verb)
+                assert answer["connection"] == "close"
+        else:
+            answer = client.ask(over_http(request), verb)
+        given, wanted = [answer.status, answer["content-type"]], [wanted_status, wanted_type]
+        if wanted_type == "text/html":
+            given, wanted = [*given, answer.body], [*wanted, wanted_body]
+        elif urls.is_of_api(request["path"]) and verb != "HEAD" and not answers_with_values_of_its_own(request):
+            given.append(meaning(answer.status, answer.body))
+            wanted.append(meaning(wanted_status, wanted_body))
+        if given != wanted:
+            differing.append((index, request["tag"], given, wanted))
+    assert differing == []

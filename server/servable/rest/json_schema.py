@@ -51,10 +51,10 @@ def can_predict(signature: Signature) -> bool:
 
 
 def predict_requests(signature: Signature) -> Sequence[Described]:
-    """The bodies of a Predict request: by columns, and by rows if each input has a first dimension."""
+    """The bodies of a Predict request: by columns, and by rows if each input and output has a first dimension."""
     inputs = signature.definition.inputs
     columns = _request(signature, "inputs", _tensors(inputs, rows=False))
-    if not _have_rows(inputs):
+    if not _have_rows(signature):
         return [columns]
     return [_request(signature, "instances", _list_of(_tensors(inputs, rows=True))), columns]
 
@@ -63,7 +63,7 @@ def predict_replies(signature: Signature) -> Sequence[Described]:
     """The bodies of the replies."""
     outputs = signature.definition.outputs
     columns = _object({"outputs": _tensors(outputs, rows=False, are_outputs=True)})
-    if not _have_rows(outputs):
+    if not _have_rows(signature):
         return [columns]
     return [_object({"predictions": _list_of(_tensors(outputs, rows=True, are_outputs=True))}), columns]
 
@@ -147,8 +147,9 @@ def _is_known(dtype: int) -> bool:
     return dtype in _FLOATS or dtype in _BITS or dtype in {wire.DT_BOOL, wire.DT_STRING}
 
 
-def _have_rows(infos: Mapping[str, wire.TensorInfo]) -> bool:
-    shapes = [info.tensor_shape for info in infos.values()]
+def _have_rows(signature: Signature) -> bool:
+    infos = [*signature.definition.inputs.values(), *signature.definition.outputs.values()]
+    shapes = [info.tensor_shape for info in infos]
     return all(shape.unknown_rank or len(shape.dim) for shape in shapes)
 
 
