@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 LEFT = Path(__file__).with_name("left.toml")
 
 # The sections of this project's notes on TensorFlow Serving's behaviour, in their order; the last one is about this
-# server alone. Those about REST, metrics and TFLite, which this server does not have yet, are absent.
+# server alone. Those about metrics and TFLite, which this server does not have yet, are absent.
 SECTIONS = {
     "1.1": "Services and methods",
     "1.2": "Messages",
@@ -56,6 +56,14 @@ SECTIONS = {
     "8.4": "Errors of batching",
     "8.5": "Large requests are split",
     "8.6": "Batching parameters of a model",
+    "9.1": "REST: HTTP",
+    "9.2": "REST: URLs",
+    "9.3": "REST: errors",
+    "9.4": "REST: JSON",
+    "9.5": "REST: Predict",
+    "9.6": "REST: replies of Predict",
+    "9.7": "REST: Classify and Regress",
+    "9.8": "REST: status, metadata and CORS",
     "10.3": "Profiler",
     "11.1": "TLS",
     "11.2": "Message size and threads",
@@ -72,6 +80,8 @@ SECTIONS = {
     "13.7": "The original's tests: services of Classify and Regress",
     "13.8": "The original's tests: GetModelMetadata",
     "13.9": "The original's tests: GetModelStatus",
+    "13.10": "The original's tests: REST",
+    "13.11": "The original's tests: JSON of tensors",
     "13.12": "The original's tests: batching",
     "13.13": "The original's tests: warm-up",
     "13.14": "The original's tests: other suites",

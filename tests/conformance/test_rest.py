@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from servable.rest.message import RestMessage
+from servable.errors import Code, of_code
+from servable.http_exchange import HTTP_STATUS
+from servable.servables import Handle
 from tests.rest import served
+from tests.rest.doubling import Doubling
 
 STATUS = (
     '{\n "model_version_status": [\n  {\n   "version": "1",\n   "state": "AVAILABLE",\n   "status": {\n'
@@ -116,6 +119,7 @@ def test_a_model_that_is_not_served(rest, url, text):
     assert rest.post(url, '{"instances": [1]}') == (404, error(text))
 
 
+@pytest.mark.behaviour("9.4", "JSON is read before the model is looked up")
 @pytest.mark.behaviour(
     "13.10", "malformed JSON is told before the model is looked up, and its texts are the original's"
 )
@@ -138,6 +142,62 @@ def test_a_request_that_is_refused(rest, url, body, text):
     status, answer = rest.post(url, body)
     assert status == 400
     assert text in answer
+
+
+@pytest.mark.behaviour("9.7", "what is refused over gRPC is refused over REST in the same words")
+@pytest.mark.parametrize(
+    ("action", "body", "text"),
+    [
+        ("classify", '{"examples": [{"x": 1.0}]}', "No classification inputs found in SignatureDef: "),
+        ("classify", '{"examples": [{}], "signature_name": "n"}', "No signature was found with the name: n"),
+        ("regress", '{"examples": [{"x": 1}], "signature_name": "regress_x_to_y"}', "Data types don't match."),
+        ("regress", '{"examples": []}', "'examples' value is an empty array"),
+        ("classify", "[]", "JSON Value: [] Is not object"),
+    ],
+)
+def test_examples_that_are_refused(rest, action, body, text):
+    status, answer = rest.post(f"/v1/models/m:{action}", body)
+    assert status == 400
+    assert text in answer
+
+
+STATUSES = {
+    "CANCELLED": 499,
+    "UNKNOWN": 500,
+    "INVALID_ARGUMENT": 400,
+    "DEADLINE_EXCEEDED": 504,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "PERMISSION_DENIED": 403,
+    "RESOURCE_EXHAUSTED": 429,
+    "FAILED_PRECONDITION": 400,
+    "ABORTED": 409,
+    "OUT_OF_RANGE": 400,
+    "UNIMPLEMENTED": 501,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DATA_LOSS": 500,
+    "UNAUTHENTICATED": 401,
+}
+
+
+@pytest.mark.behaviour("9.3", "the HTTP status follows from the code, and a text is not cut")
+@pytest.mark.parametrize(("name", "status"), STATUSES.items())
+def test_the_status_of_a_code(name, status):
+    class Failing(Doubling):
+        def runner(self, _feeds, _fetches):
+            raise of_code(Code[name], "x" * 2000)
+
+    running = served.serve([Handle("m", 1, Failing())])
+    try:
+        assert running.post("/v1/models/m:predict", '{"instances": [1]}') == (status, error("x" * 2000))
+    finally:
+        running.stop()
+
+
+@pytest.mark.behaviour("9.3", "the HTTP status follows from the code, and a text is not cut")
+def test_every_code_has_a_status():
+    assert set(HTTP_STATUS) == set(Code)
 
 
 @pytest.mark.behaviour(
@@ -242,7 +302,3 @@ def test_a_large_body(rest):
         status, text = rest.post("/v1/models/m:predict", body)
         assert status == 200
         assert json.loads(text)["predictions"] == [0.5 * number + 2 for number in range(20_000)]
-
-
-def test_a_message_is_as_long_as_its_body():
-    assert len(RestMessage(None, b"abc")) == 3

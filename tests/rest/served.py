@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from servable.config.batching import BatchingConfig
 from servable.data_plane import DataPlane
 from servable.execution.loader import SavedModelLoader
 from servable.http_exchange import HttpReply, HttpRequest
@@ -71,13 +72,13 @@ def load(versions: Iterable[tuple[str, int, Path]]) -> list[Handle]:
     return [Handle(name, number, loader(path)) for name, number, path in versions]
 
 
-def serve(handles: Iterable[Handle], labels=None, **flags: Any) -> ServedRest:
+def serve(handles: Iterable[Handle], labels=None, batching: BatchingConfig | None = None, **flags: Any) -> ServedRest:
     """Serve these versions."""
     options = ServerOptions(**flags)
     router, monitor = Router(Routes(handles, labels or {})), StateMonitor()
     for handle in router.routes:
         monitor.publish(ServableId(handle.name, handle.version), VersionState(State.AVAILABLE))
-    data = DataPlane(options, None, router)
+    data = DataPlane(options, batching, router)
     data.start()
     loop = asyncio.new_event_loop()
     threading.Thread(target=_run, args=(loop,), name="http", daemon=True).start()

@@ -9,11 +9,9 @@ import weakref
 
 import pytest
 
-from servable import wire
 from servable.servables import Handle
-from servable.signatures import prepare
-from tests.inference.running_models import RunningModel
 from tests.rest import served
+from tests.rest.doubling import Doubling
 
 TIMEOUT_S = 30.0
 BODIES = {
@@ -40,21 +38,9 @@ def _without_gc():
     gc.enable()
 
 
-class Model(RunningModel):
-    """Doubles x."""
-
-    def __init__(self):
-        super().__init__()
-        definition = wire.SignatureDef()
-        info = wire.TensorInfo(name="x:0", dtype=wire.DT_FLOAT)
-        definition.inputs["x"].CopyFrom(info)
-        definition.outputs["y"].CopyFrom(info)
-        self.signatures = {"serving_default": prepare("serving_default", definition)}
-
-
 @pytest.mark.parametrize(("verb", "end", "body", "status"), BODIES.values(), ids=BODIES)
 def test_a_removed_version_is_freed_after_its_last_request(verb, end, body, status):
-    handle, gone = Handle("m", 1, Model()), threading.Event()
+    handle, gone = Handle("m", 1, Doubling()), threading.Event()
     weakref.finalize(handle, gone.set)
     running = served.serve([handle])
     try:
@@ -74,7 +60,7 @@ LARGE = '{"instances": [1,' + " " * 400_000 + '"a"]}'
 
 def test_the_bodies_of_failed_requests_are_in_no_cycle():
     """A large body is parsed by another thread; its error reaches the loop as a future's."""
-    running = served.serve([Handle("m", 1, Model())])
+    running = served.serve([Handle("m", 1, Doubling())])
     try:
         for _ in range(5):
             assert running.post("/v1/models/m:predict", LARGE)[0] == 400
