@@ -30,6 +30,8 @@ from servable.management.served_models import wait_until_any_serves
 from servable.methods import Method, WaitingMethod
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
+from servable.rest.api import RestApi
+from servable.rest.openapi import OpenApi
 from servable.routing import Router
 from servable.transport import health
 from servable.transport.http.settings import MIB, HttpLimits, HttpSettings
@@ -220,7 +222,13 @@ class Server:
         self._control.stop()
 
     def _make_http_plane(self) -> HttpPlane:
-        return HttpPlane(is_ready=lambda: self._is_ready, is_model_ready=self._is_model_ready)
+        rest = RestApi(self._data.rest_methods, self._router, self._monitor, self._configuration.options)
+        return HttpPlane(
+            is_ready=lambda: self._is_ready,
+            is_model_ready=self._is_model_ready,
+            rest=rest.handle,
+            open_api=OpenApi(self._router).handle,
+        )
 
     def _is_model_ready(self, name: str) -> bool | None:
         return self._monitor.is_available(name) if self._monitor.versions(name) else None

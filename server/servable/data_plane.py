@@ -30,6 +30,9 @@ from servable.inference.regress import Regress
 from servable.methods import AwaitedReply, DeferredRun, LaneMethod, LaneMethodOf, Method, Reply
 from servable.options import ServerOptions, schedulable_cpus
 from servable.requests import Begin, BeginOf, Request, SizedT, complete
+from servable.rest.examples import RestClassify, RestRegress
+from servable.rest.message import RestMessage
+from servable.rest.predict import RestPredict
 from servable.routing import Router
 from servable.run_costs import RunCost, RunCosts
 
@@ -45,6 +48,7 @@ class DataPlane:
     Attributes:
         methods: All methods by full path, for threads that wait for the answer.
         lane_methods: The methods for lanes, by full path.
+        rest_methods: The same over REST, by the last word of their URLs.
         on_overrun: To be called with the id of a lane's thread that runs something for too long.
     """
 
@@ -72,6 +76,11 @@ class DataPlane:
             make_method = factory.direct_method if batching is None else factory.waiting_method
             self.methods[_path(name)] = make_method(api.begin)
             self.lane_methods[_path(name)] = factory.lane_method(api.begin)
+        self.rest_methods: dict[str, LaneMethodOf[RestMessage]] = {
+            "predict": factory.lane_method(RestPredict(router, check).begin),
+            "classify": factory.lane_method(RestClassify(router, check).begin),
+            "regress": factory.lane_method(RestRegress(router, check).begin),
+        }
         self.on_overrun = timed_runs.suspend
 
     def start(self) -> None:

@@ -51,7 +51,7 @@ class HttpPlane:
         self._paths: dict[str, HttpHandler] = {
             "/healthz": _get_only(self._answer_health),
             "/readyz": _get_only(self._answer_readiness),
-            **({} if open_api is None else {"/openapi.json": open_api}),
+            **({} if open_api is None else {"/openapi.json": _get_only(open_api)}),
             **metrics,
         }
         self._rest, self._open_inference, self._console = rest, open_inference, console
