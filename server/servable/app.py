@@ -109,7 +109,7 @@ class Server:
         self._control = ControlPlane(
             options, self._metrics.counting_loads(loader), self._router, self._monitor, self._report_health
         )
-        self._data = DataPlane(options, configuration.batching, self._router)
+        self._data = DataPlane(options, configuration.batching, self._router, self._metrics)
         self._grpc = GrpcServer(
             {**self._data.methods, f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor)},
             configuration.settings,

@@ -56,7 +56,7 @@ class Regress:
             requests.name_version(response.model_spec, handle, key)
             return response.SerializeToString()
 
-        return feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write)
+        return feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write, key)
 
 
 @dataclass(frozen=True, slots=True)

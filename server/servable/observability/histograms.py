@@ -49,11 +49,6 @@ BATCH_ROWS: Final = Buckets(tuple(2.0**exponent for exponent in range(14)))
 """The original's limits of batch sizes: 1 to 8192."""
 EXAMPLES: Final = Buckets(tuple(2.0**exponent for exponent in range(15)))
 """The original's limits of the examples of a request: 1 to 16384."""
-SECONDS: Final = Buckets(
-    (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
-    are_exclusive=False,
-)
-"""Ours for seconds."""
 ROWS: Final = Buckets(tuple(2.0**exponent for exponent in range(14)), are_exclusive=False)
 """Ours for the rows of batches."""
 
@@ -100,6 +95,15 @@ class Histogram:
             self.counts = [own + more for own, more in zip(self.counts, other.counts, strict=True)]
             self.sum += other.sum
         return self
+
+    def in_seconds(self) -> Histogram:
+        """Values in us as seconds, without the limits below 0.1 ms and above 10 s."""
+        low, high = bisect_left(self.buckets.limits, 100.0), bisect_right(self.buckets.limits, 1e7)
+        limits = [float(f"{limit:.6g}") * 1e-6 for limit in self.buckets.limits[low:high]]
+        converted = Histogram(Buckets(limits, self.buckets.are_exclusive))
+        converted.counts = [sum(self.counts[: low + 1]), *self.counts[low + 1 : high], sum(self.counts[high:])]
+        converted.sum = self.sum * 1e-6
+        return converted
 
     def copy(self) -> Histogram:
         """One with the same values."""

@@ -41,13 +41,15 @@ def write(families: Sequence[Family], more: Sequence[Collector] = ()) -> bytes:
         more: Collectors of more metrics of ours.
     """
     lines = (line for family in families for line in _text_lines(family))
-    return _encode(lines) + generate_latest(_registry(more))
+    # mypy: some releases of prometheus_client leave it untyped.
+    rest: bytes = generate_latest(_registry(more))  # type: ignore[no-untyped-call,unused-ignore]
+    return _encode(lines) + rest
 
 
 def write_open_metrics(families: Sequence[Family], more: Sequence[Collector] = ()) -> bytes:
     """The same metrics in OpenMetrics 1.0.0."""
     lines = (line for family in families for line in _open_metrics_lines(family))
-    rest: bytes = openmetrics.generate_latest(_registry(more))
+    rest: bytes = openmetrics.generate_latest(_registry(more))  # type: ignore[no-untyped-call,unused-ignore]
     return _encode(lines) + rest
 
 

@@ -15,12 +15,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from servable.errors import Code, ServingError
-from servable.observability.histograms import MICROSECONDS, SECONDS, Histogram
+from servable.observability.histograms import MICROSECONDS, Histogram
 
 MessageT = TypeVar("MessageT")
 # Names of models that are no models. Those beyond are counted under the empty name.
@@ -30,9 +31,9 @@ _LONGEST_UNKNOWN_NAME: Final = 200
 _MOST_TIMINGS: Final = 50_000
 _MICROS: Final = 1e6
 
-Timing: TypeAlias = tuple[float, float, float, float, float, int, int]
-"""When a request began, was dispatched, its run began and ended, and it was answered (time.monotonic); the bytes of the
-request and of its reply."""
+Timing: TypeAlias = tuple[float, float, float, int, int]
+"""Seconds from a request's arrival to its answer, from its dispatch to the end of its run, and from the begin of its
+run to that; the bytes of the request and of its reply."""
 
 Mark: TypeAlias = "tuple[RequestCell, float, int]"
 """What a request is counted in, when it began (time.monotonic), and its bytes. No class, since that takes longer."""
@@ -64,9 +65,8 @@ class RequestCell:
         is_known_form: Whether these requests were read by a template.
         total_us: From the message's arrival to its answer.
         runtime_us: From the request's dispatch to the end of its run, as the original's Session::Run with its batching.
-        total_s: As total_us.
-        queue_s: From the request's dispatch to the begin of its run.
-        run_s: From the begin to the end of its run.
+        queue_us: From the request's dispatch to the begin of its run.
+        run_us: From the begin to the end of its run.
         request_bytes: The bytes of all requests.
         reply_bytes: The bytes of all replies.
     """
@@ -78,12 +78,11 @@ class RequestCell:
         "is_known_form",
         "labels",
         "method",
-        "queue_s",
+        "queue_us",
         "reply_bytes",
         "request_bytes",
-        "run_s",
+        "run_us",
         "runtime_us",
-        "total_s",
         "total_us",
     )
 
@@ -102,7 +101,7 @@ class RequestCell:
         self._timings: deque[Timing] = deque()
         self._lock = threading.Lock()
         self.total_us, self.runtime_us = Histogram(MICROSECONDS), Histogram(MICROSECONDS)
-        self.total_s, self.queue_s, self.run_s = Histogram(SECONDS), Histogram(SECONDS), Histogram(SECONDS)
+        self.queue_us, self.run_us = Histogram(MICROSECONDS), Histogram(MICROSECONDS)
         self.request_bytes = self.reply_bytes = 0
 
     def note(self, mark: Mark, dispatched_s: float, began_s: float, ended_s: float, reply_bytes: int) -> None:
@@ -116,7 +115,7 @@ class RequestCell:
             reply_bytes: The size of its reply.
         """
         timings = self._timings
-        timings.append((mark[1], dispatched_s, began_s, ended_s, time.monotonic(), mark[2], reply_bytes))
+        timings.append((time.monotonic() - mark[1], ended_s - dispatched_s, ended_s - began_s, mark[2], reply_bytes))
         if len(timings) > _MOST_TIMINGS:
             self.fold()
 
@@ -127,8 +126,7 @@ class RequestCell:
     def note_without_run(self, seconds: float) -> None:
         """Count a request that needed no run."""
         with self._lock:
-            self.total_us.add(int(seconds * _MICROS))
-            self.total_s.add(seconds)
+            self.total_us.add(seconds * _MICROS)
 
     def fold(self) -> None:
         """Bring the histograms up to date."""
@@ -137,20 +135,20 @@ class RequestCell:
             return
         with self._lock:
             # Only under the lock is anything taken out, so there are at least as many as this says.
-            folded = [timings.popleft() for _ in range(len(timings))]
-            if folded:
-                self._add(np.array(folded, np.float64).T)
+            count = len(timings)
+            numbers = chain.from_iterable([timings.popleft() for _ in range(count)])
+            if count:
+                self._add(np.fromiter(numbers, np.float64, 5 * count).reshape(count, 5))
 
-    def _add(self, columns: np.ndarray[Any, Any]) -> None:
-        arrived_s, dispatched_s, began_s, ended_s, answered_s, request_bytes, reply_bytes = columns
-        total_s = answered_s - arrived_s
-        self.total_us.add_all(np.floor(total_s * _MICROS))
-        self.runtime_us.add_all(np.floor((ended_s - dispatched_s) * _MICROS))
-        self.total_s.add_all(total_s)
-        self.queue_s.add_all(began_s - dispatched_s)
-        self.run_s.add_all(ended_s - began_s)
-        self.request_bytes += int(request_bytes.sum())
-        self.reply_bytes += int(reply_bytes.sum())
+    def _add(self, timings: np.ndarray[Any, Any]) -> None:
+        total_us, runtime_us, run_us = _MICROS * timings.T[:3]
+        self.total_us.add_all(total_us)
+        self.runtime_us.add_all(runtime_us)
+        self.run_us.add_all(run_us)
+        self.queue_us.add_all(runtime_us - run_us)
+        request_bytes, reply_bytes = timings[:, 3:].sum(axis=0).tolist()
+        self.request_bytes += int(request_bytes)
+        self.reply_bytes += int(reply_bytes)
 
 
 class CountedTarget(Protocol):

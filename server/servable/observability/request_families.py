@@ -61,15 +61,17 @@ def _of_ours(cells: Sequence[RequestCell], failures: Mapping[tuple[RequestLabels
     reply_bytes: Counter[Labels] = Counter()
     templates: Counter[Labels] = Counter()
     for cell in cells:
-        key, count = _signature_labels(cell.labels), cell.total_s.count
-        requests[*key, "OK"] += count
+        key, count = _signature_labels(cell.labels), cell.total_us.count
+        answered: Labels = (*key, "OK")
+        requests[answered] += count
         request_bytes[key] += cell.request_bytes
         reply_bytes[key] += cell.reply_bytes
         if cell.labels.api == "Predict" and cell.labels.entrypoint == "GRPC":
             templates["hit" if cell.is_known_form else "miss",] += count
     for (labels, status), count in failures.items():
-        requests[*_signature_labels(labels), status] += count
-    ran = [cell for cell in cells if cell.run_s.count]
+        answered = (*_signature_labels(labels), status)
+        requests[answered] += count
+    ran = [cell for cell in cells if cell.run_us.count]
     counters = {
         "requests": ((*_OF_SIGNATURE, "status"), _without_zeros(requests), "Requests that were answered."),
         "request_bytes": (_OF_SIGNATURE, _without_zeros(request_bytes), "Bytes of requests that succeeded."),
@@ -77,14 +79,14 @@ def _of_ours(cells: Sequence[RequestCell], failures: Mapping[tuple[RequestLabels
         "template_cache_requests": (("result",), templates, "Predict over gRPC, by whether a template read it."),
     }
     histograms: Mapping[str, tuple[Sequence[RequestCell], Callable[[RequestCell], Histogram], str]] = {
-        "request_seconds": (cells, lambda cell: cell.total_s, "From a request's arrival to its answer."),
-        "queue_seconds": (ran, lambda cell: cell.queue_s, "From a request's dispatch to the begin of its run."),
-        "run_seconds": (ran, lambda cell: cell.run_s, "The run of the request's batch, and its part of the answers."),
+        "request_seconds": (cells, lambda cell: cell.total_us, "From a request's arrival to its answer."),
+        "queue_seconds": (ran, lambda cell: cell.queue_us, "From a request's dispatch to the begin of its run."),
+        "run_seconds": (ran, lambda cell: cell.run_us, "The run of the request's batch, and its part of the answers."),
     }
     return (
         *(Family(f"servable_{name}", Kind.COUNTER, *rest) for name, rest in counters.items()),
         *(
-            Family(f"servable_{name}", Kind.HISTOGRAM, _OF_SIGNATURE, _merge(of, get, _signature_labels), meaning)
+            Family(f"servable_{name}", Kind.HISTOGRAM, _OF_SIGNATURE, _in_seconds(of, get), meaning)
             for name, (of, get, meaning) in histograms.items()
         ),
     )
@@ -105,6 +107,12 @@ def _merge(
         grouped[labels(cell.labels)].append(histogram(cell))
     merged = {key: Histogram(group[0].buckets).merge(group) for key, group in grouped.items()}
     return {key: each for key, each in merged.items() if each.count}
+
+
+def _in_seconds(
+    cells: Iterable[RequestCell], histogram: Callable[[RequestCell], Histogram]
+) -> dict[Labels, Histogram]:
+    return {labels: merged.in_seconds() for labels, merged in _merge(cells, histogram, _signature_labels).items()}
 
 
 def _without_zeros(counts: Counter[Labels]) -> Counter[Labels]:
