@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from servable import data_plane, model_paths, startup
 from servable import options as flags
-from servable.config import batching, models, ssl_config
+from servable.config import batching, models, monitoring, ssl_config
 from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
+from servable.config.monitoring import MonitoringConfig
 from servable.control_plane import ControlPlane
 from servable.data_plane import DataPlane
+from servable.inspection import survey
 from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
 from servable.management.model_service import GetModelStatus, HandleReloadConfigRequest
 from servable.management.served_models import wait_until_any_serves
 from servable.methods import Method, WaitingMethod
+from servable.metrics_plane import MetricsPlane
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.routing import Router
@@ -61,12 +64,14 @@ class Configuration:
         models: The models to serve at first; None if the config file sets none, so that a reload must.
         settings: How the gRPC server listens.
         batching: How requests are batched; None if they are not.
+        monitoring: Whether and where the metrics are served.
     """
 
     options: ServerOptions
     models: Sequence[ModelConfig] | None
     settings: ServerSettings
     batching: BatchingConfig | None = None
+    monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
 
 
 def configure(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -> Configuration:
@@ -81,7 +86,8 @@ def configure(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = (
     """
     flags.validate(options, has_paths=bool(models_of_paths))
     served = _read_models(options, models_of_paths)
-    return Configuration(options, served, _settings(options), batching.from_flags(options))
+    monitored = monitoring.from_flag(options.monitoring_config_file)
+    return Configuration(options, served, _settings(options), batching.from_flags(options), monitored)
 
 
 class Server:
@@ -95,6 +101,7 @@ class Server:
         configuration: Configuration,
         loader: Loader,
         extra_methods: Mapping[str, Method] = MappingProxyType({}),
+        metrics: Metrics | None = None,
     ) -> None:
         """Put the packages together; nothing is loaded and nothing listens yet.
 
@@ -102,12 +109,20 @@ class Server:
             configuration: What to serve and how.
             loader: Loads a version from its directory.
             extra_methods: More methods by full path, which the caller has made (the profiler). They may wait.
+            metrics: What is counted, if the loader counts something, too.
         """
         options = configuration.options
         self._configuration = configuration
-        self._router, self._monitor, self._metrics = Router(), StateMonitor(), Metrics()
+        self._router, self._monitor, self._metrics = Router(), StateMonitor(), metrics or Metrics()
+        self._measured = MetricsPlane(
+            self._metrics,
+            configuration.monitoring,
+            self._monitor,
+            self._router,
+            survey.installed_tensorflow_version() or "",
+        )
         self._control = ControlPlane(
-            options, self._metrics.counting_loads(loader), self._router, self._monitor, self._report_health
+            options, self._measured.measuring(loader), self._router, self._monitor, self._report_health
         )
         self._data = DataPlane(options, configuration.batching, self._router, self._metrics)
         self._grpc = GrpcServer(
@@ -116,7 +131,13 @@ class Server:
             self._waiting_methods(extra_methods),
             HotMethods(self._data.lane_methods, self._data.on_overrun),
         )
+        self._metrics.add_source(self._grpc.families)
         self._monitor.listen(lambda servable, _state: self._report_health(servable.name))
+
+    @property
+    def metrics(self) -> MetricsPlane:
+        """The metrics, and the handlers of their pages."""
+        return self._measured
 
     def start(self) -> list[int]:
         """Load the models, then listen: see `load` and `listen`."""
@@ -129,6 +150,7 @@ class Server:
         Raises:
             ServingError: if a label is not valid, or if no model can be loaded.
         """
+        self._measured.start()
         self._control.start()
         self._data.start()
         try:
@@ -187,6 +209,7 @@ class Server:
     def _end(self) -> None:
         self._data.stop()
         self._control.stop()
+        self._measured.stop()
 
     def _load(self, models: Sequence[ModelConfig]) -> None:
         change = self._control.served_models.apply(models)

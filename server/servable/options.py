@@ -172,7 +172,7 @@ class ServerOptions:
     num_request_iterations_for_warmup: int = flag(0, _INT32, "Runs of each recorded request; 0 or less: once.")
     version: bool = flag(False, _BOOL, "Print the versions and end.")
     monitoring_config_file: str = flag(
-        "", _STRING, "Text file with MonitoringConfig.", _NOT_YET, "metrics are not exported yet"
+        "", _STRING, "Text file with MonitoringConfig: whether and where the REST port serves metrics."
     )
     remove_unused_fields_from_bundle_metagraph: bool = flag(
         True,
@@ -224,6 +224,11 @@ class ServerOptions:
         30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
     log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
+    metrics_port: int = flag(
+        0,
+        _INT32,
+        "Ours: port that serves metrics over HTTP at the path of the monitoring config and at /metrics; 0: none.",
+    )
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
@@ -419,6 +424,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    if not 0 <= options.metrics_port <= _LAST_PORT:
+        _refuse(f"metrics_port must be from 0 to {_LAST_PORT}; was {options.metrics_port}.")
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     for name, seconds in (
@@ -514,7 +521,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
-        "monitoring_config_file",
+        "monitoring_config_file", "metrics_port",
     ),
     "Security": ("ssl_config_file", "use_alts_credentials"),
 }  # fmt: skip

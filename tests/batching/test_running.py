@@ -8,11 +8,11 @@ import pytest
 from servable import errors
 from servable.batching import merging
 from servable.batching.counts import BatchCounts, Cut
-from servable.observability.histograms import QUEUE_MICROSECONDS
 from servable.batching.queues import BatchQueue
 from servable.batching.running import Batch, run_batch
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument
+from servable.observability.histograms import QUEUE_MICROSECONDS
 from tests.batching.fakes import FakeRunner, task
 
 LATE = ("RESOURCE_EXHAUSTED", "Run() timeout exceeded while waiting in batching queue")

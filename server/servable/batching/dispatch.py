@@ -107,13 +107,13 @@ class Dispatcher:
         began_s, queue = time.monotonic(), placement.queue
         if queue is None:
             if self._may_run_here(placement.cost, began_s, reply):
-                send(reply, self._run_here(request, runner, time_left_s, placement, mark, began_s))
+                send(reply, self._run_here(request, runner, time_left_s, placement, mark))
             else:
                 self._post(target.servable, Task.of(request, runner, reply, _end_s(time_left_s)), mark, began_s)
             return None
         is_lone = placement.may_be_lone and not reply.other_calls_waiting()
         if is_lone and self._may_run_here(placement.cost, began_s, reply) and self.scheduler.begin_lone(queue):
-            send(reply, self._run_lone(request, runner, time_left_s, placement, mark, began_s))
+            send(reply, self._run_lone(request, runner, time_left_s, placement, mark))
             return None
         task = Task.of(request, runner, reply, _end_s(time_left_s))
         task.rows, task.kind, task.mark = placement.rows, placement.kind, mark
@@ -134,12 +134,11 @@ class Dispatcher:
         time_left_s: float | None,
         placement: _Placement,
         mark: Mark | None,
-        began_s: float,
     ) -> bytes:
         """Run a request on the calling thread; the bytes of its reply."""
         cost = placement.cost
         assert cost is not None  # noqa: S101  For mypy.
-        results, ended_s = timed_runs.run(runner, request.arrays, cost, time_left_s)
+        results, began_s, ended_s = timed_runs.run(runner, request.arrays, cost, time_left_s)
         if placement.queue is not None:
             merging.check_results(results, placement.rows)
         message = request.finish(Fetched(results, runner.fetch_dtypes))
@@ -154,14 +153,13 @@ class Dispatcher:
         time_left_s: float | None,
         placement: _Placement,
         mark: Mark | None,
-        began_s: float,
     ) -> bytes:
         """Run a request that `Scheduler.begin_lone` has admitted, as a batch of one; the bytes of its reply."""
         queue = placement.queue
         assert queue is not None  # noqa: S101  For mypy.
         try:
             queue.counts.note_lone(placement.rows, len(request.arrays))
-            return self._run_here(request, runner, time_left_s, placement, mark, began_s)
+            return self._run_here(request, runner, time_left_s, placement, mark)
         finally:
             self.scheduler.end_lone(queue)
 

@@ -106,7 +106,7 @@ def _try_run(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) 
         arrays = merging.merge([member.arrays for member in group], run_rows - wanted)
         counts.note_run(run_rows, run_rows - wanted)
         runner, size_bytes = group[0].runner, sum([member.size_bytes for member in group])
-        results, _ = timed_runs.run(runner, arrays, runner.costs.of(size_bytes), _longest_time_left_s(group))
+        results, _, _ = timed_runs.run(runner, arrays, runner.costs.of(size_bytes), _longest_time_left_s(group))
         shares = merging.split(results, rows, run_rows)
     except ServingError as error:
         # The frames of its traceback, and of the errors that led to it, hold the requests.

@@ -161,7 +161,7 @@ class Task(QueuedCall):
         """Run the request by itself, and answer. Raises a ServingError if that is the answer."""
         self.begun_s = time.monotonic()
         cost = self.runner.costs.of(self.size_bytes)
-        results, _ = timed_runs.run(self.runner, self.arrays, cost, self.time_left_s())
+        results, _, _ = timed_runs.run(self.runner, self.arrays, cost, self.time_left_s())
         self.finish(results)
 
     def finish(self, results: Sequence[Array]) -> None:

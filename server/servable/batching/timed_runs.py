@@ -20,7 +20,7 @@ _overdue: dict[int, RunCost] = {}
 
 def run(
     runner: Runner, arrays: Sequence[Array], cost: RunCost, time_left_s: float | None
-) -> tuple[Sequence[Array], float]:
+) -> tuple[Sequence[Array], float, float]:
     """Run on the calling thread, and note in the estimate how long it took.
 
     Args:
@@ -30,7 +30,7 @@ def run(
         time_left_s: Seconds until the last caller stops waiting; None for no bound.
 
     Returns:
-        One array for each fetch, and when the run ended (time.monotonic).
+        One array for each fetch; when the run began and when it ended (time.monotonic).
 
     Raises:
         ServingError: as the runner does.
@@ -50,7 +50,7 @@ def run(
     if wants_cpu:
         cost.note_cpu(time.thread_time() - cpu_began_s)
     cost.note(ended_s - began_s, ended_s, was_overdue=was_overdue)
-    return results, ended_s
+    return results, began_s, ended_s
 
 
 def suspend(thread_id: int) -> None:

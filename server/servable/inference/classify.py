@@ -69,7 +69,9 @@ class Classify:
             requests.name_version(response.model_spec, handle, key)
             return encode_field(_RESULT, result) + response.SerializeToString()
 
-        return feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), message.input, write, key)
+        request = feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), message.input, write)
+        request.target.signature = key
+        return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,12 +84,7 @@ class ExamplesRequest:
 
 
 def feed_examples(
-    handle: Handle,
-    feeds: Sequence[str],
-    fetches: Sequence[str],
-    examples: wire.Input,
-    write: WriteReply,
-    signature: str = "",
+    handle: Handle, feeds: Sequence[str], fetches: Sequence[str], examples: wire.Input, write: WriteReply
 ) -> ExamplesRequest:
     """A request that feeds the examples to every tensor of `feeds`.
 
@@ -99,7 +94,6 @@ def feed_examples(
         fetches: Names of tensors.
         examples: The examples.
         write: Makes the reply.
-        signature: The key of the signature that runs; empty if there are several.
 
     Raises:
         InvalidArgument: if there are no examples.
@@ -109,7 +103,7 @@ def feed_examples(
     except EmptyInput as error:
         raise InvalidArgument(str(error)) from error
     # Sorted as in signatures, so that APIs over the same tensors share a prepared run and a batch.
-    target = Target(handle.servable, tuple(sorted(feeds)), tuple(sorted(fetches)), handle.name, signature)
+    target = Target(handle.servable, tuple(sorted(feeds)), tuple(sorted(fetches)), handle.name)
     return ExamplesRequest(handle, target, [serialized] * len(feeds), sum(map(len, serialized)), write)
 
 

@@ -56,7 +56,9 @@ class Regress:
             requests.name_version(response.model_spec, handle, key)
             return response.SerializeToString()
 
-        return feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write, key)
+        request = feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write)
+        request.target.signature = key
+        return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a metric is between those who count and those who publish: a name, its kind, and a value for each set of labels."""
+"""What a metric is between those who count and those who publish: a name, a kind, and values by labels."""
 
 from __future__ import annotations
 

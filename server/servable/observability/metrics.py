@@ -150,9 +150,7 @@ class Metrics:
             Family(
                 f"{serving}/request_example_counts", Kind.HISTOGRAM, ("model",), examples, "Examples a MultiInference."
             ),
-            Family(
-                f"{serving}/request_example_count_total", Kind.COUNTER, ("model",), example_sums, "Their examples."
-            ),
+            Family(f"{serving}/request_example_count_total", Kind.COUNTER, ("model",), example_sums, "Their examples."),
         )
 
 

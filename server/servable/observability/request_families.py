@@ -24,9 +24,7 @@ def request_families(counts: RequestCounts) -> list[Family]:
     return [*_of_original(cells, failures), *_of_ours(cells, failures)]
 
 
-def _of_original(
-    cells: Sequence[RequestCell], failures: Mapping[tuple[RequestLabels, str], int]
-) -> Iterable[Family]:
+def _of_original(cells: Sequence[RequestCell], failures: Mapping[tuple[RequestLabels, str], int]) -> Iterable[Family]:
     counted = [cell for cell in cells if _is_counted(cell.labels)]
     totals: Counter[Labels] = Counter()
     for cell in counted:
@@ -36,7 +34,9 @@ def _of_original(
             totals[labels.model, status] += count
     latency = _merge(counted, lambda cell: cell.total_us, _latency_labels)
     runtime = _merge(
-        [cell for cell in counted if cell.labels.api], lambda cell: cell.runtime_us, lambda of: (of.model, of.api, "TF1")
+        [cell for cell in counted if cell.labels.api],
+        lambda cell: cell.runtime_us,
+        lambda of: (of.model, of.api, "TF1"),
     )
     serving = "/tensorflow/serving"
     return (
@@ -109,9 +109,7 @@ def _merge(
     return {key: each for key, each in merged.items() if each.count}
 
 
-def _in_seconds(
-    cells: Iterable[RequestCell], histogram: Callable[[RequestCell], Histogram]
-) -> dict[Labels, Histogram]:
+def _in_seconds(cells: Iterable[RequestCell], histogram: Callable[[RequestCell], Histogram]) -> dict[Labels, Histogram]:
     return {labels: merged.in_seconds() for labels, merged in _merge(cells, histogram, _signature_labels).items()}
 
 
