@@ -4,7 +4,7 @@ import threading
 
 import grpc
 import pytest
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
 
 from tests.conformance.calls import NOT_FOUND, PREDICTION_SERVICE, TIMEOUT_S, model_spec, predict_request, refused
 from tests.conformance.example_calls import classification, multi_inference, regression, task, xs
@@ -76,6 +76,7 @@ def test_a_failure_is_counted_once_by_its_code_and_its_model_s_name(served):
     assert increase.of(LATENCY) == 0
 
 
+@pytest.mark.behaviour("2.4", "the metrics of example counts")
 @pytest.mark.behaviour("10.1", "MultiInference counts its examples, and no request")
 def test_multi_inference_counts_its_examples(served):
     increase = Increase(served.server)
@@ -88,9 +89,13 @@ def test_multi_inference_counts_its_examples(served):
     assert increase.of("servable_requests_total", api="MultiInference", status="NOT_FOUND", model_name="nope") == 1
 
 
+@pytest.mark.behaviour("3", "nothing is recorded in the metrics")
 @pytest.mark.behaviour("10.1", "status, metadata and reloads over gRPC are not counted")
 def test_other_methods_are_not_counted(served):
     increase = Increase(served.server)
+    metadata = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=model_spec(HALF))
+    metadata.metadata_field.append("signature_def")
+    served.prediction.GetModelMetadata(metadata, timeout=TIMEOUT_S)
     served.model.GetModelStatus(get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(HALF)))
     assert increase.of(COUNT) == increase.of("servable_requests_total") == 0
 
