@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import serving
 from tests.conformance.calls import TIMEOUT_S, predict_request, refused
 from tests.deploy import prometheus
-from tests.metrics_plane.reading import Listener
+from tests.metrics_plane.reading import serve_with_ports
 from tests.tools import require
 
 ROOT = Path(__file__).parents[2]
@@ -31,20 +30,16 @@ def loaded(models, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prometheus")
     batching = folder / "batching"
     batching.write_text("max_batch_size { value: 4 } allowed_batch_sizes: 4")
-    flags = {"enable_batching": True, "batching_parameters_file": str(batching)}
-    served, over = serving.start(models, MODEL, **flags), threading.Event()
-    caller = threading.Thread(target=call, args=(served, over))
-    with (
-        Listener(served.server.metrics.port_handler()) as listener,
-        prometheus.run(program, folder, listener.address) as running,
-    ):
-        caller.start()
-        try:
-            yield running
-        finally:
-            over.set()
-            caller.join()
-            served.close()
+    with serve_with_ports(models, MODEL, enable_batching=True, batching_parameters_file=str(batching)) as served:
+        (port,), over = served.server.metrics_ports, threading.Event()
+        caller = threading.Thread(target=call, args=(served, over))
+        with prometheus.run(program, folder, f"127.0.0.1:{port}") as running:
+            caller.start()
+            try:
+                yield running
+            finally:
+                over.set()
+                caller.join()
 
 
 def call(served, over):

@@ -1,12 +1,15 @@
 """Reads the metrics of a server, as they stand on its page."""
 
-import asyncio
-import http.server
-import threading
+import contextlib
+import dataclasses
 
 from prometheus_client import parser
 
-from servable.http_exchange import HttpRequest
+from servable import app
+from servable.execution.loader import SavedModelLoader
+from servable.options import ServerOptions
+from servable.transport.http.settings import HttpSettings
+from tests import serving
 
 
 def read(server):
@@ -45,32 +48,29 @@ class Increase:
         ]
 
 
-class Listener:
-    """Serves a handler of HTTP on a free port, by the standard library's server."""
+@contextlib.contextmanager
+def serve_with_ports(store, name, *, metrics_listen=0, **flags):
+    """Yields a Running of a model that also listens for REST and for metrics, each on a free port of `server`.
 
-    def __init__(self, handler):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                headers = [(key.lower().encode(), value.encode()) for key, value in self.headers.items()]
-                reply = asyncio.run(handler(HttpRequest("GET", self.path, b"", headers)))
-                self.send_response(reply.status)
-                self.send_header("Content-Type", reply.content_type)
-                self.send_header("Content-Length", str(len(reply.body)))
-                self.end_headers()
-                self.wfile.write(reply.body)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    Args:
+        store: Makes the model.
+        name: Its name.
+        metrics_listen: The port for metrics in place of a free one.
+        flags: Of the command line.
+    """
+    options = ServerOptions(model_base_path=str(store.base_path(name)), model_name=name, **flags)
+    loopback = HttpSettings(0, "127.0.0.1")
+    configuration = app.configure(options)
+    configuration = dataclasses.replace(
+        configuration,
+        settings=dataclasses.replace(configuration.settings, addresses=["127.0.0.1:0"]),
+        http=loopback,
+        metrics=dataclasses.replace(loopback, port=metrics_listen, name="metrics http"),
+    )
+    server = app.Server(configuration, SavedModelLoader(batching=configuration.batching))
+    (port,) = server.start()
+    running = serving.connect(server, f"127.0.0.1:{port}")
+    try:
+        yield running
+    finally:
+        running.close()
