@@ -26,6 +26,7 @@ from servable.management.model_service import GetModelStatus, HandleReloadConfig
 from servable.management.served_models import wait_until_any_serves
 from servable.methods import Method, WaitingMethod
 from servable.observability.metrics import Metrics
+from servable.open_inference import grpc_api
 from servable.options import ServerOptions
 from servable.routing import Router
 from servable.transport import health
@@ -47,6 +48,7 @@ _SERVICE_HEALTH_NAMES = (
     health.OVERALL,
     PREDICTION_SERVICE,
     MODEL_SERVICE,
+    grpc_api.SERVICE,
     "PredictionService",
     "ModelService",
 )
@@ -111,7 +113,11 @@ class Server:
         )
         self._data = DataPlane(options, configuration.batching, self._router)
         self._grpc = GrpcServer(
-            {**self._data.methods, f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor)},
+            {
+                **self._data.methods,
+                **grpc_api.methods(self._router, self._is_ready),
+                f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor),
+            },
             configuration.settings,
             self._waiting_methods(extra_methods),
             HotMethods(self._data.lane_methods, self._data.on_overrun),
@@ -197,6 +203,9 @@ class Server:
         reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
         extra = {path: _without_call_end(method) for path, method in extra_methods.items()}
         return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_, **extra}
+
+    def _is_ready(self) -> bool:
+        return self._grpc.health.is_serving()
 
     def _report_health(self, name: str) -> None:
         # A model may have any name, even an empty one. Its state must not be reported as that of the server.

@@ -1,4 +1,4 @@
-"""The data plane put together: the methods of PredictionService, from the bytes of a request to those of its reply.
+"""The data plane put together: the methods that run models, from the bytes of a request to those of its reply.
 
 An API parses the bytes: that makes a `requests.Request`. The dispatcher decides where it runs. `Request.finish` makes
 the bytes of the reply from what the run fetched.
@@ -28,6 +28,10 @@ from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
 from servable.methods import AwaitedReply, DeferredRun, LaneMethod, LaneMethodOf, Method, Reply
+from servable.open_inference import grpc_api
+from servable.open_inference.grpc_api import GrpcInfer
+from servable.open_inference.http_infer import HttpInfer, InferMessage
+from servable.open_inference.inference import Models
 from servable.options import ServerOptions, schedulable_cpus
 from servable.requests import Begin, BeginOf, Request, SizedT, complete
 from servable.routing import Router
@@ -45,6 +49,7 @@ class DataPlane:
     Attributes:
         methods: All methods by full path, for threads that wait for the answer.
         lane_methods: The methods for lanes, by full path.
+        open_inference_http: Inferences of the Open Inference Protocol that came over HTTP.
         on_overrun: To be called with the id of a lane's thread that runs something for too long.
     """
 
@@ -68,10 +73,14 @@ class DataPlane:
         # Not for lanes, since it need not be fast: the metadata of a large model takes milliseconds.
         self.methods: dict[str, Method] = {_path("GetModelMetadata"): GetModelMetadata(router)}
         self.lane_methods: dict[str, LaneMethod] = {}
+        make_method = factory.direct_method if batching is None else factory.waiting_method
         for name, api in apis.items():
-            make_method = factory.direct_method if batching is None else factory.waiting_method
             self.methods[_path(name)] = make_method(api.begin)
             self.lane_methods[_path(name)] = factory.lane_method(api.begin)
+        inferences = Models(router, check)
+        self.methods[grpc_api.INFER] = make_method(GrpcInfer(inferences).begin)
+        self.lane_methods[grpc_api.INFER] = factory.lane_method(GrpcInfer(inferences).begin)
+        self.open_inference_http: LaneMethodOf[InferMessage] = factory.lane_method(HttpInfer(inferences).begin)
         self.on_overrun = timed_runs.suspend
 
     def start(self) -> None:
