@@ -6,8 +6,10 @@ from hypothesis import given
 
 from servable import wire
 from servable.errors import FailedPrecondition, Internal, InvalidArgument, NotFound, ServingError, Unimplemented
+from servable.inference.predict import Predict
 from servable.open_inference import datatypes, grpc_api
 from servable.open_inference.grpc_api import GrpcInfer
+from tests.inference.asking import arrays_request
 from tests.open_inference.asking import (
     any_arrays,
     assert_equal,
@@ -197,6 +199,17 @@ def test_bytes_that_are_no_message_end_as_in_the_original():
 def test_an_output_that_the_protocol_cannot_carry_is_refused_by_name():
     with pytest.raises(InvalidArgument, match='output "x_out" is of DT_COMPLEX64'):
         grpc_infer(grpc_request({"x": X}), fetch=lambda request: echo(request, [wire.DT_COMPLEX64]))
+
+
+def test_an_inference_runs_the_target_of_the_same_predict_so_that_both_share_batches():
+    models = echo_models()
+    predict = Predict(models.router).begin(
+        arrays_request({"y": (X, wire.DT_FLOAT), "x": (X, wire.DT_FLOAT)}, signature="two", outputs=["y_out", "x_out"])
+    )
+    parameter = {"signature_name": wire.InferParameter(string_param="two")}
+    inference = GrpcInfer(models).begin(grpc_request({"x": X, "y": X}, parameters=parameter).SerializeToString())
+    for name in ("servable", "feeds", "fetches"):
+        assert getattr(inference.target, name) == getattr(predict.target, name)
 
 
 def test_a_request_is_as_large_as_its_message_or_its_arrays():
