@@ -11,15 +11,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from servable import data_plane, model_paths, startup
 from servable import options as flags
 from servable.config import batching, models, ssl_config
 from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
+from servable.config.ssl_config import TlsConfig
 from servable.control_plane import ControlPlane
 from servable.data_plane import DataPlane
+from servable.errors import Unavailable
+from servable.http_plane import HttpPlane
 from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
 from servable.management.model_service import GetModelStatus, HandleReloadConfigRequest
@@ -27,9 +30,11 @@ from servable.management.served_models import wait_until_any_serves
 from servable.methods import Method, WaitingMethod
 from servable.observability.metrics import Metrics
 from servable.open_inference import grpc_api
+from servable.open_inference.http_api import OpenInferenceApi
 from servable.options import ServerOptions
 from servable.routing import Router
 from servable.transport import health
+from servable.transport.http.settings import MIB, HttpLimits, HttpSettings
 from servable.transport.server import (
     GrpcServer,
     HotMethods,
@@ -37,6 +42,9 @@ from servable.transport.server import (
     make_alts_credentials,
     make_tls_credentials,
 )
+
+if TYPE_CHECKING:
+    from servable.transport.http.server import HttpServer
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +60,7 @@ _SERVICE_HEALTH_NAMES = (
     "PredictionService",
     "ModelService",
 )
+_ALL_ADDRESSES = ServerOptions().bind_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +72,14 @@ class Configuration:
         models: The models to serve at first; None if the config file sets none, so that a reload must.
         settings: How the gRPC server listens.
         batching: How requests are batched; None if they are not.
+        http: How the HTTP server listens; None if there is none.
     """
 
     options: ServerOptions
     models: Sequence[ModelConfig] | None
     settings: ServerSettings
     batching: BatchingConfig | None = None
+    http: HttpSettings | None = None
 
 
 def configure(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -> Configuration:
@@ -83,13 +94,19 @@ def configure(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = (
     """
     flags.validate(options, has_paths=bool(models_of_paths))
     served = _read_models(options, models_of_paths)
-    return Configuration(options, served, _settings(options), batching.from_flags(options))
+    tls = ssl_config.read(options.ssl_config_file) if options.ssl_config_file else None
+    return Configuration(
+        options, served, _settings(options, tls), batching.from_flags(options), _http_settings(options, tls)
+    )
 
 
 class Server:
-    """One server: its models, its control plane and its gRPC side.
+    """One server: its models, its control plane, and its gRPC and HTTP sides.
 
     Start it once, from one thread; drain or stop it once.
+
+    Attributes:
+        http_ports: The ports on which HTTP is listened to, once `listen` has returned.
     """
 
     def __init__(
@@ -115,13 +132,16 @@ class Server:
         self._grpc = GrpcServer(
             {
                 **self._data.methods,
-                **grpc_api.methods(self._router, self._is_ready),
+                **grpc_api.methods(self._router, self._is_serving),
                 f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor),
             },
             configuration.settings,
             self._waiting_methods(extra_methods),
             HotMethods(self._data.lane_methods, self._data.on_overrun),
         )
+        self._is_ready = False
+        self._http = _make_http_servers(configuration.http, self._make_http_plane())
+        self.http_ports: list[int] = []
         self._monitor.listen(lambda servable, _state: self._report_health(servable.name))
 
     def start(self) -> list[int]:
@@ -147,10 +167,10 @@ class Server:
         self._control.follow_config_file()
 
     def listen(self) -> list[int]:
-        """Open the ports, then say SERVING.
+        """Open the ports, then say SERVING. Without its HTTP port the server goes on (as the original does).
 
         Returns:
-            The ports that are listened on.
+            The ports that are listened on for gRPC.
 
         Raises:
             Unavailable: if an address cannot be bound.
@@ -162,6 +182,8 @@ class Server:
             raise
         for name in _SERVICE_HEALTH_NAMES:
             self._grpc.health.set_serving(name, serving=True)
+        self._listen_for_http()
+        self._is_ready = True
         return ports
 
     def describe(self) -> list[str]:
@@ -174,15 +196,23 @@ class Server:
             self._router.routes, key=lambda handle: names.index(handle.name) if handle.name in names else 0
         )
         call = startup.suggest_call(handles, settings.addresses[0], has_tls=has_tls)
+        scheme = "http" if self._configuration.http is None or self._configuration.http.tls is None else "https"
+        host = _bracketed(self._configuration.options.bind_address)
+        ports += [f"serving on {scheme}://{host}:{port} (REST)" for port in self.http_ports]
         return [*table, *ports, *([f"try: {call}"] if call else [])]
 
     def leave(self) -> None:
         """Say NOT_SERVING for good, and serve on until `drain`."""
+        self._is_ready = False
         self._grpc.leave()
 
     def drain(self, grace_s: float) -> None:
         """Close the ports, send GOAWAY, and return when calls in flight have ended or the grace is over."""
+        self._is_ready = False
+        http_drains = [server.begin_drain(grace_s) for server in self._http]
         self._grpc.drain(grace_s)
+        for drained in http_drains:
+            drained.result()
         self._end()
 
     def stop(self) -> None:
@@ -191,8 +221,30 @@ class Server:
         self._end()
 
     def _end(self) -> None:
+        for server in self._http:
+            server.stop()
         self._data.stop()
         self._control.stop()
+
+    def _make_http_plane(self) -> HttpPlane:
+        timeout_ms = self._configuration.options.rest_api_timeout_in_ms
+        open_inference = OpenInferenceApi(
+            self._data.open_inference_http,
+            self._router,
+            self._is_serving,
+            timeout_ms / 1000 if timeout_ms > 0 else None,
+        )
+        return HttpPlane(
+            is_ready=lambda: self._is_ready,
+            is_model_ready=self._is_model_ready,
+            open_inference=open_inference.handle,
+        )
+
+    def _is_model_ready(self, name: str) -> bool | None:
+        return self._monitor.is_available(name) if self._monitor.versions(name) else None
+
+    def _listen_for_http(self) -> None:
+        self.http_ports = [port for server in self._http for port in _start_if_possible(server)]
 
     def _load(self, models: Sequence[ModelConfig]) -> None:
         change = self._control.served_models.apply(models)
@@ -204,7 +256,7 @@ class Server:
         extra = {path: _without_call_end(method) for path, method in extra_methods.items()}
         return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_, **extra}
 
-    def _is_ready(self) -> bool:
+    def _is_serving(self) -> bool:
         return self._grpc.health.is_serving()
 
     def _report_health(self, name: str) -> None:
@@ -227,13 +279,50 @@ def _read_models(options: ServerOptions, of_paths: Sequence[ModelConfig]) -> Seq
     return (*of_flags, *of_paths)
 
 
-def _settings(options: ServerOptions) -> ServerSettings:
+def _make_http_servers(settings: HttpSettings | None, plane: HttpPlane) -> list[HttpServer]:
+    if settings is None:
+        return []
+    # It imports uvicorn, which takes a while.
+    from servable.transport.http.server import HttpServer
+
+    return [HttpServer(settings, plane.handle)]
+
+
+def _start_if_possible(server: HttpServer) -> list[int]:
+    try:
+        return server.start()
+    except Unavailable as error:
+        _log.error("Failed to start HTTP Server: %s The server goes on with gRPC only.", error)
+        return []
+
+
+def _http_settings(options: ServerOptions, tls: TlsConfig | None) -> HttpSettings | None:
+    if options.rest_api_port == 0:
+        return None
+    if options.rest_api_port == options.port:
+        _log.error(
+            "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
+            "Skipped exporting HTTP/REST API."
+        )
+        return None
+    limits = HttpLimits(
+        head_bytes=options.rest_api_max_head_kb * 1024,
+        body_bytes=options.rest_api_max_body_mb * MIB,
+        pending_bytes=options.rest_api_max_pending_mb * MIB,
+        connections=options.rest_api_max_connections,
+    )
+    # The original listens for HTTP on IPv6 too, unlike for gRPC.
+    host = "" if options.bind_address == _ALL_ADDRESSES else options.bind_address.strip("[]")
+    return HttpSettings(options.rest_api_port, host, tls, limits)
+
+
+def _settings(options: ServerOptions, tls: TlsConfig | None) -> ServerSettings:
     addresses = [f"{_bracketed(options.bind_address)}:{options.port}"] if options.port else []
     if options.grpc_socket_path:
         addresses.append(f"unix:{options.grpc_socket_path}")
     return ServerSettings(
         addresses,
-        _credentials(options),
+        _credentials(options, tls),
         max(options.grpc_max_threads, 1),
         max(options.grpc_lanes, 0),
         flags.parse_channel_arguments(options.grpc_channel_arguments),
@@ -246,7 +335,7 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def _credentials(options: ServerOptions) -> Any:
-    if options.ssl_config_file:
-        return make_tls_credentials(ssl_config.read(options.ssl_config_file))
+def _credentials(options: ServerOptions, tls: TlsConfig | None) -> Any:
+    if tls is not None:
+        return make_tls_credentials(tls)
     return make_alts_credentials() if options.use_alts_credentials else None

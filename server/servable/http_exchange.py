@@ -7,6 +7,8 @@ not block it: what takes long is awaited from another thread (`call` for a metho
 from __future__ import annotations
 
 import asyncio
+import http
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,6 +20,9 @@ from servable.methods import LaneMethodOf
 MessageT = TypeVar("MessageT")
 
 JSON = "application/json"
+HTML = "text/html"
+CLOSE = (b"connection", b"close")
+"""The header after whose reply the connection is closed."""
 
 HTTP_STATUS: Final[Mapping[Code, int]] = MappingProxyType(
     {
@@ -90,6 +95,18 @@ HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]
 
 It is cancelled when its client goes away.
 """
+
+
+def html_error(status: int) -> HttpReply:
+    """The page for what reaches no API, after which the connection is closed (libevent: http.c)."""
+    phrase = http.HTTPStatus(status).phrase
+    page = f"<HTML><HEAD>\n<TITLE>{status} {phrase}</TITLE>\n</HEAD><BODY>\n<H1>{phrase}</H1>\n</BODY></HTML>\n"
+    return HttpReply(status, page.encode(), HTML, (CLOSE,))
+
+
+def json_error(status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> HttpReply:
+    """An error in the form of the REST API, of a text of our own."""
+    return HttpReply(status, json.dumps({"error": message}, indent=4).encode(), JSON, headers)
 
 
 async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: float | None) -> bytes:

@@ -97,7 +97,6 @@ def _shown(default: bool | float | str | PerCpu) -> str:
 _BOOL, _INT32, _INT64, _FLOAT, _STRING = Kind
 _NOT_YET, _NEVER = Effect.NOT_YET, Effect.NEVER
 
-_REST: Final = "there is no REST API yet"
 _TFLITE: Final = "TensorFlow Lite models are not served yet"
 
 
@@ -107,12 +106,16 @@ class ServerOptions:
 
     port: int = flag(8500, _INT32, "TCP port of the gRPC API; 0 listens on no TCP port.")
     grpc_socket_path: str = flag("", _STRING, "Unix socket on which the gRPC API listens as well.")
-    rest_api_port: int = flag(0, _INT32, "TCP port of the REST API; 0 is off.", _NOT_YET, _REST)
-    rest_api_num_threads: int = flag(PerCpu(4), _INT32, "Threads that answer REST requests.", _NOT_YET, _REST)
-    rest_api_timeout_in_ms: int = flag(
-        30000, _INT32, "Time limit of a REST request; 0 or less is none.", _NOT_YET, _REST
+    rest_api_port: int = flag(0, _INT32, "TCP port of the REST API; 0 is off.")
+    rest_api_num_threads: int = flag(
+        PerCpu(4),
+        _INT32,
+        "Threads that answer REST requests.",
+        _NEVER,
+        "one thread carries HTTP, and models run on the threads that they run on for gRPC",
     )
-    rest_api_enable_cors_support: bool = flag(False, _BOOL, "Send CORS headers in REST replies.", _NOT_YET, _REST)
+    rest_api_timeout_in_ms: int = flag(30000, _INT32, "Time limit of a REST request; 0 or less is none.")
+    rest_api_enable_cors_support: bool = flag(False, _BOOL, "Send CORS headers in REST replies.")
     enable_batching: bool = flag(False, _BOOL, "Run requests together in batches.")
     allow_version_labels_for_unavailable_models: bool = flag(
         False,
@@ -225,6 +228,20 @@ class ServerOptions:
     )
     log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
+    rest_api_max_body_mb: int = flag(
+        256, _INT32, "Ours: MiB that the body of one HTTP request may have; a larger one is answered with 413."
+    )
+    rest_api_max_head_kb: int = flag(
+        256, _INT32, "Ours: KiB that the request line and headers of one HTTP request may have; else 431."
+    )
+    rest_api_max_pending_mb: int = flag(
+        1024,
+        _INT32,
+        "Ours: MiB that all HTTP requests may hold that are coming in or being answered; one beyond that gets 503.",
+    )
+    rest_api_max_connections: int = flag(
+        4096, _INT32, "Ours: HTTP connections that may be open; more are answered with 503 and closed."
+    )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
@@ -419,6 +436,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    _validate_http(options)
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     for name, seconds in (
@@ -427,6 +445,23 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
+
+
+def _validate_http(options: ServerOptions) -> None:
+    if not 0 <= options.rest_api_port <= _LAST_PORT:
+        _refuse(f"rest_api_port must be from 0 to {_LAST_PORT}; was {options.rest_api_port}.")
+    for name, value in (
+        ("rest_api_max_body_mb", options.rest_api_max_body_mb),
+        ("rest_api_max_head_kb", options.rest_api_max_head_kb),
+        ("rest_api_max_connections", options.rest_api_max_connections),
+    ):
+        if value < 1:
+            _refuse(f"{name} must be at least 1; was {value}.")
+    if options.rest_api_max_pending_mb < options.rest_api_max_body_mb:
+        _refuse(
+            f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
+            f"({options.rest_api_max_body_mb}), or such a body could never be taken."
+        )
 
 
 def _validate_tensorflow(options: ServerOptions) -> None:
@@ -514,6 +549,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
+        "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
         "monitoring_config_file",
     ),
     "Security": ("ssl_config_file", "use_alts_credentials"),
