@@ -1,0 +1,179 @@
+"""Large arrays of numbers, read by pysimdjson where it is installed: several times as fast as Python's json.
+
+`extract` takes such arrays out of a body and leaves a marker in the place of each, so that what is left is small and is
+read as any other body. It is sound by this: an array that is taken out is whole JSON by itself, since pysimdjson
+accepts it; and its marker, a string in quotes, is read as a string only where a value may stand. Had the array been
+part of a string, the marker's quotes would break that string, and the rest would be no JSON.
+
+What this module does not take (`NotTaken`) is read again as any other body; so it tells no errors.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from servable import wire
+
+simdjson: Any
+try:
+    import simdjson
+except ImportError:  # The extra `servable[simdjson]`, or no build for this machine.
+    simdjson = None
+
+Array = np.ndarray[Any, Any]
+
+MOST_RANK: Final = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
+"""The most dimensions that NumPy has."""
+
+LEAST_BYTES: Final = 512
+"""A shorter array is read by Python's json."""
+_MARKER: Final = b"\\u0001array"
+_MARKER_TEXT: Final = "\x01array"
+_SPACE: Final = b" \t\r\n"
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[],"))
+# What simdjson converts to, and the range that the original accepts; it wraps the small ones around.
+_INT32: Final = (-(2**31), 2**31 - 1)
+_CONVERSIONS: Final[dict[int, tuple[str, tuple[int, int] | None, type[np.generic]]]] = {
+    wire.DT_FLOAT: ("d", None, np.float32),
+    wire.DT_DOUBLE: ("d", None, np.float64),
+    wire.DT_INT8: ("i", _INT32, np.int8),
+    wire.DT_UINT8: ("i", _INT32, np.uint8),
+    wire.DT_INT16: ("i", _INT32, np.int16),
+    wire.DT_INT32: ("i", _INT32, np.int32),
+    wire.DT_INT64: ("i", None, np.int64),
+    wire.DT_UINT32: ("u", (0, 2**32 - 1), np.uint32),
+    wire.DT_UINT64: ("u", None, np.uint64),
+}
+# A parser keeps memory for the largest body that it has read, and one document at a time.
+_parsers = threading.local()
+_MOST_KEPT_BYTES: Final = 16_000_000
+
+
+class NotTaken(Exception):
+    """An array that another reader must read, or refuse."""
+
+
+def is_available() -> bool:
+    """Whether pysimdjson is installed."""
+    return simdjson is not None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberArray:
+    """An array of numbers that is still text; regular or not.
+
+    Attributes:
+        text: From its first bracket to its last.
+    """
+
+    text: bytes
+
+    def read(self, dtype: int) -> Array:
+        """The array, of the shape that the brackets say.
+
+        Raises:
+            NotTaken: if it is not regular, or if a value does not fit the dtype.
+        """
+        conversion = _CONVERSIONS.get(dtype)
+        if conversion is None:
+            raise NotTaken
+        kind, limits, scalar = conversion
+        values = _read_values(self.text, kind)
+        if limits is not None and values.size and not limits[0] <= values.min() <= values.max() <= limits[1]:
+            raise NotTaken
+        shape = _read_shape(self.text.translate(None, _NO_BRACKETS), values.size)
+        with np.errstate(over="ignore"):  # A float that is too large is infinite, as in C++.
+            return values.astype(scalar).reshape(shape)
+
+
+def extract(body: bytes) -> tuple[bytes, Sequence[NumberArray]]:
+    """Take the large arrays of numbers out of a body.
+
+    Returns:
+        The rest of the body, with a marker for each (see `restore`), and the arrays; there may be none.
+    """
+    if simdjson is None or len(body) < LEAST_BYTES or _MARKER in body or _MARKER_TEXT.encode() in body:
+        return body, ()
+    rest: list[bytes] = []
+    arrays: list[NumberArray] = []
+    copied_to = 0
+    for start, end in _find_candidates(body):
+        rest += [body[copied_to:start], b'"%b%d"' % (_MARKER, len(arrays))]
+        arrays.append(NumberArray(body[start:end]))
+        copied_to = end
+    rest.append(body[copied_to:])
+    return b"".join(rest), arrays
+
+
+def find_marked(text: object, arrays: Sequence[NumberArray]) -> NumberArray | None:
+    """The array whose marker a string is; None if it is none."""
+    if not arrays or not isinstance(text, str) or not text.startswith(_MARKER_TEXT):
+        return None
+    return arrays[int(text.removeprefix(_MARKER_TEXT))]
+
+
+def _find_candidates(body: bytes) -> list[tuple[int, int]]:
+    """Spans from a bracket to the last bracket before a quote or a brace, if they are long."""
+    stops = sorted(_find_all(body, b'"') + _find_all(body, b"{") + _find_all(body, b"}") + [len(body)])
+    found, at = [], body.find(b"[")
+    while at != -1:
+        stop = stops[bisect.bisect_left(stops, at)]
+        if stop - at >= LEAST_BYTES:
+            end = body.rfind(b"]", at, stop) + 1
+            if end:
+                found.append((at, end))
+        at = body.find(b"[", stop)
+    return found
+
+
+def _find_all(body: bytes, mark: bytes) -> list[int]:
+    positions, at = [], body.find(mark)
+    while at != -1:
+        positions.append(at)
+        at = body.find(mark, at + 1)
+    return positions
+
+
+def _read_values(text: bytes, kind: str) -> Array:
+    """All numbers of an array, in order."""
+    # The document must be gone before its parser reads another, so nothing outlives this function but the copy.
+    parser = getattr(_parsers, "parser", None)
+    if parser is None:
+        parser = _parsers.parser = simdjson.Parser()
+    if len(text) > _MOST_KEPT_BYTES:
+        del _parsers.parser
+    try:
+        return np.frombuffer(parser.parse(text).as_buffer(of_type=kind), {"d": "f8", "i": "i8", "u": "u8"}[kind])
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise NotTaken from error
+
+
+def _read_shape(skeleton: bytes, count: int) -> tuple[int, ...]:
+    """The shape of an array, by its brackets and commas alone.
+
+    The extents are those of the first array of each level; the array is regular exactly if all its brackets and commas
+    are those of that shape.
+    """
+    rank = len(skeleton) - len(skeleton.lstrip(b"["))
+    if not count or rank > MOST_RANK:
+        raise NotTaken
+    shape: list[int] = []
+    block = b""
+    for level in range(1, rank + 1):
+        # The first block of this level begins after the brackets of the outer ones and ends with so many brackets.
+        length = skeleton.find(b"]" * level) + level - (rank - level)
+        # Each item takes its own length and a comma, of which the last one has none, and two brackets are around them.
+        extent, left_over = divmod(length - 1, len(block) + 1)
+        if extent < 1 or left_over:
+            raise NotTaken
+        block = b"[" + (b"," * (extent - 1) if level == 1 else b",".join([block] * extent)) + b"]"
+        shape.append(extent)
+    if block != skeleton or np.prod(shape, dtype=object) != count:
+        raise NotTaken
+    return tuple(reversed(shape))
