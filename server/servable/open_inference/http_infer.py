@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from servable import requests
 from servable.codec.decoding import MalformedTensor
+from servable.codec.json import number_arrays
+from servable.codec.json.number_arrays import NotTaken, NumberArray
 from servable.errors import InvalidArgument
 from servable.inference.predict import check_reply_size
 from servable.open_inference import tensors
@@ -76,7 +79,18 @@ class HttpInfer:
 
     def begin(self, message: InferMessage) -> _Request:
         """A request on its way; see requests.BeginOf."""
-        document = _parse(message.body, message.json_bytes)
+        text = _json_text(message)
+        rest, arrays = number_arrays.extract(text)
+        if arrays:
+            try:
+                return self._begin(message, rest, arrays)
+            except (NotTaken, InvalidArgument):
+                # Read again without what was taken out: that tells what is wrong, if anything is.
+                pass
+        return self._begin(message, text, ())
+
+    def _begin(self, message: InferMessage, text: bytes, arrays: Sequence[NumberArray]) -> _Request:
+        document = _parse(text)
         parameters = _get(document, "parameters", dict, {})
         inputs, outputs = _objects(document, "inputs"), _objects(document, "outputs")
         for tensor in (*inputs, *outputs):
@@ -90,10 +104,11 @@ class HttpInfer:
         )
         contents = _split_contents(inputs, memoryview(message.body)[message.json_bytes :])
         sent = [(tensor.name, (tensor, content)) for tensor, content in zip(inputs, contents, strict=True)]
+        inference = bind(self.models, query, sent, partial(_read_input, arrays))
         is_binary = _get(parameters, "binary_data_output", bool, False)
         return _Request(
             message,
-            bind(self.models, query, sent, _read_input),
+            inference,
             is_binary,
             {output.name: _get(output.parameters, "binary_data", bool, is_binary) for output in outputs},
         )
@@ -161,12 +176,17 @@ class _Tensor:
     fields: Mapping[str, Any]
 
 
-def _parse(body: bytes, json_bytes: int) -> dict[str, Any]:
-    if not 0 <= json_bytes <= len(body):
-        raise InvalidArgument(f"Inference-Header-Content-Length is {json_bytes}; the body has {len(body)} bytes")
+def _json_text(message: InferMessage) -> bytes:
+    body, size_bytes = message.body, message.json_bytes
+    if not 0 <= size_bytes <= len(body):
+        raise InvalidArgument(f"Inference-Header-Content-Length is {size_bytes}; the body has {len(body)} bytes")
+    return body if size_bytes == len(body) else body[:size_bytes]
+
+
+def _parse(text: bytes) -> dict[str, Any]:
     try:
         # RecursionError: lists in lists. UnicodeDecodeError and numbers of thousands of digits are ValueErrors, too.
-        document = json.loads(body if json_bytes == len(body) else body[:json_bytes])
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
@@ -217,14 +237,16 @@ def _split_contents(inputs: Sequence[_Tensor], rest: memoryview) -> list[memoryv
     return contents
 
 
-def _read_input(sent: tuple[_Tensor, memoryview | None]) -> Array:
+def _read_input(arrays: Sequence[NumberArray], sent: tuple[_Tensor, memoryview | None]) -> Array:
     tensor, content = sent
     datatype = find_datatype(_get(tensor.fields, "datatype", str))
     shape = _get(tensor.fields, "shape", list)
     if not all(type(size) is int for size in shape):
         raise MalformedTensor('"shape" must hold integers')
     if content is None:
-        return tensors.read_json(datatype, shape, tensor.fields.get("data"))
+        data = tensor.fields.get("data")
+        marked = number_arrays.find_marked(data, arrays)
+        return tensors.read_json(datatype, shape, data if marked is None else marked)
     if "data" in tensor.fields:
         raise MalformedTensor('"data" must not stand beside binary_data_size')
     return tensors.read_bytes(datatype, shape, content)

@@ -16,10 +16,12 @@ import numpy as np
 from servable import wire
 from servable.codec import decoding, encoding
 from servable.codec.decoding import MalformedTensor
+from servable.codec.json.number_arrays import NotTaken, NumberArray
 from servable.open_inference.datatypes import Datatype
 from servable.requests import Array
 
 _LENGTH: Final = struct.Struct("<I")
+_NO_NUMBERS: Final = (wire.DT_BOOL, wire.DT_STRING)
 
 
 def read_bytes(datatype: Datatype, shape: Sequence[int], content: bytes | memoryview) -> Array:
@@ -75,12 +77,20 @@ def write_contents(datatype: Datatype, array: Array, contents: wire.InferTensorC
 
 
 def read_json(datatype: Datatype, shape: Sequence[int], data: Any) -> Array:
-    """The array that a parsed JSON value means: a list of all values in row-major order, or lists nested as the shape.
+    """The array that a JSON value means: a list of all values in row-major order, or lists nested as the shape.
+
+    Args:
+        datatype: Of the array.
+        shape: Its sizes.
+        data: As parsed, or a NumberArray.
 
     Raises:
         MalformedTensor: if it does not fit the shape or the datatype.
+        NotTaken: if a NumberArray may fit, and must be read as any other value.
     """
     count = decoding.count_elements(shape)
+    if isinstance(data, NumberArray):
+        return _read_numbers(datatype, shape, count, data)
     if not isinstance(data, list):
         raise MalformedTensor('"data" is no list')
     values = _flatten(data, shape) if data and isinstance(data[0], list) else data
@@ -105,6 +115,21 @@ def write_json(datatype: Datatype, array: Array) -> list[Any]:
     plain = array.astype(np.float32) if datatype.field is None else array
     values: list[Any] = plain.ravel().tolist()
     return values
+
+
+def _read_numbers(datatype: Datatype, shape: Sequence[int], count: int, text: NumberArray) -> Array:
+    numpy = datatype.dtype.numpy
+    if numpy.kind in "iu":
+        values = text.read(wire.DT_INT64 if numpy.kind == "i" else wire.DT_UINT64)
+        limits = np.iinfo(numpy)
+        fits = limits.min <= values.min() <= values.max() <= limits.max
+    else:
+        values = text.read(wire.DT_DOUBLE)
+        fits = datatype.dtype.number not in _NO_NUMBERS
+    if not fits or values.shape not in ((count,), tuple(shape)):
+        raise NotTaken
+    narrow = values.astype(numpy) if numpy.kind in "iu" else _narrow(datatype, values)
+    return narrow.reshape(shape)
 
 
 def _check_count(got: int, wanted: int, where: str) -> None:
@@ -179,18 +204,14 @@ def _make_array(datatype: Datatype, values: list[Any]) -> Array:
         return np.array(values, numpy)
     try:
         if numpy.kind in "iu":
-            # An array of this type refuses what is out of range only from NumPy 2 on.
-            _check_range(datatype, values)
+            # NumPy refuses what is out of range only from release 2 on.
+            limits = np.iinfo(numpy)
+            if values and not limits.min <= min(values) <= max(values) <= limits.max:
+                raise MalformedTensor(_out_of_range(datatype))
             return np.array(values, numpy)
         return _narrow(datatype, np.array(values, np.float64))
     except OverflowError as error:
-        raise MalformedTensor(f"a value is out of the range of {datatype.name}") from error
-
-
-def _check_range(datatype: Datatype, values: list[int]) -> None:
-    limits = np.iinfo(datatype.dtype.numpy)
-    if values and not limits.min <= min(values) <= max(values) <= limits.max:
-        raise OverflowError
+        raise MalformedTensor(_out_of_range(datatype)) from error
 
 
 def _narrow(datatype: Datatype, values: Array) -> Array:
@@ -198,5 +219,9 @@ def _narrow(datatype: Datatype, values: Array) -> Array:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         narrow = values.astype(datatype.dtype.numpy)
     if np.isinf(narrow).any() and not np.array_equal(np.isinf(narrow), np.isinf(values)):
-        raise OverflowError
+        raise MalformedTensor(_out_of_range(datatype))
     return narrow
+
+
+def _out_of_range(datatype: Datatype) -> str:
+    return f"a value is out of the range of {datatype.name}"
