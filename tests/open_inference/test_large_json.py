@@ -89,3 +89,4 @@ def test_nan_among_many_numbers_is_read():
 def test_an_array_where_none_belongs_is_refused():
     assert infer({**document_of("FP32", [1], [0.5]), "id": [1] * COUNT})[1]["error"] == '"id" must be a string'
     assert infer(document_of("FP32", [1] * COUNT, [0.5]))[0] == 400
+    assert infer({**document_of("FP32", [1], [0.5]), "ignored": [1] * COUNT})[0] == 200

@@ -102,6 +102,8 @@ class HttpInfer:
             [output.name for output in outputs],
             _get(document, "id", str, ""),
         )
+        if sum(_find_marked(tensor, arrays) is not None for tensor in inputs) != len(arrays):
+            raise NotTaken  # One is somewhere else in the document, where its marker would count as a string.
         contents = _split_contents(inputs, memoryview(message.body)[message.json_bytes :])
         sent = [(tensor.name, (tensor, content)) for tensor, content in zip(inputs, contents, strict=True)]
         inference = bind(self.models, query, sent, partial(_read_input, arrays))
@@ -237,6 +239,10 @@ def _split_contents(inputs: Sequence[_Tensor], rest: memoryview) -> list[memoryv
     return contents
 
 
+def _find_marked(tensor: _Tensor, arrays: Sequence[NumberArray]) -> NumberArray | None:
+    return number_arrays.find_marked(tensor.fields.get("data"), arrays)
+
+
 def _read_input(arrays: Sequence[NumberArray], sent: tuple[_Tensor, memoryview | None]) -> Array:
     tensor, content = sent
     datatype = find_datatype(_get(tensor.fields, "datatype", str))
@@ -244,9 +250,8 @@ def _read_input(arrays: Sequence[NumberArray], sent: tuple[_Tensor, memoryview |
     if not all(type(size) is int for size in shape):
         raise MalformedTensor('"shape" must hold integers')
     if content is None:
-        data = tensor.fields.get("data")
-        marked = number_arrays.find_marked(data, arrays)
-        return tensors.read_json(datatype, shape, data if marked is None else marked)
+        marked = _find_marked(tensor, arrays)
+        return tensors.read_json(datatype, shape, tensor.fields.get("data") if marked is None else marked)
     if "data" in tensor.fields:
         raise MalformedTensor('"data" must not stand beside binary_data_size')
     return tensors.read_bytes(datatype, shape, content)
