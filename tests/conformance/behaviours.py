@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 LEFT = Path(__file__).with_name("left.toml")
 
 # The sections of this project's notes on TensorFlow Serving's behaviour, in their order; the last one is about this
-# server alone. Those about REST, metrics and TFLite, which this server does not have yet, are absent.
+# server alone. Those about REST and TFLite, which this server does not have yet, are absent.
 SECTIONS = {
     "1.1": "Services and methods",
     "1.2": "Messages",
@@ -56,6 +56,7 @@ SECTIONS = {
     "8.4": "Errors of batching",
     "8.5": "Large requests are split",
     "8.6": "Batching parameters of a model",
+    "10.1": "Metrics",
     "10.3": "Profiler",
     "11.1": "TLS",
     "11.2": "Message size and threads",

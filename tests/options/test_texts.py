@@ -54,8 +54,8 @@ def test_the_table_has_a_head_and_a_row_of_five_cells_for_each_flag():
         ("port", "int32 | `8500` | TCP port of the gRPC API; 0 listens on no TCP port. | yes |"),
         (
             "rest_api_num_threads",
-            "int32 | 4 x schedulable CPUs | Threads that answer REST requests. | never: one thread carries HTTP, and models "
-            "run on the threads that they run on for gRPC |",
+            "int32 | 4 x schedulable CPUs | Threads that answer REST requests. | never: one thread carries HTTP, and "
+            "models run on the threads that they run on for gRPC |",
         ),
         (
             "skip_initialize_tpu",

@@ -69,7 +69,9 @@ class Classify:
             requests.name_version(response.model_spec, handle, key)
             return encode_field(_RESULT, result) + response.SerializeToString()
 
-        return feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), message.input, write)
+        made = feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), message.input, write)
+        made.target.signature = key
+        return made
 
 
 @dataclass(frozen=True, slots=True)

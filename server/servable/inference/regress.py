@@ -56,7 +56,9 @@ class Regress:
             requests.name_version(response.model_spec, handle, key)
             return response.SerializeToString()
 
-        return feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write)
+        made = feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write)
+        made.target.signature = key
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 import servable
 from servable import requests, wire
@@ -67,6 +67,15 @@ def methods(router: Router, is_server_ready: Callable[[], bool]) -> dict[str, Me
 def describe_server() -> wire.ServerMetadataResponse:
     """What the server is, and the extensions of the protocol that it knows."""
     return wire.ServerMetadataResponse(name="servable", version=servable.__version__, extensions=EXTENSIONS)
+
+
+def find_model(message: bytes) -> str | None:
+    """The model that a ModelInferRequest asks for, for who counts those that failed; None if it does not parse."""
+    try:
+        # Its first fields are these; the others are unknown to this message, so their values are not read.
+        return wire.ModelReadyRequest.FromString(message).name
+    except DecodeError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,8 @@ def bind(
     feeds, arrays = read_inputs(signature, _by_name(sent), decode_input)
     aliases = select_outputs(signature, query.outputs)
     fetches = tuple(signature.outputs[alias] for alias in aliases)
-    return Inference(query, handle, requests.Target(handle.servable, feeds, fetches), arrays, aliases)
+    target = requests.Target(handle.servable, feeds, fetches, handle.name, signature.key)
+    return Inference(query, handle, target, arrays, aliases)
 
 
 def refuse_extensions(alias: str, parameters: Collection[str]) -> None:

@@ -39,7 +39,9 @@ def open_socket(host: str, port: int) -> socket.socket:
                 return socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
         return socket.create_server(("", port), backlog=_BACKLOG)
     except OSError as error:
-        raise Unavailable(f"Cannot listen on {host or '*'}:{port}: {error.strerror or error}.") from None
+        # Python adds the address to the system's words.
+        why = (error.strerror or str(error)).partition(" (while ")[0]
+        raise Unavailable(f"Cannot listen on {host or '*'}:{port}: {why}.") from None
 
 
 class Listener:

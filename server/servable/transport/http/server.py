@@ -92,6 +92,10 @@ class HttpServer:
         self.begin_drain(grace_s).result()
         self.stop()
 
+    def pending_bytes(self) -> int:
+        """The bytes that are held now for requests and replies, right to a moment."""
+        return 0 if self._core is None else self._core.connections.pending.held
+
     def stop(self) -> None:
         """End all connections and return when the server is down."""
         if self._core is None or self._thread is None:
@@ -109,8 +113,8 @@ class _Core:
     ) -> None:
         self.loop = asyncio.new_event_loop()
         self._limits = settings.limits
-        self._connections = Connections(settings.limits)
-        self._config = _configure(Application(handler, self._connections))
+        self.connections = Connections(settings.limits)
+        self._config = _configure(Application(handler, self.connections))
         self._state = ServerState()
         # uvicorn's protocol keeps this right.
         self._open = cast("set[Connection]", self._state.connections)
@@ -148,11 +152,11 @@ class _Core:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._limits.look_s)
-            self._connections.check_times(self._open, self.loop.time())
+            self.connections.check_times(self._open, self.loop.time())
 
     async def _drain(self) -> None:
         change = asyncio.Event()
-        self._connections.begin_drain(change.set)
+        self.connections.begin_drain(change.set)
         self._listener.close()
         idle_until_s = self.loop.time() + self._limits.drain_idle_s
         while self._open or self._listener.connecting:
@@ -168,7 +172,7 @@ class _Core:
                 connection.transport.close()
 
     def _make_connection(self) -> Connection:
-        return Connection(self._config, self._state, self.loop, self._connections)
+        return Connection(self._config, self._state, self.loop, self.connections)
 
 
 def _configure(application: Any) -> uvicorn.Config:
