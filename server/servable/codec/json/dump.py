@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from servable.codec.json.values import JsonObject, Text, Value, to_bytes
+from servable.codec.json.values import JsonObject, Text, Value, to_bytes, to_number
 
 _MOST_BYTES: Final = 256
 _INDENT: Final = b"    "
@@ -85,6 +85,8 @@ def _line(depth: int) -> bytes:
 def _scalar(value: Value) -> bytes | None:
     if value is None or isinstance(value, bool):
         return {None: b"null", False: b"false", True: b"true"}[value]
+    if isinstance(value, (int, float)):
+        value = to_number(value)
     if isinstance(value, int):
         return b"%d" % value
     if isinstance(value, float):

@@ -10,7 +10,7 @@ from typing import Final
 from servable import wire
 from servable.codec.json import b64
 from servable.codec.json.dump import dump
-from servable.codec.json.values import MOST_INT64, JsonObject, Value, kind_of, to_bytes, to_name
+from servable.codec.json.values import MOST_INT64, JsonObject, Value, kind_of, to_bytes, to_name, to_number
 from servable.errors import InvalidArgument
 
 _NAMES: Final = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
@@ -51,8 +51,12 @@ def _read_example(value: Value) -> wire.Example:
         feature = wire.Feature()
         for item in items if isinstance(items, list) else [items]:
             _add(name, item, feature)
-        # The last one of a name wins.
-        example.features.feature[name].CopyFrom(feature)
+        try:
+            # The last one of a name wins.
+            example.features.feature[name].CopyFrom(feature)
+        except UnicodeEncodeError as error:
+            # C++ would take it; Python's protobuf has no such names.
+            raise InvalidArgument(f"The name of a feature is no UTF-8: {name}") from error
     return example
 
 
@@ -60,6 +64,8 @@ def _add(name: str, value: Value, feature: wire.Feature) -> None:
     """Add a value to a feature, of whose kind it must be."""
     if value is None or isinstance(value, list) or (isinstance(value, JsonObject) and not b64.is_encoded(value)):
         raise InvalidArgument(f"Feature: {name} has element with unexpected JSON type: {kind_of(value)}")
+    if isinstance(value, (int, float)):
+        value = to_number(value)
     kind = _kind_of(value)
     if kind == "int64_list" and isinstance(value, int) and value > MOST_INT64:
         raise InvalidArgument(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
@@ -71,7 +77,7 @@ def _add(name: str, value: Value, feature: wire.Feature) -> None:
     elif isinstance(value, (str, bytes)):
         feature.bytes_list.value.append(to_bytes(value))
     elif isinstance(value, int):
-        feature.int64_list.value.append(value)
+        feature.int64_list.value.append(int(value))
     else:
         feature.float_list.value.append(value)
 

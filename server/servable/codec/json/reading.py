@@ -121,7 +121,9 @@ def read(body: bytes) -> Value:
         except (ValueError, RecursionError):
             pass
         else:
-            return value
+            # Of a scalar Python stops where it is one (`0.` is 0 and a rest); a container ends by its bracket.
+            if isinstance(value, (list, JsonObject)):
+                return value
     return exact.read(body)
 
 

@@ -1,7 +1,8 @@
 """JSON as it was read: what each kind of value is in Python, and how errors name the kinds.
 
-null, true and false are None, True and False; a number is an int if it was written as one and fits 64 bits, else a
-float; a string is a str, or bytes if it is no UTF-8; an array is a list; an object is a `JsonObject`.
+null, true and false are None, True and False; a number is an int if it was written as one, else a float (`to_number`
+has the original's view of those that do not fit 64 bits); a string is a str, or bytes if it is no UTF-8; an array is a
+list; an object is a `JsonObject`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ def kind_of(value: Value) -> str:
     if isinstance(value, (str, bytes)):
         return "String"
     return "Array" if isinstance(value, list) else "Object"
+
+
+def to_number(value: float) -> float:
+    """A number as RapidJSON has it: an integer that does not fit 64 bits is a double."""
+    return value if not isinstance(value, int) or LEAST_INT64 <= value <= MOST_UINT64 else float(value)
 
 
 def to_bytes(text: Text) -> bytes:
