@@ -124,7 +124,12 @@ async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: f
     deferred_run = method(message, time_left_s, reply)
     if deferred_run is not None:
         deferred_run.hand_over()
-    return await reply.answer
+    try:
+        return await reply.answer
+    finally:
+        # An error's traceback refers to this frame. If the frame referred to the error in turn, by the future, the
+        # cycle would keep the request's body in memory until Python collects garbage.
+        del reply
 
 
 class _LoopReply:
