@@ -33,6 +33,8 @@ from servable.management.served_models import wait_until_any_serves
 from servable.methods import Method, WaitingMethod
 from servable.metrics_plane import OUR_PATH, MetricsPlane
 from servable.observability.metrics import Metrics
+from servable.open_inference import grpc_api
+from servable.open_inference.http_api import OpenInferenceApi
 from servable.options import ServerOptions
 from servable.rest.api import RestApi
 from servable.rest.openapi import OpenApi
@@ -60,6 +62,7 @@ _SERVICE_HEALTH_NAMES = (
     health.OVERALL,
     PREDICTION_SERVICE,
     MODEL_SERVICE,
+    grpc_api.SERVICE,
     "PredictionService",
     "ModelService",
 )
@@ -153,7 +156,11 @@ class Server:
         )
         self._data = DataPlane(options, configuration.batching, self._router, self._metrics)
         self._grpc = GrpcServer(
-            {**self._data.methods, f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor)},
+            {
+                **self._data.methods,
+                **grpc_api.methods(self._router, self._is_serving),
+                f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor),
+            },
             configuration.settings,
             self._waiting_methods(extra_methods),
             HotMethods(self._data.lane_methods, self._data.on_overrun),
@@ -264,9 +271,17 @@ class Server:
             self._configuration.options,
             lambda name, code, api, seconds: self._metrics.note_request(name, code, api, "REST", seconds),
         )
+        timeout_ms = self._configuration.options.rest_api_timeout_in_ms
+        open_inference = OpenInferenceApi(
+            self._data.open_inference_http,
+            self._router,
+            self._is_serving,
+            timeout_ms / 1000 if timeout_ms > 0 else None,
+        )
         return HttpPlane(
             is_ready=lambda: self._is_ready,
             is_model_ready=self._is_model_ready,
+            open_inference=open_inference.handle,
             metrics=self._measured.rest_handlers(),
             rest=rest.handle,
             open_api=OpenApi(self._router).handle,
@@ -288,6 +303,9 @@ class Server:
         reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
         extra = {path: _without_call_end(method) for path, method in extra_methods.items()}
         return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_, **extra}
+
+    def _is_serving(self) -> bool:
+        return self._grpc.health.is_serving()
 
     def _report_health(self, name: str) -> None:
         # A model may have any name, even an empty one. Its state must not be reported as that of the server.

@@ -1,4 +1,4 @@
-"""The data plane put together: the methods of PredictionService, from the bytes of a request to those of its reply.
+"""The data plane put together: the methods that run models, from the bytes of a request to those of its reply.
 
 An API parses the bytes: that makes a `requests.Request`. The dispatcher decides where it runs. `Request.finish` makes
 the bytes of the reply from what the run fetched.
@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final, Generic
 
 from google.protobuf.message import DecodeError
@@ -33,6 +34,10 @@ from servable.inference.regress import Regress
 from servable.methods import AwaitedReply, DeferredRun, LaneMethod, LaneMethodOf, Method, Reply
 from servable.observability.metrics import Metrics
 from servable.observability.request_counts import Mark, MethodCounts, RequestCounts
+from servable.open_inference import grpc_api
+from servable.open_inference.grpc_api import GrpcInfer
+from servable.open_inference.http_infer import HttpInfer, InferMessage
+from servable.open_inference.inference import Models
 from servable.options import ServerOptions, schedulable_cpus
 from servable.requests import Begin, BeginOf, Request, SizedT, complete
 from servable.rest.examples import RestClassify, RestRegress
@@ -54,6 +59,7 @@ class DataPlane:
         methods: All methods by full path, for threads that wait for the answer.
         lane_methods: The methods for lanes, by full path.
         rest_methods: The same over REST, by the last word of their URLs.
+        open_inference_http: Inferences of the Open Inference Protocol that came over HTTP.
         on_overrun: To be called with the id of a lane's thread that runs something for too long.
     """
 
@@ -87,9 +93,9 @@ class DataPlane:
         # Not for lanes, since it need not be fast: the metadata of a large model takes milliseconds.
         self.methods: dict[str, Method] = {_path("GetModelMetadata"): GetModelMetadata(router)}
         self.lane_methods: dict[str, LaneMethod] = {}
+        make_method = factory.direct_method if batching is None else factory.waiting_method
         for name, api in apis.items():
             counts = metrics.method(name, "GRPC", _FIND_MODEL.get(name, find_model))
-            make_method = factory.direct_method if batching is None else factory.waiting_method
             self.methods[_path(name)] = make_method(api.begin, counts)
             self.lane_methods[_path(name)] = factory.lane_method(api.begin, counts)
         rest_apis: dict[str, RestPredict | RestClassify | RestRegress] = {
@@ -101,6 +107,13 @@ class DataPlane:
             name.lower(): factory.lane_method(api.begin, metrics.method(name, "REST", _name_model))
             for name, api in rest_apis.items()
         }
+        inferences = Models(router, check)
+        infer, counts = GrpcInfer(inferences), metrics.method("ModelInfer", "GRPC", grpc_api.find_model)
+        self.methods[grpc_api.INFER] = make_method(infer.begin, counts)
+        self.lane_methods[grpc_api.INFER] = factory.lane_method(infer.begin, counts)
+        self.open_inference_http: LaneMethodOf[InferMessage] = factory.lane_method(
+            HttpInfer(inferences).begin, metrics.method("ModelInfer", "REST", attrgetter("model_name"))
+        )
         self.on_overrun = timed_runs.suspend
 
     def start(self) -> None:

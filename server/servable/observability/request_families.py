@@ -10,8 +10,8 @@ from servable.observability.families import Family, Kind, Labels
 from servable.observability.histograms import Histogram
 from servable.observability.request_counts import RequestCell, RequestCounts, RequestLabels
 
-# The original counts these over gRPC, and every request under /v1 over REST.
-_COUNTED_APIS: Final = {"Predict", "Classify", "Regress"}
+# The original counts these over gRPC, and every request under /v1 over REST; ModelInfer is ours, as a Predict.
+_COUNTED_APIS: Final = {"Predict", "Classify", "Regress", "ModelInfer"}
 _OF_STATUS: Final = ("model_name", "status")
 _OF_LATENCY: Final = ("model_name", "API", "entrypoint")
 _OF_RUNTIME: Final = ("model_name", "API", "runtime")
