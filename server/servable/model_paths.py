@@ -250,9 +250,7 @@ def _explain_file(path: Path) -> ServingError:
 
 def _advise(path: Path, kind: _OtherKind, export: Path) -> str:
     command = kind.command.format(path=str(path), export=f"{export}_export")
-    return (
-        f"{path} is {kind.what}, {kind.served}. To have one: {command}\nThen serve {export}_export{kind.flags}."
-    )
+    return f"{path} is {kind.what}, {kind.served}. To have one: {command}\nThen serve {export}_export{kind.flags}."
 
 
 def _explain_nothing(path: Path) -> ServingError:

@@ -123,8 +123,8 @@ def _refuse_foreign_ops(model: TfliteModel, path: Path) -> None:
     if model.parse_ops:
         raise Internal(
             f"{BUILD_FAILED}\n{path} parses tf.Examples ({', '.join(model.parse_ops)}), which no interpreter of a "
-            "Python package can. Serve the SavedModel that it was made of; or convert what comes after the parsing, and call "
-            "Predict."
+            "Python package can. Serve the SavedModel that it was made of; or convert what comes after the parsing, "
+            "and call Predict."
         )
 
 

@@ -74,7 +74,7 @@ class Session:
             Internal: as `run`.
         """
         try:
-            # Not kept: as long as there is one, the interpreter takes it for a view of its memory, and refuses to resize.
+            # Not kept: the interpreter would take it for a view of its memory, and refuse to be resized.
             results = self._interpreter.get_signature_runner(key)(**feeds)
         except FAILURES as error:
             raise Internal(f"{INVOKE_FAILED}\n{error}") from error
