@@ -31,6 +31,8 @@ class Table:
     """One table. Fields are named by their number in the schema; one that is not stored has its default."""
 
     def __init__(self, data: bytes, position: int) -> None:
+        if not 0 <= position < len(data):
+            raise Damaged(f"byte {position} of {len(data)}")
         self._data, self._table = data, FlatTable(data, position)
 
     def integer(self, field: int, layout: str, default: int = 0) -> int:
@@ -56,8 +58,8 @@ class Table:
         return b"" if found is None else self._slice(*found, 1)
 
     def text(self, field: int) -> str:
-        """A string; bytes that are no UTF-8 are kept as surrogates."""
-        return self.content(field).decode(errors="surrogateescape")
+        """A string; what is no UTF-8 becomes U+FFFD, since protobuf holds nothing else."""
+        return self.content(field).decode(errors="replace")
 
     def tables(self, field: int) -> Iterator[Table]:
         """A vector of tables."""

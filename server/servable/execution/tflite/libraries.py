@@ -24,6 +24,7 @@ _THREADS: Final = 1
 # The libraries that have said their lines.
 _greeted: Final = set[str]()
 _greeting: Final = threading.Lock()
+_making: Final = threading.Lock()
 
 
 class SignatureRun(Protocol):
@@ -73,7 +74,11 @@ class Library:
         Raises:
             ValueError, RuntimeError: if it cannot be made.
         """
-        interpreter: Interpreter = _interpreter_class(self.module)(model_content=content, num_threads=_THREADS)
+        kind = importlib.import_module(self.module).Interpreter
+        with _making, warnings.catch_warnings():
+            # Each one that is made would warn that TensorFlow's copy will go. The lock, since filters are global.
+            warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+            interpreter: Interpreter = kind(model_content=content, num_threads=_THREADS)
         return interpreter
 
     @contextlib.contextmanager
@@ -116,11 +121,3 @@ def _is_there(library: Library) -> bool:
         return util.find_spec(library.module) is not None
     except ImportError:
         return False
-
-
-@functools.cache
-def _interpreter_class(module: str) -> Any:
-    made = importlib.import_module(module).Interpreter
-    # Each one that is made would warn that TensorFlow's copy will go.
-    warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
-    return made

@@ -75,7 +75,11 @@ class TfliteLoader:
             _try(content, library, path)
 
         def make_session() -> Session:
-            return Session(_build(content, library, path), model.main.inputs)
+            interpreter = _build(content, library, path)
+            try:
+                return Session(interpreter, model.main.inputs)
+            except Internal as error:
+                raise Internal(error.message + _advise(error.message, path)) from error
 
         pool = SessionPool(make_session, max(self.pools, 1))
         with library.quiet_first(), pool.borrow(None):
