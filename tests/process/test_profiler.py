@@ -135,6 +135,7 @@ def test_bytes_that_do_not_parse_are_internal_without_a_text(profiled):
     assert refused_profile(profiled, b"\xff") == (INTERNAL, "")
 
 
+@pytest.mark.behaviour("1.1", "Monitor and continuous profiling")
 @pytest.mark.behaviour("10.3", "Monitor is UNIMPLEMENTED")
 def test_nothing_is_monitored(profiled):
     assert refused(profiled.channel.unary_unary(PROFILER + "Monitor"), b"") == (UNIMPLEMENTED, "unimplemented.")

@@ -70,6 +70,7 @@ def y_of(response, alias=Y):
     return tf.make_ndarray(response.outputs[alias]).tolist()
 
 
+@pytest.mark.behaviour("5", "--prefer_tflite_model")
 @pytest.mark.behaviour("13.1", "23 testPredictOnTfLite")
 @pytest.mark.parametrize("lanes", [0, 1])
 def test_a_model_without_signature_definitions_predicts_by_the_names_of_its_tensors(serve, halves, lanes):
@@ -103,6 +104,8 @@ def test_requests_are_batched(serve, halves):
     assert [y_of(call.result(TIMEOUT_S)) for call in calls] == [[[n / 2 + 2], [n / 2 + 2.5]] for n in range(50)]
 
 
+@pytest.mark.behaviour("5", "--num_tflite_pools")
+@pytest.mark.behaviour("5", "--num_tflite_interpreters_per_pool")
 @pytest.mark.behaviour("7.5", "more than one interpreter in a pool turns on batches inside the session")
 def test_a_pool_of_several_interpreters_splits_requests(serve, halves):
     running = serve({"m": halves}, num_tflite_interpreters_per_pool=4, num_tflite_pools=2)
