@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from servable.errors import FailedPrecondition, Internal, InvalidArgument
 from servable.execution.tflite import libraries, loader
-from servable.execution.tflite.libraries import LITERT, TENSORFLOW
+from servable.execution.tflite.libraries import LITERT, TENSORFLOW, Library
 from servable.execution.tflite.loader import TfliteLoader
 from tests.models import tflite_files
 
@@ -114,13 +114,13 @@ def test_a_run_on_zeros_that_takes_long_fails_no_load(write, halves, monkeypatch
     TfliteLoader()(write(halves))
 
 
-@pytest.mark.parametrize("library", [LITERT], ids=lambda library: library.package)
-def test_a_trial_survives_a_good_model_and_reports_a_deadly_one(halves, library):
-    assert loader._find_deadly(halves, library) == ""
-    segments = tflite_files.convert(
-        lambda ids: {"y": tf.reverse_sequence(tf.ones([3, 4]), ids, 1)}, tf.TensorSpec([3], tf.int32, name="ids")
+def test_a_trial_survives_a_good_model_and_tells_of_a_library_that_dies_of_one(halves, tmp_path, monkeypatch):
+    assert loader._find_deadly(halves, LITERT) == ""
+    (tmp_path / "dies_of_models.py").write_text(
+        "import os, signal\ndef Interpreter(**_):\n    os.kill(os.getpid(), signal.SIGSEGV)\n"
     )
-    assert loader._find_deadly(segments, library) == ""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert loader._find_deadly(halves, Library("dies", "dies_of_models")) == "was ended by SIGSEGV"
 
 
 def test_loops_are_kept_from_lanes(write):
