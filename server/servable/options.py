@@ -97,8 +97,6 @@ def _shown(default: bool | float | str | PerCpu) -> str:
 _BOOL, _INT32, _INT64, _FLOAT, _STRING = Kind
 _NOT_YET, _NEVER = Effect.NOT_YET, Effect.NEVER
 
-_TFLITE: Final = "TensorFlow Lite models are not served yet"
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerOptions:
@@ -184,10 +182,10 @@ class ServerOptions:
         _NEVER,
         "it has no client-visible effect",
     )
-    prefer_tflite_model: bool = flag(False, _BOOL, "Load model.tflite where a version has one.", _NOT_YET, _TFLITE)
-    num_tflite_pools: int = flag(PerCpu(1), _INT32, "Pools of TensorFlow Lite interpreters.", _NOT_YET, _TFLITE)
+    prefer_tflite_model: bool = flag(False, _BOOL, "Load model.tflite where a version has one.")
+    num_tflite_pools: int = flag(PerCpu(1), _INT32, "Interpreters of a version that is a model.tflite; 0 or less: one.")
     num_tflite_interpreters_per_pool: int = flag(
-        1, _INT32, "TensorFlow Lite interpreters in a pool.", _NOT_YET, _TFLITE
+        1, _INT32, "Above 1, requests to a model.tflite run in batches, of this share of 500 rows."
     )
     enable_signature_method_name_check: bool = flag(
         False, _BOOL, "Refuse Classify and Regress on a signature whose method name is another's."

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from servable import app
@@ -22,6 +23,8 @@ from servable.lifecycle.manager import Loader
 from servable.methods import Method
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
+from servable.servables import Servable
+from servable.tflite_model.stored import NAME as TFLITE_NAME
 from servable.warmup.replay import WarmLoader
 
 if TYPE_CHECKING:
@@ -150,7 +153,9 @@ def make_loader(
     # It imports TensorFlow, as the line above has done.
     from servable.execution import op_libraries
 
-    loader = InspectingLoader(cold_loader, cold_loader.tags, op_libraries.find_ops_without_kernel)
+    loader: Loader = InspectingLoader(cold_loader, cold_loader.tags, op_libraries.find_ops_without_kernel)
+    if options.prefer_tflite_model:
+        loader = _prefer_tflite(loader, options, batching)
     if not options.enable_model_warmup:
         return loader
     from servable.execution import tf_records
@@ -181,6 +186,20 @@ def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = N
         batching=batching,
         freeze_up_to_bytes=max(options.freeze_variables_up_to_mb, 0) * 1_000_000,
     )
+
+
+def _prefer_tflite(otherwise: Loader, options: ServerOptions, batching: BatchingConfig | None) -> Loader:
+    """A loader of the model.tflite of a version that has one, and of other versions by another loader."""
+    from servable.execution.tflite.loader import TfliteLoader
+
+    load_tflite = TfliteLoader(options.num_tflite_pools, options.num_tflite_interpreters_per_pool, batching)
+
+    def load(directory: Path) -> Servable:
+        # As in a warm-up: a file in a folder that may not be entered is missing.
+        is_tflite = os.path.exists(directory / TFLITE_NAME)
+        return load_tflite(directory) if is_tflite else otherwise(directory)
+
+    return load
 
 
 def _make_profiler(options: ServerOptions) -> dict[str, Method]:

@@ -51,6 +51,7 @@ SECTIONS = {
     "7.2": "Sessions and threads",
     "7.3": "Extra assets",
     "7.4": "Warm-up",
+    "7.5": "TensorFlow Lite",
     "8.1": "Batching parameters",
     "8.2": "What is batched together",
     "8.3": "Allowed batch sizes",
