@@ -279,7 +279,7 @@ def _start_if_possible(server: HttpServer) -> list[int]:
     try:
         return server.start()
     except Unavailable as error:
-        _log.error("Failed to start HTTP Server: %s The server goes on with gRPC only.", error)
+        _log.error("Failed to start HTTP Server: %s The server goes on with gRPC only.", error.message)
         return []
 
 

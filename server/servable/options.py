@@ -240,7 +240,10 @@ class ServerOptions:
         "Ours: MiB that all HTTP requests may hold that are coming in or being answered; one beyond that gets 503.",
     )
     rest_api_max_connections: int = flag(
-        4096, _INT32, "Ours: HTTP connections that may be open; more are answered with 503 and closed."
+        4096,
+        _INT32,
+        "Ours: HTTP connections that may be open, and at most half as many as the process may open files; more are "
+        "answered with 503 and closed.",
     )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."

@@ -38,6 +38,9 @@ def is_refused(port):
         Client(port).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        # In the handshake when the port closed.
+        return False
     return False
 
 

@@ -1,6 +1,7 @@
 """Clients that take too long: for a head, a body, the next request, or to read a reply."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -124,16 +125,14 @@ def test_who_reads_a_large_reply_slowly_gets_all_of_it():
 
 
 def test_connections_are_bounded():
-    with serving(connections=3) as port:
-        clients = [Client(port) for _ in range(3)]
+    with serving(connections=20) as port, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(port)) for _ in range(20)]
         for client in clients:
             assert client.ask(get()).status == 200
         with Client(port) as client:
             assert client.read().status == 503
-        clients.pop().close()
+        clients[0].close()
         wait_until(lambda: ask_anyway(port) == 200)
-        for client in clients:
-            client.close()
 
 
 def ask_anyway(port):

@@ -78,7 +78,7 @@ class Application:
             return json_error(500, "Internal error")
 
     async def _send(self, reply: HttpReply, arrival: Arrival, *, is_head: bool, send: Send) -> None:
-        closes = self._connections.is_draining or arrival.refusal is not None
+        closes = self._connections.is_draining or arrival.closes or arrival.refusal is not None
         headers = make_headers(reply, self._connections.date, closes=closes)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         body = b"" if is_head else reply.body

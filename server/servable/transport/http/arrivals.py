@@ -25,10 +25,11 @@ class Arrival:
         held_bytes: What it holds of the pending bytes of the server.
         refusal: What it is answered if it does not reach the handler.
         is_complete: Whether all of it has come.
+        closes: Whether its connection is closed after the reply.
     """
 
     __slots__ = (
-        "_ended", "_task", "began_s", "connection", "content_encoding", "held_bytes", "is_complete", "pieces",
+        "_ended", "_task", "began_s", "closes", "connection", "content_encoding", "held_bytes", "is_complete", "pieces",
         "received_bytes", "refusal", "target",
     )  # fmt: skip
 
@@ -39,7 +40,7 @@ class Arrival:
         self.pieces: list[bytes] = []
         self.received_bytes = self.held_bytes = 0
         self.refusal: HttpReply | None = None
-        self.is_complete = False
+        self.is_complete = self.closes = False
         self._ended: asyncio.Event | None = None
         self._task: asyncio.Task[Any] | None = None
 

@@ -29,6 +29,8 @@ _URI: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?#\[\]]|%[0-9A-Fa-f]
 _AUTHORITY: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
 _UPGRADE: Final = re.compile(rb"(?<=\r\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 _HEAD_END: Final = b"\r\n\r\n"
+# asyncio reads 256 KiB at a time, and malloc maps and unmaps memory for that: most of the cost of a large body.
+_READ_BYTES: Final = 112 * 1024
 # A piece of a body costs its object too, so that pieces of one byte each are not free.
 _PIECE_BYTES: Final = 64
 _NOTED: Final = frozenset({b"expect", b"content-length", b"content-encoding"})
@@ -125,6 +127,13 @@ class Connection(HttpToolsProtocol):
 
     # asyncio's callbacks.
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; see asyncio.Protocol."""
+        super().connection_made(transport)
+        # An attribute of asyncio's transports for sockets, not documented; without it bodies only cost more.
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_BYTES
+
     def data_received(self, data: bytes) -> None:
         """Parse what has come; see asyncio.Protocol."""
         if self._is_broken:
@@ -172,13 +181,13 @@ class Connection(HttpToolsProtocol):
         self._leave_head()
         arrival = Arrival(self, _target(url), noted.get(b"content-encoding"), self.loop.time())
         self.scope[ARRIVAL] = arrival  # type: ignore[typeddict-unknown-key]
+        # libevent too takes an absolute URI for a sign of a proxy, whose connection it does not keep.
+        arrival.closes = not url.startswith(b"/") or self.parser.get_http_version() == "1.0"
         if noted.get(b"expect", b"100-continue").lower() != b"100-continue":
             arrival.refusal = html_error(417)
         elif int(noted.get(b"content-length", 0)) > self._limits.body_bytes:
             arrival.refusal = self._too_large()
         super().on_headers_complete()
-        if not url.startswith(b"/"):
-            self.cycle.keep_alive = False
         self._arrival = arrival
         self._waiting.add(arrival)
 

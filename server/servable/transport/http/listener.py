@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from servable.errors import Unavailable
@@ -44,6 +46,12 @@ def open_socket(host: str, port: int) -> socket.socket:
         raise Unavailable(f"Cannot listen on {host or '*'}:{port}: {why}.") from None
 
 
+def _spare_files() -> int:
+    """Half of the files that the process may open: connections must leave some for models."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else most // 2
+
+
 class Listener:
     """Accepts connections. Used on the event loop's thread only.
 
@@ -57,7 +65,7 @@ class Listener:
         context: ssl.SSLContext | None,
         limits: HttpLimits,
         make_connection: Callable[[], asyncio.Protocol],
-        connections: Collection[object],
+        connections: AbstractSet[object],
     ) -> None:
         """Nothing is accepted yet.
 
@@ -70,8 +78,9 @@ class Listener:
         """
         listening.setblocking(False)
         self._socket, self._context, self._limits = listening, context, limits
+        self._most_connections = min(limits.connections, _spare_files())
         self._make_connection, self._connections = make_connection, connections
-        self.connecting: set[asyncio.Task[None]] = set()
+        self.connecting: dict[asyncio.Task[None], asyncio.Protocol] = {}
 
     def start(self) -> None:
         """Accept connections from now on."""
@@ -108,23 +117,38 @@ class Listener:
             self.start()
 
     def _take(self, accepted: socket.socket) -> None:
-        if len(self._connections) + len(self.connecting) >= self._limits.connections:
+        if self._is_full():
             with accepted, contextlib.suppress(OSError):
                 if self._context is None:
                     accepted.send(_REFUSAL)
             return
-        task = asyncio.get_running_loop().create_task(self._connect(accepted))
-        self.connecting.add(task)
-        task.add_done_callback(self.connecting.discard)
+        connection = self._make_connection()
+        task = asyncio.get_running_loop().create_task(self._connect(accepted, connection))
+        self.connecting[task] = connection
+        task.add_done_callback(lambda done: self._forget(done, accepted))
 
-    async def _connect(self, accepted: socket.socket) -> None:
-        # A client that fails its handshake, or goes away in it, concerns nobody.
-        with contextlib.suppress(OSError):
+    def _forget(self, connecting: asyncio.Task[None], accepted: socket.socket) -> None:
+        del self.connecting[connecting]
+        if connecting.cancelled():
+            accepted.close()
+
+    def _is_full(self) -> bool:
+        if len(self._connections) + len(self.connecting) < self._most_connections:
+            return False
+        # One that has just been made is in both.
+        connecting = sum(connection not in self._connections for connection in self.connecting.values())
+        return len(self._connections) + connecting >= self._most_connections
+
+    async def _connect(self, accepted: socket.socket, connection: asyncio.Protocol) -> None:
+        try:
             # asyncio does so for its own sockets only. Without it a body waits until its head is acknowledged.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._make_connection, accepted, ssl=self._context, **self._tls_times()
+                lambda: connection, accepted, ssl=self._context, **self._tls_times()
             )
+        except OSError:
+            # A client that fails its handshake, or goes away in it, concerns nobody.
+            accepted.close()
 
     def _tls_times(self) -> dict[str, Any]:
         if self._context is None:

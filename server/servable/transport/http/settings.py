@@ -20,7 +20,7 @@ class HttpLimits:
         body_bytes: Of one body, as sent.
         unzipped_bytes: Of one body that was sent with gzip; a larger one counts as empty, as in the original.
         pending_bytes: Of all requests that have not been answered, and of large replies that have not been read.
-        connections: Open at the same time.
+        connections: Open at the same time; at most half as many as the process may open files.
         head_s: For a head, from the first byte on or, on a new connection, from its beginning; for a TLS handshake too.
         grace_s: For a body and for a reply, before their rate counts.
         bytes_per_s: What a client must send of a body, and read of a reply, on average after that time.
