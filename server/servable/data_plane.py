@@ -40,6 +40,8 @@ SERVICE = "tensorflow.serving.PredictionService"
 
 # A message of no more bytes is always parsed on the lane: the worst of them takes less time than a run there may.
 _SMALL_MESSAGE_BYTES: Final = 4096
+# The same of a body over REST: 4 KiB of JSON that is refused at its end may take 10 ms.
+_SMALL_BODY_BYTES: Final = 512
 
 
 class DataPlane:
@@ -77,9 +79,9 @@ class DataPlane:
             self.methods[_path(name)] = make_method(api.begin)
             self.lane_methods[_path(name)] = factory.lane_method(api.begin)
         self.rest_methods: dict[str, LaneMethodOf[RestMessage]] = {
-            "predict": factory.lane_method(RestPredict(router, check).begin),
-            "classify": factory.lane_method(RestClassify(router, check).begin),
-            "regress": factory.lane_method(RestRegress(router, check).begin),
+            "predict": factory.lane_method(RestPredict(router, check).begin, _SMALL_BODY_BYTES),
+            "classify": factory.lane_method(RestClassify(router, check).begin, _SMALL_BODY_BYTES),
+            "regress": factory.lane_method(RestRegress(router, check).begin, _SMALL_BODY_BYTES),
         }
         self.on_overrun = timed_runs.suspend
 
@@ -104,18 +106,22 @@ class MethodFactory:
         self._dispatcher = dispatcher
         self._unparsed = FifoQueue()
 
-    def lane_method(self, begin: BeginOf[SizedT]) -> LaneMethodOf[SizedT]:
+    def lane_method(self, begin: BeginOf[SizedT], small_bytes: int = _SMALL_MESSAGE_BYTES) -> LaneMethodOf[SizedT]:
         """A method for lanes, and for the HTTP thread, which runs nothing itself.
 
         On a lane a request that is short to parse and to run is answered before the method returns.
 
         Any other is answered later, by another thread. Where a message is parsed is decided by the same rule of cost as
         where a request runs; each API has its own estimates.
+
+        Args:
+            begin: Parses a message.
+            small_bytes: A message of no more bytes is always parsed on the calling thread.
         """
         parse_costs, begin_run = RunCosts(), self._dispatcher.begin
 
         def answer(message: SizedT, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
-            if len(message) <= _SMALL_MESSAGE_BYTES:
+            if len(message) <= small_bytes:
                 return begin_run(begin(message), time_left_s, reply)
             cost, began_s = parse_costs.of(len(message)), time.monotonic()
             if not is_short(cost, began_s):
