@@ -175,7 +175,7 @@ class ServerOptions:
     num_request_iterations_for_warmup: int = flag(0, _INT32, "Runs of each recorded request; 0 or less: once.")
     version: bool = flag(False, _BOOL, "Print the versions and end.")
     monitoring_config_file: str = flag(
-        "", _STRING, "Text file with MonitoringConfig.", _NOT_YET, "metrics are not exported yet"
+        "", _STRING, "Text file with MonitoringConfig: whether and where the REST port serves metrics."
     )
     remove_unused_fields_from_bundle_metagraph: bool = flag(
         True,
@@ -227,6 +227,11 @@ class ServerOptions:
         30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
     log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
+    metrics_port: int = flag(
+        0,
+        _INT32,
+        "Ours: port that serves metrics over HTTP at the path of the monitoring config and at /metrics; 0: none.",
+    )
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
     rest_api_max_body_mb: int = flag(
         256, _INT32, "Ours: MiB that the body of one HTTP request may have; a larger one is answered with 413."
@@ -440,6 +445,10 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
     _validate_http(options)
+    if not 0 <= options.metrics_port <= _LAST_PORT:
+        _refuse(f"metrics_port must be from 0 to {_LAST_PORT}; was {options.metrics_port}.")
+    if options.metrics_port and options.metrics_port in {options.port, options.rest_api_port}:
+        _refuse(f"metrics_port must be a port of its own; {options.metrics_port} is another flag's, too.")
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     for name, seconds in (
@@ -553,7 +562,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
-        "monitoring_config_file",
+        "monitoring_config_file", "metrics_port",
     ),
     "Security": ("ssl_config_file", "use_alts_credentials"),
 }  # fmt: skip

@@ -20,6 +20,7 @@ from servable.config.models import ModelConfig
 from servable.inspection.load_warnings import InspectingLoader
 from servable.lifecycle.manager import Loader
 from servable.methods import Method
+from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.warmup.replay import WarmLoader
 
@@ -114,7 +115,9 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     termination = Termination()
     termination.install()
     configuration = app.configure(options, models_of_paths)
-    server = app.Server(configuration, make_loader(options, configuration.batching), _make_profiler(options))
+    metrics = Metrics()
+    loader = make_loader(options, configuration.batching, metrics)
+    server = app.Server(configuration, loader, _make_profiler(options), metrics)
     # The objects that TensorFlow's import has made are never garbage, but each full collection would visit them, and
     # all requests would wait for that: a quarter of a second. Before `load`, since models must remain collectable.
     gc.freeze()
@@ -139,8 +142,10 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     os._exit(0)
 
 
-def make_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> Loader:
-    """A loader as the flags ask for it."""
+def make_loader(
+    options: ServerOptions, batching: BatchingConfig | None = None, metrics: Metrics | None = None
+) -> Loader:
+    """A loader as the flags ask for it; the metrics count its warm-ups."""
     cold_loader = make_cold_loader(options, batching)
     # It imports TensorFlow, as the line above has done.
     from servable.execution import op_libraries
@@ -151,7 +156,8 @@ def make_loader(options: ServerOptions, batching: BatchingConfig | None = None) 
     from servable.execution import tf_records
 
     iterations = max(options.num_request_iterations_for_warmup, 1)
-    return WarmLoader(loader, tf_records.read, iterations, options.enable_signature_method_name_check)
+    on_replay = (metrics or Metrics()).note_warmup
+    return WarmLoader(loader, tf_records.read, iterations, options.enable_signature_method_name_check, on_replay)
 
 
 def served_tags(options: ServerOptions) -> Sequence[str]:

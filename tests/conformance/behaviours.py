@@ -27,6 +27,7 @@ LEFT = Path(__file__).with_name("left.toml")
 
 # The sections of this project's notes on TensorFlow Serving's behaviour, in their order; the last one is about this
 # server alone. Those about metrics and TFLite, which this server does not have yet, are absent.
+# server alone. Those about REST and TFLite, which this server does not have yet, are absent.
 SECTIONS = {
     "1.1": "Services and methods",
     "1.2": "Messages",
@@ -64,6 +65,7 @@ SECTIONS = {
     "9.6": "REST: replies of Predict",
     "9.7": "REST: Classify and Regress",
     "9.8": "REST: status, metadata and CORS",
+    "10.1": "Metrics",
     "10.3": "Profiler",
     "11.1": "TLS",
     "11.2": "Message size and threads",

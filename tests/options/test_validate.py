@@ -39,6 +39,7 @@ REFUSED = [
         "or such a body could never be taken.",
         {"rest_api_max_pending_mb": 255},
     ),
+    ("metrics_port must be from 0 to 65535; was -1.", {"metrics_port": -1}),
     ("drain_delay_s must be a number of seconds from 0 up; was -0.5.", {"drain_delay_s": -0.5}),
     ("drain_timeout_s must be a number of seconds from 0 up; was -1.", {"drain_timeout_s": -1.0}),
 ]
@@ -56,6 +57,12 @@ def refusal(**changes):
 @pytest.mark.parametrize(("message", "changes"), REFUSED)
 def test_a_contradiction_is_refused(message, changes):
     assert refusal(**changes) == message
+
+
+@pytest.mark.parametrize("other", ["port", "rest_api_port"])
+def test_metrics_need_a_port_of_their_own(other):
+    message = refusal(**{other: 81, "metrics_port": 81})
+    assert message == "metrics_port must be a port of its own; 81 is another flag's, too."
 
 
 @pytest.mark.parametrize("first", range(len(REFUSED)))

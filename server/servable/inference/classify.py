@@ -118,7 +118,9 @@ def begin_classify(
     def write_result(fetched: Mapping[str, Output], count: int) -> bytes:
         return write(check_result(classifier, fetched, count))
 
-    return feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), examples, write_result)
+    made = feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), examples, write_result)
+    made.target.signature = key
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,12 +67,7 @@ class _Request:
         return reply
 
     def _encode(self, fetched: requests.Fetched) -> bytes:
-        size_bytes = sum(array.nbytes for array in fetched.arrays)
-        if size_bytes > _MOST_REPLY_BYTES:
-            # protobuf refuses such a reply only after copying the values, which holds the interpreter for seconds.
-            raise ResourceExhausted(
-                f"The outputs take {size_bytes} bytes, more than the {_MOST_REPLY_BYTES} that a message may have"
-            )
+        check_reply_size(fetched)
         response, parsed = wire.PredictResponse(), self.parsed
         requests.name_version(response.model_spec, parsed.handle, parsed.signature.key)
         for alias, array, dtype in zip(parsed.aliases, fetched.arrays, fetched.dtypes, strict=True):
@@ -120,7 +115,7 @@ class Predict:
         feeds, arrays = read_inputs(signature, message.inputs, _decode)
         aliases = select_outputs(signature, message.output_filter)
         fetches = tuple(signature.outputs[alias] for alias in aliases)
-        target = requests.Target(handle.servable, feeds, fetches)
+        target = requests.Target(handle.servable, feeds, fetches, handle.name, signature.key)
         parsed = ParsedRequest(handle, signature, target, aliases, requests.measure(request, arrays))
         candidate = cache.make_candidate(request, message.inputs, signature.inputs, arrays)
         return _Request(parsed, arrays, candidate, self._as_content)
@@ -184,6 +179,21 @@ def read_inputs(
     if signature.defaults:
         _check_unused(signature, sent)
     return tuple(feeds), arrays
+
+
+def check_reply_size(fetched: requests.Fetched) -> None:
+    """Refuse results that no message can hold.
+
+    protobuf refuses such a reply only after copying the values, which holds the interpreter for seconds.
+
+    Raises:
+        ResourceExhausted: if they take too many bytes.
+    """
+    size_bytes = sum(array.nbytes for array in fetched.arrays)
+    if size_bytes > _MOST_REPLY_BYTES:
+        raise ResourceExhausted(
+            f"The outputs take {size_bytes} bytes, more than the {_MOST_REPLY_BYTES} that a message may have"
+        )
 
 
 def _check_count(signature: Signature, sent: Collection[str]) -> None:

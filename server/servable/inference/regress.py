@@ -80,7 +80,9 @@ def begin_regress(
     def write_result(fetched: Mapping[str, Output], count: int) -> bytes:
         return write(check_result(regressor, fetched, count))
 
-    return feed_examples(handle, [regressor.feed], [regressor.fetch], examples, write_result)
+    made = feed_examples(handle, [regressor.feed], [regressor.fetch], examples, write_result)
+    made.target.signature = key
+    return made
 
 
 @dataclass(frozen=True, slots=True)

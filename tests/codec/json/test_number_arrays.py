@@ -98,6 +98,24 @@ def test_a_marker_in_a_request_is_only_a_string(reader):
         assert read_arrays["x"].shape == (LONG,)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"signature_name": [1] * LONG, "inputs": [1]},
+        {"inputs": ["a", [1] * LONG]},
+        {"inputs": {"x": ["a", [1] * LONG]}},
+        {"inputs": [["a", [[1] * LONG]]]},
+        {"instances": ["a", [1] * LONG]},
+        {"instances": [["a", [1] * LONG]]},
+        {"instances": [{"x": ["a", [1] * LONG]}]},
+        {"instances": [{"x": [1] * LONG}, {"x": ["a"]}]},
+    ],
+)
+def test_an_array_among_strings_is_never_read_as_one(reader, body):
+    with pytest.raises(ServingError, match=r"^INVALID_ARGUMENT: (?!.*array0)"):
+        read(body, x=wire.DT_STRING)
+
+
 def test_numbers_out_of_range_are_refused_and_small_ones_wrap(reader):
     for dtype, value in ((wire.DT_INT32, 2**31), (wire.DT_UINT32, 2**32), (wire.DT_UINT32, -1), (wire.DT_INT64, 2**63)):
         with pytest.raises(ServingError, match="is not of expected type"):

@@ -52,7 +52,7 @@ class PredictBody:
     signature_name: str
     _body: bytes
     _document: JsonObject
-    _arrays: Sequence[NumberArray]
+    _has_arrays: bool
 
     def read_tensors(self, inputs: Mapping[str, wire.TensorInfo]) -> PredictTensors:
         """The inputs of the request.
@@ -66,7 +66,7 @@ class PredictBody:
         """
         if not inputs:
             raise InvalidArgument(f"Failed to get input map for signature: {self.signature_name or 'DEFAULT'}")
-        if self._arrays:
+        if self._has_arrays:
             try:
                 return _read_tensors(self._document, inputs)
             except (NotTaken, InvalidArgument):
@@ -89,11 +89,11 @@ def read_predict(body: bytes) -> PredictBody:
     Raises:
         InvalidArgument: if the body is no JSON object, or its `signature_name` no string.
     """
-    rest, arrays = number_arrays.extract(body)
-    document = _read_rest(rest, arrays) if arrays else None
+    document = _read_by_pysimdjson(body)
+    has_arrays = document is not None
     if document is None:
-        document, arrays = _read_object(body), ()
-    return PredictBody(_read_signature_name(document), body, document, arrays)
+        document = _read_object(body)
+    return PredictBody(_read_signature_name(document), body, document, has_arrays)
 
 
 def read_examples(body: bytes) -> ExamplesBody:
@@ -147,31 +147,36 @@ def _read_object(body: bytes) -> JsonObject:
     return document
 
 
-def _read_rest(rest: bytes, arrays: Sequence[NumberArray]) -> JsonObject | None:
-    """What is left of a body, with its arrays put back where a tensor may be; None if they cannot be."""
+def _read_by_pysimdjson(body: bytes) -> JsonObject | None:
+    """A request with NumberArrays in it; None if it has no large array of numbers, or one where no tensor may be."""
+    rest, arrays = number_arrays.extract(body)
+    if not arrays:
+        return None
     try:
         document = read(rest)
     except exact.MalformedJson:
         return None
     if not isinstance(document, JsonObject):
         return None
-    restored = [(name, _restore(value, arrays, depth=2)) for name, value in document.members]
-    return JsonObject(restored)
+    restored: list[NumberArray] = []
+    members = [(name, _restore(value, arrays, restored, depth=2)) for name, value in document.members]
+    # A marker that is left would be read as a string.
+    if len(restored) < len(arrays) or isinstance(JsonObject(members).get("signature_name"), NumberArray):
+        return None
+    return JsonObject(members)
 
 
-def _restore(value: Value, arrays: Sequence[NumberArray], depth: int) -> Value:
-    """A value with its arrays: `instances`, a member of one of its rows, `inputs`, or a member of that.
-
-    A marker anywhere else stays a string, which no numeric tensor takes.
-    """
+def _restore(value: Value, arrays: Sequence[NumberArray], restored: list[NumberArray], depth: int) -> Value:
+    """A value with its arrays: `instances`, a member of one of its rows, `inputs`, or a member of that."""
     array = number_arrays.find_marked(value, arrays)
     if array is not None:
+        restored.append(array)
         return array  # type: ignore[return-value]
     if not depth:
         return value
     if isinstance(value, JsonObject):
-        return JsonObject([(name, _restore(item, arrays, depth - 1)) for name, item in value.members])
-    return [_restore(item, arrays, depth - 1) for item in value] if isinstance(value, list) else value
+        return JsonObject([(name, _restore(item, arrays, restored, depth - 1)) for name, item in value.members])
+    return [_restore(item, arrays, restored, depth - 1) for item in value] if isinstance(value, list) else value
 
 
 def _read_signature_name(document: JsonObject) -> str:
