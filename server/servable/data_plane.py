@@ -50,6 +50,8 @@ SERVICE = "tensorflow.serving.PredictionService"
 
 # A message of no more bytes is always parsed on the lane: the worst of them takes less time than a run there may.
 _SMALL_MESSAGE_BYTES: Final = 4096
+# The same of a body over REST: 4 KiB of JSON that is refused at its end may take 10 ms.
+_SMALL_BODY_BYTES: Final = 512
 
 
 class DataPlane:
@@ -104,7 +106,7 @@ class DataPlane:
             "Regress": RestRegress(router, check),
         }
         self.rest_methods: dict[str, LaneMethodOf[RestMessage]] = {
-            name.lower(): factory.lane_method(api.begin, metrics.method(name, "REST", _name_model))
+            name.lower(): factory.lane_method(api.begin, metrics.method(name, "REST", _name_model), _SMALL_BODY_BYTES)
             for name, api in rest_apis.items()
         }
         inferences = Models(router, check)
@@ -137,7 +139,12 @@ class MethodFactory:
         self._dispatcher = dispatcher
         self._unparsed = FifoQueue()
 
-    def lane_method(self, begin: BeginOf[SizedT], counts: MethodCounts[SizedT] | None = None) -> LaneMethodOf[SizedT]:
+    def lane_method(
+        self,
+        begin: BeginOf[SizedT],
+        counts: MethodCounts[SizedT] | None = None,
+        small_bytes: int = _SMALL_MESSAGE_BYTES,
+    ) -> LaneMethodOf[SizedT]:
         """A method for lanes, and for the HTTP thread, which runs nothing itself.
 
         On a lane a request that is short to parse and to run is answered before the method returns.
@@ -148,13 +155,14 @@ class MethodFactory:
         Args:
             begin: Parses and checks.
             counts: Counts the requests.
+            small_bytes: A message of no more bytes is always parsed on the calling thread.
         """
         parse_costs, begin_run, counted = RunCosts(), self._dispatcher.begin, counts or _uncounted()
 
         def answer(message: SizedT, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
             began_s, mark = time.monotonic(), None
             try:
-                if len(message) <= _SMALL_MESSAGE_BYTES:
+                if len(message) <= small_bytes:
                     request = begin(message)
                 else:
                     cost = parse_costs.of(len(message))
