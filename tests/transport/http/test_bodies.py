@@ -154,8 +154,8 @@ BIG = gzip.compress(b"x" * 600_000, mtime=0)
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{}", gzip.compress(b"", mtime=0), gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x",
-        gzip.compress(b"{}", mtime=0) + gzip.compress(b"{}"), gzip.compress(b"{}")[:-8] + bytes(8), BIG[:-1], BIG + b"x",
+        b"", b"{}", gzip.compress(b"", mtime=0), gzip.compress(b"{}", mtime=0)[:-1], gzip.compress(b"{}", mtime=0) + b"x",
+        gzip.compress(b"{}", mtime=0) + gzip.compress(b"{}", mtime=0), gzip.compress(b"{}", mtime=0)[:-8] + bytes(8), BIG[:-1], BIG + b"x",
         gzip.compress(b"{}", mtime=0)[:12],
     ],
 )  # fmt: skip
