@@ -20,6 +20,10 @@ from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
 from servable.config.monitoring import MonitoringConfig
 from servable.config.ssl_config import TlsConfig
+from servable.console import exposure
+from servable.console.events import Events
+from servable.console.handler import Console
+from servable.console.snapshots import Snapshots
 from servable.control_plane import ControlPlane
 from servable.data_plane import DataPlane
 from servable.errors import Unavailable
@@ -234,6 +238,8 @@ class Server:
         scheme = "http" if self._configuration.http is None or self._configuration.http.tls is None else "https"
         host = _bracketed(self._configuration.options.bind_address)
         ports += [f"serving on {scheme}://{host}:{port} (REST)" for port in self.http_ports]
+        if exposure.is_served(self._configuration.options.console, self._configuration.options.bind_address):
+            ports += [f"console on {scheme}://{host}:{port}/" for port in self.http_ports]
         ports += [f"metrics on {host}:{port}{OUR_PATH}" for port in self.metrics_ports]
         return [*table, *ports, *([f"try: {call}"] if call else [])]
 
@@ -285,7 +291,16 @@ class Server:
             metrics=self._measured.rest_handlers(),
             rest=rest.handle,
             open_api=OpenApi(self._router).handle,
+            console=self._make_console(),
         )
+
+    def _make_console(self) -> HttpHandler | None:
+        options = self._configuration.options
+        if not exposure.is_served(options.console, options.bind_address):
+            return None
+        snapshots = Snapshots(self._metrics.families, self._router, self._monitor)
+        events = Events(snapshots.take)
+        return Console(self._router, self._monitor, self._measured.load_of, events, options.bind_address)
 
     def _is_model_ready(self, name: str) -> bool | None:
         return self._monitor.is_available(name) if self._monitor.versions(name) else None

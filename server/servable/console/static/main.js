@@ -1,0 +1,75 @@
+// The page: asks for the models at first and whenever a version has changed, and follows the server's events.
+
+import { Charts } from "./charts.js";
+import { make } from "./elements.js";
+import { makeList, makeSignatures, makeVersions, stateOf } from "./models.js";
+
+const AGAIN_MS = 2000;
+const get = (id) => document.getElementById(id);
+
+const page = { models: [], chosen: null, changes: null, shown: null };
+
+async function refresh() {
+  const response = await fetch("/console/models");
+  if (!response.ok) throw new Error(`${response.status}`);
+  page.models = await response.json();
+  if (!page.models.some(({ name }) => name === page.chosen)) page.chosen = page.models[0]?.name ?? null;
+  show();
+}
+
+function show() {
+  const wanted = get("filter").value.toLowerCase();
+  const listed = page.models.filter(({ name }) => name.toLowerCase().includes(wanted));
+  const focused = document.activeElement?.closest("#models button");
+  const place = focused ? [...get("models").querySelectorAll("button")].indexOf(focused) : -1;
+  get("models").replaceChildren(...makeList(listed, page.chosen, choose));
+  get("models").querySelectorAll("button")[place]?.focus();
+  const serving = page.models.filter((model) => stateOf(model) === "available").length;
+  get("summary").textContent = `${serving} of ${page.models.length} ${page.models.length === 1 ? "model serves" : "models serve"}`;
+  const model = page.models.find(({ name }) => name === page.chosen);
+  if (!model) {
+    get("detail").replaceChildren(make("p", { class: "quiet" }, "There are no models."));
+    page.shown = null;
+    return;
+  }
+  // The form stays as long as what can be tried is the same, so that what was typed or drawn is not lost.
+  const triable = JSON.stringify([model.name, model.versions.map(({ version, signatures }) => [version, signatures])]);
+  const versions = makeVersions(model);
+  if (page.shown === triable) get("detail").firstElementChild.replaceWith(versions);
+  else get("detail").replaceChildren(versions, makeSignatures(model));
+  page.shown = triable;
+}
+
+function choose(name) {
+  page.chosen = name;
+  show();
+  get("detail").focus({ preventScroll: true });
+}
+
+function tellLink(text) {
+  get("link").textContent = text;
+  get("link").classList.toggle("lost", text !== "live");
+}
+
+function follow(charts) {
+  const events = new EventSource("/console/events");
+  events.addEventListener("open", () => tellLink("live"));
+  events.addEventListener("message", ({ data }) => {
+    const snapshot = JSON.parse(data);
+    charts.add(snapshot);
+    if (snapshot.changes === page.changes) return;
+    refresh().then(
+      () => { page.changes = snapshot.changes; },
+      () => tellLink("not connected"),
+    );
+  });
+  events.addEventListener("error", () => {
+    tellLink("not connected");
+    // The browser tries again by itself unless the server has refused.
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN_MS, charts);
+  });
+}
+
+get("filter").addEventListener("input", show);
+follow(new Charts(get("charts")));
+refresh().catch(() => tellLink("not connected"));
