@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servable import wire
 from servable.codec.json import exact, reading
 from servable.codec.json.values import JsonObject, to_bytes
+from servable.errors import InvalidArgument
+from tests.codec.json.requests import inputs
 
 INVALID = "Invalid value."
 ESCAPE = "Invalid escape character in string."
@@ -100,6 +103,23 @@ def test_half_a_million_levels_are_read_and_refused_without_a_crash():
     assert value == []
     with pytest.raises(exact.MalformedJson):
         reading.read(b"[" * depth)
+
+
+def test_more_levels_than_the_limit_are_refused(monkeypatch):
+    monkeypatch.setattr(exact, "MOST_LEVELS", 2000)
+    assert exact.read(b"[" * 2000 + b"]" * 2000)
+    with pytest.raises(exact.MalformedJson, match="More than 2000 levels"):
+        exact.read(b"[" * 2001 + b"]" * 2001)
+
+
+def test_more_values_than_the_limit_are_refused_unless_they_are_arrays_of_numbers(monkeypatch):
+    pytest.importorskip("simdjson")
+    monkeypatch.setattr(reading, "MOST_VALUES", 1000)
+    assert len(reading.read(b"[" + b"0," * 998 + b"0]")) == 999
+    with pytest.raises(InvalidArgument, match="more than 1000 values"):
+        reading.read(b"[" + b"0," * 1000 + b"0]")
+    numbers = b'{"inputs": [' + b"0," * 1000 + b"0]}"
+    assert reading.read_predict(numbers).read_tensors(inputs(x=wire.DT_FLOAT)).arrays["x"].shape == (1001,)
 
 
 json_values = st.recursive(

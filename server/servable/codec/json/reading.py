@@ -30,6 +30,9 @@ _LARGE_EXPONENT: Final = re.compile(rb"[eE]\+?[0-9]{3}")
 _ANY_DIGIT_TO_0: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * 300
 _LEADING_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_BEFORE_VALUES: Final = (b",", b"[", b"{")
+MOST_VALUES: Final = 10_000_000
+"""Values that are read one by one take some 250 bytes each at worst, and all that time on the interpreter."""
 _decoder: Final = json.JSONDecoder(object_pairs_hook=cast("Any", JsonObject))
 
 
@@ -52,7 +55,7 @@ class PredictBody:
     signature_name: str
     _body: bytes
     _document: JsonObject
-    _arrays: Sequence[NumberArray]
+    _has_arrays: bool
 
     def read_tensors(self, inputs: Mapping[str, wire.TensorInfo]) -> PredictTensors:
         """The inputs of the request.
@@ -66,12 +69,12 @@ class PredictBody:
         """
         if not inputs:
             raise InvalidArgument(f"Failed to get input map for signature: {self.signature_name or 'DEFAULT'}")
-        if self._arrays:
+        if self._has_arrays:
             try:
                 return _read_tensors(self._document, inputs)
             except (NotTaken, InvalidArgument):
-                # Read again without what was taken out: that tells what is wrong, if anything is.
-                return _read_tensors(_read_object(self._body), inputs)
+                pass  # Read again without what was taken out: that tells what is wrong, if anything is.
+            return _read_tensors(_read_object(self._body), inputs)
         return _read_tensors(self._document, inputs)
 
 
@@ -90,10 +93,14 @@ def read_predict(body: bytes) -> PredictBody:
         InvalidArgument: if the body is no JSON object, or its `signature_name` no string.
     """
     rest, arrays = number_arrays.extract(body)
-    document = _read_rest(rest, arrays) if arrays else None
-    if document is None:
-        document, arrays = _read_object(body), ()
-    return PredictBody(_read_signature_name(document), body, document, arrays)
+    if arrays:
+        try:
+            document = _restore_all(_read_object(rest), arrays)
+            return PredictBody(_read_signature_name(document), body, document, _has_arrays=True)
+        except (NotTaken, InvalidArgument):
+            pass  # Read again without what was taken out: that tells what is wrong, if anything is.
+    document = _read_object(body)
+    return PredictBody(_read_signature_name(document), body, document, _has_arrays=False)
 
 
 def read_examples(body: bytes) -> ExamplesBody:
@@ -112,7 +119,10 @@ def read(body: bytes) -> Value:
 
     Raises:
         exact.MalformedJson: if there is none, or if it is not whole.
+        InvalidArgument: if it holds too many values.
     """
+    if len(body) > MOST_VALUES and sum(map(body.count, _BEFORE_VALUES)) > MOST_VALUES:
+        raise InvalidArgument(f"JSON Value: more than {MOST_VALUES} values outside of arrays of numbers")
     if not _may_be_read_otherwise(body):
         try:
             text = body.decode()
@@ -147,31 +157,31 @@ def _read_object(body: bytes) -> JsonObject:
     return document
 
 
-def _read_rest(rest: bytes, arrays: Sequence[NumberArray]) -> JsonObject | None:
-    """What is left of a body, with its arrays put back where a tensor may be; None if they cannot be."""
-    try:
-        document = read(rest)
-    except exact.MalformedJson:
-        return None
-    if not isinstance(document, JsonObject):
-        return None
-    restored = [(name, _restore(value, arrays, depth=2)) for name, value in document.members]
-    return JsonObject(restored)
+def _restore_all(document: JsonObject, arrays: Sequence[NumberArray]) -> JsonObject:
+    """What is left of a body, with its arrays put back where a tensor may be.
 
+    Those places are `instances`, its rows and their members, `inputs` and its members.
 
-def _restore(value: Value, arrays: Sequence[NumberArray], depth: int) -> Value:
-    """A value with its arrays: `instances`, a member of one of its rows, `inputs`, or a member of that.
-
-    A marker anywhere else stays a string, which no numeric tensor takes.
+    Raises:
+        NotTaken: if an array is somewhere else, where its marker would count as a string.
     """
-    array = number_arrays.find_marked(value, arrays)
-    if array is not None:
-        return array  # type: ignore[return-value]
-    if not depth:
-        return value
-    if isinstance(value, JsonObject):
-        return JsonObject([(name, _restore(item, arrays, depth - 1)) for name, item in value.members])
-    return [_restore(item, arrays, depth - 1) for item in value] if isinstance(value, list) else value
+    found = []
+
+    def restore(value: Value, depth: int) -> Value:
+        array = number_arrays.find_marked(value, arrays)
+        if array is not None:
+            found.append(array)
+            return array  # type: ignore[return-value]
+        if not depth:
+            return value
+        if isinstance(value, JsonObject):
+            return JsonObject([(name, restore(item, depth - 1)) for name, item in value.members])
+        return [restore(item, depth - 1) for item in value] if isinstance(value, list) else value
+
+    restored = JsonObject([(name, restore(value, depth=2)) for name, value in document.members])
+    if len(found) != len(arrays):
+        raise NotTaken
+    return restored
 
 
 def _read_signature_name(document: JsonObject) -> str:
