@@ -120,6 +120,277 @@ class Status(_Message):
     ) -> None: ...
     def ClearField(self, field_name: _Literal["code", "message", "details"]) -> None: ...
 
+class ServerLiveRequest(_Message):
+    DESCRIPTOR: _Descriptor
+    def __init__(self) -> None: ...
+
+class ServerLiveResponse(_Message):
+    DESCRIPTOR: _Descriptor
+    live: bool
+    def __init__(
+        self,
+        *,
+        live: bool | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["live"]) -> None: ...
+
+class ServerReadyRequest(_Message):
+    DESCRIPTOR: _Descriptor
+    def __init__(self) -> None: ...
+
+class ServerReadyResponse(_Message):
+    DESCRIPTOR: _Descriptor
+    ready: bool
+    def __init__(
+        self,
+        *,
+        ready: bool | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["ready"]) -> None: ...
+
+class ModelReadyRequest(_Message):
+    DESCRIPTOR: _Descriptor
+    name: str
+    version: str
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["name", "version"]) -> None: ...
+
+class ModelReadyResponse(_Message):
+    DESCRIPTOR: _Descriptor
+    ready: bool
+    def __init__(
+        self,
+        *,
+        ready: bool | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["ready"]) -> None: ...
+
+class ServerMetadataRequest(_Message):
+    DESCRIPTOR: _Descriptor
+    def __init__(self) -> None: ...
+
+class ServerMetadataResponse(_Message):
+    DESCRIPTOR: _Descriptor
+    name: str
+    version: str
+    @property
+    def extensions(self) -> _RepeatedScalar[str]: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        extensions: _Iterable[str] | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["name", "version", "extensions"]) -> None: ...
+
+class ModelMetadataRequest(_Message):
+    DESCRIPTOR: _Descriptor
+    name: str
+    version: str
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        version: str | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["name", "version"]) -> None: ...
+
+class ModelMetadataResponse(_Message):
+    DESCRIPTOR: _Descriptor
+    class TensorMetadata(_Message):
+        DESCRIPTOR: _Descriptor
+        name: str
+        datatype: str
+        @property
+        def shape(self) -> _RepeatedScalar[int]: ...
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            datatype: str | None = None,
+            shape: _Iterable[int] | None = None,
+        ) -> None: ...
+        def ClearField(self, field_name: _Literal["name", "datatype", "shape"]) -> None: ...
+    name: str
+    @property
+    def versions(self) -> _RepeatedScalar[str]: ...
+    platform: str
+    @property
+    def inputs(self) -> _RepeatedMessage[ModelMetadataResponse.TensorMetadata]: ...
+    @property
+    def outputs(self) -> _RepeatedMessage[ModelMetadataResponse.TensorMetadata]: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        versions: _Iterable[str] | None = None,
+        platform: str | None = None,
+        inputs: _Iterable[ModelMetadataResponse.TensorMetadata] | None = None,
+        outputs: _Iterable[ModelMetadataResponse.TensorMetadata] | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["name", "versions", "platform", "inputs", "outputs"]) -> None: ...
+
+class InferParameter(_Message):
+    DESCRIPTOR: _Descriptor
+    bool_param: bool
+    int64_param: int
+    string_param: str
+    double_param: float
+    uint64_param: int
+    def __init__(
+        self,
+        *,
+        bool_param: bool | None = None,
+        int64_param: int | None = None,
+        string_param: str | None = None,
+        double_param: float | None = None,
+        uint64_param: int | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["bool_param", "int64_param", "string_param", "double_param", "uint64_param", "parameter_choice"]) -> None: ...
+    def HasField(self, field_name: _Literal["bool_param", "int64_param", "string_param", "double_param", "uint64_param", "parameter_choice"]) -> bool: ...
+    def WhichOneof(self, oneof_group: _Literal["parameter_choice"]) -> _Literal["bool_param", "int64_param", "string_param", "double_param", "uint64_param"] | None: ...
+
+class InferTensorContents(_Message):
+    DESCRIPTOR: _Descriptor
+    @property
+    def bool_contents(self) -> _RepeatedScalar[bool]: ...
+    @property
+    def int_contents(self) -> _RepeatedScalar[int]: ...
+    @property
+    def int64_contents(self) -> _RepeatedScalar[int]: ...
+    @property
+    def uint_contents(self) -> _RepeatedScalar[int]: ...
+    @property
+    def uint64_contents(self) -> _RepeatedScalar[int]: ...
+    @property
+    def fp32_contents(self) -> _RepeatedScalar[float]: ...
+    @property
+    def fp64_contents(self) -> _RepeatedScalar[float]: ...
+    @property
+    def bytes_contents(self) -> _RepeatedScalar[bytes]: ...
+    def __init__(
+        self,
+        *,
+        bool_contents: _Iterable[bool] | None = None,
+        int_contents: _Iterable[int] | None = None,
+        int64_contents: _Iterable[int] | None = None,
+        uint_contents: _Iterable[int] | None = None,
+        uint64_contents: _Iterable[int] | None = None,
+        fp32_contents: _Iterable[float] | None = None,
+        fp64_contents: _Iterable[float] | None = None,
+        bytes_contents: _Iterable[bytes] | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["bool_contents", "int_contents", "int64_contents", "uint_contents", "uint64_contents", "fp32_contents", "fp64_contents", "bytes_contents"]) -> None: ...
+
+class ModelInferRequest(_Message):
+    DESCRIPTOR: _Descriptor
+    class InferInputTensor(_Message):
+        DESCRIPTOR: _Descriptor
+        name: str
+        datatype: str
+        @property
+        def shape(self) -> _RepeatedScalar[int]: ...
+        @property
+        def parameters(self) -> _MessageMap[str, InferParameter]: ...
+        @property
+        def contents(self) -> InferTensorContents: ...
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            datatype: str | None = None,
+            shape: _Iterable[int] | None = None,
+            parameters: _Mapping[str, InferParameter] | None = None,
+            contents: InferTensorContents | None = None,
+        ) -> None: ...
+        def ClearField(self, field_name: _Literal["name", "datatype", "shape", "parameters", "contents"]) -> None: ...
+        def HasField(self, field_name: _Literal["contents"]) -> bool: ...
+    class InferRequestedOutputTensor(_Message):
+        DESCRIPTOR: _Descriptor
+        name: str
+        @property
+        def parameters(self) -> _MessageMap[str, InferParameter]: ...
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            parameters: _Mapping[str, InferParameter] | None = None,
+        ) -> None: ...
+        def ClearField(self, field_name: _Literal["name", "parameters"]) -> None: ...
+    model_name: str
+    model_version: str
+    id: str
+    @property
+    def parameters(self) -> _MessageMap[str, InferParameter]: ...
+    @property
+    def inputs(self) -> _RepeatedMessage[ModelInferRequest.InferInputTensor]: ...
+    @property
+    def outputs(self) -> _RepeatedMessage[ModelInferRequest.InferRequestedOutputTensor]: ...
+    @property
+    def raw_input_contents(self) -> _RepeatedScalar[bytes]: ...
+    def __init__(
+        self,
+        *,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        id: str | None = None,
+        parameters: _Mapping[str, InferParameter] | None = None,
+        inputs: _Iterable[ModelInferRequest.InferInputTensor] | None = None,
+        outputs: _Iterable[ModelInferRequest.InferRequestedOutputTensor] | None = None,
+        raw_input_contents: _Iterable[bytes] | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["model_name", "model_version", "id", "parameters", "inputs", "outputs", "raw_input_contents"]) -> None: ...
+
+class ModelInferResponse(_Message):
+    DESCRIPTOR: _Descriptor
+    class InferOutputTensor(_Message):
+        DESCRIPTOR: _Descriptor
+        name: str
+        datatype: str
+        @property
+        def shape(self) -> _RepeatedScalar[int]: ...
+        @property
+        def parameters(self) -> _MessageMap[str, InferParameter]: ...
+        @property
+        def contents(self) -> InferTensorContents: ...
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            datatype: str | None = None,
+            shape: _Iterable[int] | None = None,
+            parameters: _Mapping[str, InferParameter] | None = None,
+            contents: InferTensorContents | None = None,
+        ) -> None: ...
+        def ClearField(self, field_name: _Literal["name", "datatype", "shape", "parameters", "contents"]) -> None: ...
+        def HasField(self, field_name: _Literal["contents"]) -> bool: ...
+    model_name: str
+    model_version: str
+    id: str
+    @property
+    def parameters(self) -> _MessageMap[str, InferParameter]: ...
+    @property
+    def outputs(self) -> _RepeatedMessage[ModelInferResponse.InferOutputTensor]: ...
+    @property
+    def raw_output_contents(self) -> _RepeatedScalar[bytes]: ...
+    def __init__(
+        self,
+        *,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        id: str | None = None,
+        parameters: _Mapping[str, InferParameter] | None = None,
+        outputs: _Iterable[ModelInferResponse.InferOutputTensor] | None = None,
+        raw_output_contents: _Iterable[bytes] | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["model_name", "model_version", "id", "parameters", "outputs", "raw_output_contents"]) -> None: ...
+
 class BytesList(_Message):
     DESCRIPTOR: _Descriptor
     @property

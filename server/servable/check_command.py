@@ -21,7 +21,7 @@ from servable import model_paths, options, saved_model, sources, wire
 from servable.checking import MANY_ROWS, Checker, Finding, Reference, Verdict
 from servable.config import batching, models
 from servable.config.models import ModelConfig
-from servable.errors import InvalidArgument, ServingError
+from servable.errors import InvalidArgument, ServingError, Unimplemented
 from servable.inspection import as_text
 from servable.options import ServerOptions
 from servable.warmup import generation
@@ -135,12 +135,19 @@ def _make_checker(server_options: ServerOptions, config: batching.BatchingConfig
     load = process.make_loader(server_options, config)
     tags = process.served_tags(server_options)
 
+    def is_tflite(directory: Path) -> bool:
+        return server_options.prefer_tflite_model and (directory / saved_model.TFLITE_NAME).exists()
+
     def load_reference(directory: Path) -> Reference:
+        if is_tflite(directory):
+            raise Unimplemented("it serves SavedModels, and this is a TensorFlow Lite model")
         from servable.execution import plain_model
 
         return plain_model.load(directory, tags)
 
     def read_examples(directory: Path) -> list[wire.Example]:
+        if is_tflite(directory):
+            return []
         graph_def = saved_model.select_meta_graph(saved_model.read(directory), tags).graph_def
         return [generation.make_example(spec) for spec in generation.find_example_specs(graph_def)]
 

@@ -1,4 +1,4 @@
-"""The data plane put together: the methods of PredictionService, from the bytes of a request to those of its reply.
+"""The data plane put together: the methods that run models, from the bytes of a request to those of its reply.
 
 An API parses the bytes: that makes a `requests.Request`. The dispatcher decides where it runs. `Request.finish` makes
 the bytes of the reply from what the run fetched.
@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final, Generic
 
+from google.protobuf.message import DecodeError
+
+from servable import wire
 from servable.batching import timed_runs
 from servable.batching.dispatch import Dispatcher, is_short, measure_hand_over
 from servable.batching.queues import FifoQueue
@@ -28,8 +32,17 @@ from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
 from servable.methods import AwaitedReply, DeferredRun, LaneMethod, LaneMethodOf, Method, Reply
+from servable.observability.metrics import Metrics
+from servable.observability.request_counts import Mark, MethodCounts, RequestCounts
+from servable.open_inference import grpc_api
+from servable.open_inference.grpc_api import GrpcInfer
+from servable.open_inference.http_infer import HttpInfer, InferMessage
+from servable.open_inference.inference import Models
 from servable.options import ServerOptions, schedulable_cpus
 from servable.requests import Begin, BeginOf, Request, SizedT, complete
+from servable.rest.examples import RestClassify, RestRegress
+from servable.rest.message import RestMessage
+from servable.rest.predict import RestPredict
 from servable.routing import Router
 from servable.run_costs import RunCost, RunCosts
 
@@ -37,6 +50,8 @@ SERVICE = "tensorflow.serving.PredictionService"
 
 # A message of no more bytes is always parsed on the lane: the worst of them takes less time than a run there may.
 _SMALL_MESSAGE_BYTES: Final = 4096
+# The same of a body over REST: 4 KiB of JSON that is refused at its end may take 10 ms.
+_SMALL_BODY_BYTES: Final = 512
 
 
 class DataPlane:
@@ -45,33 +60,62 @@ class DataPlane:
     Attributes:
         methods: All methods by full path, for threads that wait for the answer.
         lane_methods: The methods for lanes, by full path.
+        rest_methods: The same over REST, by the last word of their URLs.
+        open_inference_http: Inferences of the Open Inference Protocol that came over HTTP.
         on_overrun: To be called with the id of a lane's thread that runs something for too long.
     """
 
-    def __init__(self, options: ServerOptions, batching: BatchingConfig | None, router: Router) -> None:
+    def __init__(
+        self,
+        options: ServerOptions,
+        batching: BatchingConfig | None,
+        router: Router,
+        metrics: Metrics | None = None,
+    ) -> None:
         """Put it together; nothing runs yet.
 
         Args:
             options: The flags.
             batching: How requests are batched; None if they are not.
             router: Finds versions.
+            metrics: Counts requests and batches; None: nobody reads them.
         """
+        metrics = metrics or Metrics()
         self._scheduler = _make_scheduler(options, batching)
-        factory = MethodFactory(Dispatcher(self._scheduler, _worth_handing_over_s()))
+        dispatcher = Dispatcher(self._scheduler, _worth_handing_over_s())
+        metrics.add_source(dispatcher.counts.families)
+        factory = MethodFactory(dispatcher)
         check, as_content = options.enable_signature_method_name_check, options.enable_serialization_as_tensor_content
         apis: dict[str, Predict | Classify | Regress | MultiInference] = {
             "Predict": Predict(router, as_content, check),
             "Classify": Classify(router, check),
             "Regress": Regress(router, check),
-            "MultiInference": MultiInference(router, check),
+            "MultiInference": MultiInference(router, check, metrics.note_examples),
         }
         # Not for lanes, since it need not be fast: the metadata of a large model takes milliseconds.
         self.methods: dict[str, Method] = {_path("GetModelMetadata"): GetModelMetadata(router)}
         self.lane_methods: dict[str, LaneMethod] = {}
+        make_method = factory.direct_method if batching is None else factory.waiting_method
         for name, api in apis.items():
-            make_method = factory.direct_method if batching is None else factory.waiting_method
-            self.methods[_path(name)] = make_method(api.begin)
-            self.lane_methods[_path(name)] = factory.lane_method(api.begin)
+            counts = metrics.method(name, "GRPC", _FIND_MODEL.get(name, find_model))
+            self.methods[_path(name)] = make_method(api.begin, counts)
+            self.lane_methods[_path(name)] = factory.lane_method(api.begin, counts)
+        rest_apis: dict[str, RestPredict | RestClassify | RestRegress] = {
+            "Predict": RestPredict(router, check),
+            "Classify": RestClassify(router, check),
+            "Regress": RestRegress(router, check),
+        }
+        self.rest_methods: dict[str, LaneMethodOf[RestMessage]] = {
+            name.lower(): factory.lane_method(api.begin, metrics.method(name, "REST", _name_model), _SMALL_BODY_BYTES)
+            for name, api in rest_apis.items()
+        }
+        inferences = Models(router, check)
+        infer, counts = GrpcInfer(inferences), metrics.method("ModelInfer", "GRPC", grpc_api.find_model)
+        self.methods[grpc_api.INFER] = make_method(infer.begin, counts)
+        self.lane_methods[grpc_api.INFER] = factory.lane_method(infer.begin, counts)
+        self.open_inference_http: LaneMethodOf[InferMessage] = factory.lane_method(
+            HttpInfer(inferences).begin, metrics.method("ModelInfer", "REST", attrgetter("model_name"))
+        )
         self.on_overrun = timed_runs.suspend
 
     def start(self) -> None:
@@ -95,65 +139,120 @@ class MethodFactory:
         self._dispatcher = dispatcher
         self._unparsed = FifoQueue()
 
-    def lane_method(self, begin: BeginOf[SizedT]) -> LaneMethodOf[SizedT]:
+    def lane_method(
+        self,
+        begin: BeginOf[SizedT],
+        counts: MethodCounts[SizedT] | None = None,
+        small_bytes: int = _SMALL_MESSAGE_BYTES,
+    ) -> LaneMethodOf[SizedT]:
         """A method for lanes, and for the HTTP thread, which runs nothing itself.
 
         On a lane a request that is short to parse and to run is answered before the method returns.
 
         Any other is answered later, by another thread. Where a message is parsed is decided by the same rule of cost as
         where a request runs; each API has its own estimates.
+
+        Args:
+            begin: Parses and checks.
+            counts: Counts the requests.
+            small_bytes: A message of no more bytes is always parsed on the calling thread.
         """
-        parse_costs, begin_run = RunCosts(), self._dispatcher.begin
+        parse_costs, begin_run, counted = RunCosts(), self._dispatcher.begin, counts or _uncounted()
 
         def answer(message: SizedT, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
-            if len(message) <= _SMALL_MESSAGE_BYTES:
-                return begin_run(begin(message), time_left_s, reply)
-            cost, began_s = parse_costs.of(len(message)), time.monotonic()
-            if not is_short(cost, began_s):
-                self._parse_later(begin, message, time_left_s, reply, cost)
-                return None
-            request = _parse(begin, message, cost, began_s)
-            return begin_run(request, time_left_s, reply)
+            began_s, mark = time.monotonic(), None
+            try:
+                if len(message) <= small_bytes:
+                    request = begin(message)
+                else:
+                    cost = parse_costs.of(len(message))
+                    if not is_short(cost, began_s):
+                        call = _Call(message, time_left_s, reply, began_s)
+                        self._parse_later(begin, call, cost, counted)
+                        return None
+                    request = _parse(begin, message, cost, began_s)
+                mark = counted.mark(request.target, began_s, len(message))
+                return begin_run(request, time_left_s, reply, mark)
+            except BaseException as error:
+                counted.note_failure(message, error, mark)
+                raise
 
         return answer
 
-    def direct_method(self, begin: Begin) -> Method:
+    def direct_method(self, begin: Begin, counts: MethodCounts[bytes] | None = None) -> Method:
         """A method for a thread that has nothing else to do, where nothing is batched: the run is on that thread."""
+        counted = counts or _uncounted()
 
         def answer(message: bytes, time_left_s: float | None) -> bytes:
-            return complete(begin(message), time_left_s)
+            began_s, mark = time.monotonic(), None
+            try:
+                request = begin(message)
+                mark = counted.mark(request.target, began_s, len(message))
+                return complete(request, time_left_s, mark)
+            except BaseException as error:
+                counted.note_failure(message, error, mark)
+                raise
 
         return answer
 
-    def waiting_method(self, begin: Begin) -> Method:
+    def waiting_method(self, begin: Begin, counts: MethodCounts[bytes] | None = None) -> Method:
         """A method for a thread that has nothing else to do: it waits for the answer."""
-        begin_run = self._dispatcher.begin
+        begin_run, counted = self._dispatcher.begin, counts or _uncounted()
+
+        def begin_counted(message: bytes, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
+            began_s, mark = time.monotonic(), None
+            try:
+                request = begin(message)
+                mark = counted.mark(request.target, began_s, len(message))
+                return begin_run(request, time_left_s, reply, mark)
+            except BaseException as error:
+                counted.note_failure(message, error, mark)
+                raise
 
         def answer(message: bytes, time_left_s: float | None) -> bytes:
             awaited = AwaitedReply()
-            batch = begin_run(begin(message), time_left_s, awaited)
+            batch = begin_counted(message, time_left_s, awaited)
             if batch is not None:
                 batch.run()
+            # An error that this raises has been counted by who answered.
             return awaited.result()
 
         return answer
 
     def _parse_later(
-        self, begin: BeginOf[SizedT], message: SizedT, time_left_s: float | None, reply: Reply, cost: RunCost
+        self, begin: BeginOf[SizedT], call: _Call[SizedT], cost: RunCost, counts: MethodCounts[SizedT]
     ) -> None:
         """Parse a message on a thread of the scheduler; from there the request goes on as every other does."""
 
-        def parse() -> Request:
-            return _parse(begin, message, cost, time.monotonic())
-
-        def begin_parsed(request: Request, call: _Unparsed) -> None:
-            batch = self._dispatcher.begin(request, call.time_left_s(), call.reply)
+        def parse_and_begin(task: _Unparsed) -> None:
+            request = _parse(begin, call.message, cost, time.monotonic())
+            mark = counts.mark(request.target, call.began_s, len(call.message))
+            # What this raises is counted in `mark`, as it is the answer of `task`.
+            task.mark = mark
+            batch = self._dispatcher.begin(request, task.time_left_s(), task.reply, mark)
             if batch is not None:
                 batch.hand_over()
 
-        ends_at_s = None if time_left_s is None else time.monotonic() + time_left_s
-        task = _Unparsed(_SchedulerThreadReply(reply), ends_at_s, parse, begin_parsed)
+        def note_failure(error: ServingError, mark: Mark | None) -> None:
+            counts.note_failure(call.message, error, mark)
+
+        ends_at_s = None if call.time_left_s is None else call.began_s + call.time_left_s
+        task = _Unparsed(_SchedulerThreadReply(call.reply), ends_at_s, parse_and_begin, note_failure)
         self._dispatcher.scheduler.add(self._unparsed, task)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[SizedT]):
+    """A call as it arrives.
+
+    Attributes:
+        began_s: When it arrived (time.monotonic).
+    """
+
+    message: SizedT
+    time_left_s: float | None
+    reply: Reply
+    began_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -161,21 +260,25 @@ class _Unparsed(QueuedCall):
     """A call whose message may take long to parse.
 
     Attributes:
-        parse: Parses it; None once it has, or need not. It holds the message.
-        on_parsed: Takes the parsed request. What it raises is the answer.
+        parse: Parses it and goes on; None once it has, or need not. It holds the message. What it raises is the answer.
+        note_failure: Counts the call among those that failed. It holds the message, too.
     """
 
-    parse: Callable[[], Request] | None
-    on_parsed: Callable[[Request, _Unparsed], None]
+    parse: Callable[[_Unparsed], None] | None
+    note_failure: Callable[[ServingError, Mark | None], None] | None
 
     def run(self) -> None:
         """Parse and go on. Raises a ServingError if that is the answer."""
         parse, self.parse = self.parse, None
         if parse is not None:
-            self.on_parsed(parse(), self)
+            parse(self)
+
+    def _count_failure(self, error: ServingError) -> None:
+        if self.note_failure is not None:
+            self.note_failure(error, self.mark)
 
     def _release(self) -> None:
-        self.parse = None
+        self.parse = self.note_failure = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +328,37 @@ def _worth_handing_over_s() -> float:
     # Under load a hand-over takes several times what it takes in an idle process: both threads, and those of gRPC, wait
     # for the interpreter in turn.
     return 3 * measure_hand_over() if schedulable_cpus() > 1 else math.inf
+
+
+def find_model(message: bytes) -> str | None:
+    """The model that a request over gRPC asks for, of an API whose first field is a ModelSpec; None if it is broken.
+
+    All other fields are unknown to the message that this parses, so their values are not read.
+    """
+    try:
+        return wire.GetModelStatusRequest.FromString(message).model_spec.name
+    except DecodeError:
+        return None
+
+
+def _find_model_of_tasks(message: bytes) -> str | None:
+    try:
+        tasks = wire.MultiInferenceRequest.FromString(message).tasks
+    except DecodeError:
+        return None
+    return tasks[0].model_spec.name if tasks else ""
+
+
+_FIND_MODEL: Mapping[str, Callable[[bytes], str | None]] = {"MultiInference": _find_model_of_tasks}
+
+
+def _uncounted() -> MethodCounts[Any]:
+    """Counts that nobody reads."""
+    return MethodCounts(RequestCounts(), "", "", lambda _message: None)
+
+
+def _name_model(message: RestMessage) -> str:
+    return message.url.name
 
 
 def _path(name: str) -> str:

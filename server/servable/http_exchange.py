@@ -7,16 +7,45 @@ not block it: what takes long is awaited from another thread (`call` for a metho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import http
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
 
-from servable.errors import ServingError
+from servable.errors import Code, ServingError
 from servable.methods import LaneMethodOf
 
 MessageT = TypeVar("MessageT")
 
 JSON = "application/json"
+HTML = "text/html"
+CLOSE = (b"connection", b"close")
+"""The header after whose reply the connection is closed."""
+
+HTTP_STATUS: Final[Mapping[Code, int]] = MappingProxyType(
+    {
+        Code.OK: 200,
+        Code.CANCELLED: 499,
+        Code.UNKNOWN: 500,
+        Code.INVALID_ARGUMENT: 400,
+        Code.DEADLINE_EXCEEDED: 504,
+        Code.NOT_FOUND: 404,
+        Code.ALREADY_EXISTS: 409,
+        Code.PERMISSION_DENIED: 403,
+        Code.RESOURCE_EXHAUSTED: 429,
+        Code.FAILED_PRECONDITION: 400,
+        Code.ABORTED: 409,
+        Code.OUT_OF_RANGE: 400,
+        Code.UNIMPLEMENTED: 501,
+        Code.INTERNAL: 500,
+        Code.UNAVAILABLE: 503,
+        Code.DATA_LOSS: 500,
+        Code.UNAUTHENTICATED: 401,
+    }
+)
+"""The status of an error's code (TensorFlow Serving: model_servers/http_rest_api_util.cc)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +97,18 @@ It is cancelled when its client goes away.
 """
 
 
+def html_error(status: int) -> HttpReply:
+    """The page for what reaches no API, after which the connection is closed (libevent: http.c)."""
+    phrase = http.HTTPStatus(status).phrase
+    page = f"<HTML><HEAD>\n<TITLE>{status} {phrase}</TITLE>\n</HEAD><BODY>\n<H1>{phrase}</H1>\n</BODY></HTML>\n"
+    return HttpReply(status, page.encode(), HTML, (CLOSE,))
+
+
+def json_error(status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> HttpReply:
+    """An error in the form of the REST API, of a text of our own."""
+    return HttpReply(status, json.dumps({"error": message}, indent=4).encode(), JSON, headers)
+
+
 async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: float | None) -> bytes:
     """Call a method for lanes from the event loop, which runs no model itself.
 
@@ -83,7 +124,11 @@ async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: f
     deferred_run = method(message, time_left_s, reply)
     if deferred_run is not None:
         deferred_run.hand_over()
-    return await reply.answer
+    try:
+        return await reply.answer
+    finally:
+        # The traceback of an error refers to this frame, so the frame must not refer to the error, nor to the message.
+        del reply, message
 
 
 class _LoopReply:

@@ -158,7 +158,7 @@ def _directory(text: str) -> Path:
 
 
 def _holds_model(path: Path) -> bool:
-    names = (saved_model.BINARY_NAME, saved_model.TEXT_NAME, _SESSION_BUNDLE_NAME)
+    names = (saved_model.BINARY_NAME, saved_model.TEXT_NAME, saved_model.TFLITE_NAME, _SESSION_BUNDLE_NAME)
     return any(os.path.exists(path / name) for name in names)
 
 
@@ -185,11 +185,15 @@ class _OtherKind:
 
     Attributes:
         what: What it is, for people.
-        command: What makes a SavedModel of `{path}`, in `{export}/1`.
+        command: What makes what is served of `{path}`, in `{export}/1`.
+        served: What is served, in place of the file.
+        flags: What a server needs besides the path.
     """
 
     what: str
     command: str
+    served: str = "and only SavedModels are served"
+    flags: str = ""
 
 
 _KERAS = _OtherKind(
@@ -197,7 +201,9 @@ _KERAS = _OtherKind(
 )
 _TFLITE = _OtherKind(
     "a TensorFlow Lite model",
-    "convert the model that it was made of: a .tflite file cannot be turned back into a SavedModel",
+    "mkdir -p {export}/1 && cp {path} {export}/1/" + saved_model.TFLITE_NAME,
+    served=f"which is served from a version directory, as {saved_model.TFLITE_NAME}",
+    flags=" --prefer_tflite_model",
 )
 _FROZEN = _OtherKind(
     "a frozen graph, which does not say what its inputs and outputs are",
@@ -244,9 +250,7 @@ def _explain_file(path: Path) -> ServingError:
 
 def _advise(path: Path, kind: _OtherKind, export: Path) -> str:
     command = kind.command.format(path=str(path), export=f"{export}_export")
-    return (
-        f"{path} is {kind.what}, and only SavedModels are served. To have one: {command}\nThen serve {export}_export."
-    )
+    return f"{path} is {kind.what}, {kind.served}. To have one: {command}\nThen serve {export}_export{kind.flags}."
 
 
 def _explain_nothing(path: Path) -> ServingError:

@@ -97,9 +97,6 @@ def _shown(default: bool | float | str | PerCpu) -> str:
 _BOOL, _INT32, _INT64, _FLOAT, _STRING = Kind
 _NOT_YET, _NEVER = Effect.NOT_YET, Effect.NEVER
 
-_REST: Final = "there is no REST API yet"
-_TFLITE: Final = "TensorFlow Lite models are not served yet"
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerOptions:
@@ -107,12 +104,16 @@ class ServerOptions:
 
     port: int = flag(8500, _INT32, "TCP port of the gRPC API; 0 listens on no TCP port.")
     grpc_socket_path: str = flag("", _STRING, "Unix socket on which the gRPC API listens as well.")
-    rest_api_port: int = flag(0, _INT32, "TCP port of the REST API; 0 is off.", _NOT_YET, _REST)
-    rest_api_num_threads: int = flag(PerCpu(4), _INT32, "Threads that answer REST requests.", _NOT_YET, _REST)
-    rest_api_timeout_in_ms: int = flag(
-        30000, _INT32, "Time limit of a REST request; 0 or less is none.", _NOT_YET, _REST
+    rest_api_port: int = flag(0, _INT32, "TCP port of the REST API; 0 is off.")
+    rest_api_num_threads: int = flag(
+        PerCpu(4),
+        _INT32,
+        "Threads that answer REST requests.",
+        _NEVER,
+        "one thread carries HTTP, and models run on the threads that they run on for gRPC",
     )
-    rest_api_enable_cors_support: bool = flag(False, _BOOL, "Send CORS headers in REST replies.", _NOT_YET, _REST)
+    rest_api_timeout_in_ms: int = flag(30000, _INT32, "Time limit of a REST request; 0 or less is none.")
+    rest_api_enable_cors_support: bool = flag(False, _BOOL, "Send CORS headers in REST replies.")
     enable_batching: bool = flag(False, _BOOL, "Run requests together in batches.")
     allow_version_labels_for_unavailable_models: bool = flag(
         False,
@@ -172,7 +173,7 @@ class ServerOptions:
     num_request_iterations_for_warmup: int = flag(0, _INT32, "Runs of each recorded request; 0 or less: once.")
     version: bool = flag(False, _BOOL, "Print the versions and end.")
     monitoring_config_file: str = flag(
-        "", _STRING, "Text file with MonitoringConfig.", _NOT_YET, "metrics are not exported yet"
+        "", _STRING, "Text file with MonitoringConfig: whether and where the REST port serves metrics."
     )
     remove_unused_fields_from_bundle_metagraph: bool = flag(
         True,
@@ -181,10 +182,10 @@ class ServerOptions:
         _NEVER,
         "it has no client-visible effect",
     )
-    prefer_tflite_model: bool = flag(False, _BOOL, "Load model.tflite where a version has one.", _NOT_YET, _TFLITE)
-    num_tflite_pools: int = flag(PerCpu(1), _INT32, "Pools of TensorFlow Lite interpreters.", _NOT_YET, _TFLITE)
+    prefer_tflite_model: bool = flag(False, _BOOL, "Load model.tflite where a version has one.")
+    num_tflite_pools: int = flag(PerCpu(1), _INT32, "Interpreters of a version that is a model.tflite; 0 or less: one.")
     num_tflite_interpreters_per_pool: int = flag(
-        1, _INT32, "TensorFlow Lite interpreters in a pool.", _NOT_YET, _TFLITE
+        1, _INT32, "Above 1, requests to a model.tflite run in batches, of this share of 500 rows."
     )
     enable_signature_method_name_check: bool = flag(
         False, _BOOL, "Refuse Classify and Regress on a signature whose method name is another's."
@@ -224,7 +225,29 @@ class ServerOptions:
         30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
     log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
+    metrics_port: int = flag(
+        0,
+        _INT32,
+        "Ours: port that serves metrics over HTTP at the path of the monitoring config and at /metrics; 0: none.",
+    )
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
+    rest_api_max_body_mb: int = flag(
+        256, _INT32, "Ours: MiB that the body of one HTTP request may have; a larger one is answered with 413."
+    )
+    rest_api_max_head_kb: int = flag(
+        256, _INT32, "Ours: KiB that the request line and headers of one HTTP request may have; else 431."
+    )
+    rest_api_max_pending_mb: int = flag(
+        1024,
+        _INT32,
+        "Ours: MiB that all HTTP requests may hold that are coming in or being answered; one beyond that gets 503.",
+    )
+    rest_api_max_connections: int = flag(
+        4096,
+        _INT32,
+        "Ours: HTTP connections that may be open, and at most half as many as the process may open files; more are "
+        "answered with 503 and closed.",
+    )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
@@ -419,6 +442,11 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    _validate_http(options)
+    if not 0 <= options.metrics_port <= _LAST_PORT:
+        _refuse(f"metrics_port must be from 0 to {_LAST_PORT}; was {options.metrics_port}.")
+    if options.metrics_port and options.metrics_port in {options.port, options.rest_api_port}:
+        _refuse(f"metrics_port must be a port of its own; {options.metrics_port} is another flag's, too.")
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     for name, seconds in (
@@ -427,6 +455,23 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
+
+
+def _validate_http(options: ServerOptions) -> None:
+    if not 0 <= options.rest_api_port <= _LAST_PORT:
+        _refuse(f"rest_api_port must be from 0 to {_LAST_PORT}; was {options.rest_api_port}.")
+    for name, value in (
+        ("rest_api_max_body_mb", options.rest_api_max_body_mb),
+        ("rest_api_max_head_kb", options.rest_api_max_head_kb),
+        ("rest_api_max_connections", options.rest_api_max_connections),
+    ):
+        if value < 1:
+            _refuse(f"{name} must be at least 1; was {value}.")
+    if options.rest_api_max_pending_mb < options.rest_api_max_body_mb:
+        _refuse(
+            f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
+            f"({options.rest_api_max_body_mb}), or such a body could never be taken."
+        )
 
 
 def _validate_tensorflow(options: ServerOptions) -> None:
@@ -514,7 +559,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
-        "monitoring_config_file",
+        "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
+        "monitoring_config_file", "metrics_port",
     ),
     "Security": ("ssl_config_file", "use_alts_credentials"),
 }  # fmt: skip

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from servable import app
@@ -20,7 +21,10 @@ from servable.config.models import ModelConfig
 from servable.inspection.load_warnings import InspectingLoader
 from servable.lifecycle.manager import Loader
 from servable.methods import Method
+from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
+from servable.servables import Servable
+from servable.tflite_model.stored import NAME as TFLITE_NAME
 from servable.warmup.replay import WarmLoader
 
 if TYPE_CHECKING:
@@ -114,7 +118,9 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     termination = Termination()
     termination.install()
     configuration = app.configure(options, models_of_paths)
-    server = app.Server(configuration, make_loader(options, configuration.batching), _make_profiler(options))
+    metrics = Metrics()
+    loader = make_loader(options, configuration.batching, metrics)
+    server = app.Server(configuration, loader, _make_profiler(options), metrics)
     # The objects that TensorFlow's import has made are never garbage, but each full collection would visit them, and
     # all requests would wait for that: a quarter of a second. Before `load`, since models must remain collectable.
     gc.freeze()
@@ -139,19 +145,24 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     os._exit(0)
 
 
-def make_loader(options: ServerOptions, batching: BatchingConfig | None = None) -> Loader:
-    """A loader as the flags ask for it."""
+def make_loader(
+    options: ServerOptions, batching: BatchingConfig | None = None, metrics: Metrics | None = None
+) -> Loader:
+    """A loader as the flags ask for it; the metrics count its warm-ups."""
     cold_loader = make_cold_loader(options, batching)
     # It imports TensorFlow, as the line above has done.
     from servable.execution import op_libraries
 
-    loader = InspectingLoader(cold_loader, cold_loader.tags, op_libraries.find_ops_without_kernel)
+    loader: Loader = InspectingLoader(cold_loader, cold_loader.tags, op_libraries.find_ops_without_kernel)
+    if options.prefer_tflite_model:
+        loader = _prefer_tflite(loader, options, batching)
     if not options.enable_model_warmup:
         return loader
     from servable.execution import tf_records
 
     iterations = max(options.num_request_iterations_for_warmup, 1)
-    return WarmLoader(loader, tf_records.read, iterations, options.enable_signature_method_name_check)
+    on_replay = (metrics or Metrics()).note_warmup
+    return WarmLoader(loader, tf_records.read, iterations, options.enable_signature_method_name_check, on_replay)
 
 
 def served_tags(options: ServerOptions) -> Sequence[str]:
@@ -175,6 +186,20 @@ def make_cold_loader(options: ServerOptions, batching: BatchingConfig | None = N
         batching=batching,
         freeze_up_to_bytes=max(options.freeze_variables_up_to_mb, 0) * 1_000_000,
     )
+
+
+def _prefer_tflite(otherwise: Loader, options: ServerOptions, batching: BatchingConfig | None) -> Loader:
+    """A loader of the model.tflite of a version that has one, and of other versions by another loader."""
+    from servable.execution.tflite.loader import TfliteLoader
+
+    load_tflite = TfliteLoader(options.num_tflite_pools, options.num_tflite_interpreters_per_pool, batching)
+
+    def load(directory: Path) -> Servable:
+        # As in a warm-up: a file in a folder that may not be entered is missing.
+        is_tflite = os.path.exists(directory / TFLITE_NAME)
+        return load_tflite(directory) if is_tflite else otherwise(directory)
+
+    return load
 
 
 def _make_profiler(options: ServerOptions) -> dict[str, Method]:

@@ -6,6 +6,7 @@ run fetched to `Request.finish`, which makes the bytes of the reply. `data_plane
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -17,6 +18,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from servable import wire
 from servable.errors import Internal, InvalidArgument
+from servable.observability.request_counts import Mark
 from servable.servables import Handle, Servable
 from servable.signatures import DEFAULT_KEY
 
@@ -37,13 +39,19 @@ class Target:
         servable: The version that runs.
         feeds: The names of the tensors to feed.
         fetches: The names of the tensors to fetch.
+        model: The name of the model, for metrics.
+        signature: The key of the signature, for metrics; empty if several run.
         placement: What the dispatcher has worked out for the runs of this target; None before the first.
+        counted: What its requests are counted in; None before the first (see observability.request_counts).
     """
 
     servable: Servable
     feeds: tuple[str, ...]
     fetches: tuple[str, ...]
+    model: str = ""
+    signature: str = ""
     placement: Any = None
+    counted: Any = None
 
 
 @dataclass(slots=True)
@@ -88,19 +96,25 @@ Begin: TypeAlias = BeginOf[bytes]
 """The same of a request as it arrives over gRPC: as bytes."""
 
 
-def complete(request: Request, time_left_s: float | None) -> bytes:
+def complete(request: Request, time_left_s: float | None, mark: Mark | None = None) -> bytes:
     """Run a request on the calling thread; the bytes of its reply.
 
     Args:
         request: The request.
         time_left_s: Seconds until the caller stops waiting; None for no bound.
+        mark: What the request is counted in, if it is.
 
     Raises:
         ServingError: if that is the answer.
     """
-    target = request.target
+    target, began_s = request.target, time.monotonic()
     runner = target.servable.runner(target.feeds, target.fetches)
-    return request.finish(Fetched(runner.run(request.arrays, time_left_s), runner.fetch_dtypes))
+    results = runner.run(request.arrays, time_left_s)
+    ended_s = time.monotonic()
+    message = request.finish(Fetched(results, runner.fetch_dtypes))
+    if mark is not None:
+        mark[0].note(mark, began_s, began_s, ended_s, len(message))
+    return message
 
 
 def measure(message: bytes, arrays: Sequence[Array]) -> int:

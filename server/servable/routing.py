@@ -77,23 +77,36 @@ class Routes:
         return Routes(self, labels)
 
     def resolve(self, spec: wire.ModelSpec) -> Handle:
-        """The version that a spec asks for: by number, by label, or the highest that is loaded.
+        """As `find`, of the version that a spec asks for."""
+        choice = spec.WhichOneof("version_choice")
+        if choice is None:
+            return self.find(spec.name)
+        if choice == "version":
+            return self.find(spec.name, spec.version.value)
+        return self.find(spec.name, label=spec.version_label)
+
+    def find(self, name: str, version: int | None = None, label: str | None = None) -> Handle:
+        """A version by number, by label, or the highest that is loaded.
+
+        Args:
+            name: Of the model. Bytes that are no text may stand in it as surrogates, as in the label.
+            version: Its number.
+            label: Its label; not with a number.
 
         Raises:
             InvalidArgument: for an empty name or an unknown label.
             NotFound: if no such version is loaded.
             Unavailable: for a label, before the first config has been applied.
         """
-        name = spec.name
         if not name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        choice = spec.WhichOneof("version_choice")
-        if choice is None:
-            handle = self._latest.get(name)
-            if handle is None:
+        if label is not None:
+            version = self._labelled(name, label)
+        if version is None:
+            latest = self._latest.get(name)
+            if latest is None:
                 raise NotFound(f"Servable not found for request: Latest({name})", self._name_hints(name))
-            return handle
-        version = spec.version.value if choice == "version" else self._labelled(name, spec.version_label)
+            return latest
         handle = self.get(name, version)
         if handle is None:
             raise NotFound(

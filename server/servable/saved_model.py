@@ -25,6 +25,8 @@ from servable.errors import (
 
 BINARY_NAME = "saved_model.pb"
 TEXT_NAME = "saved_model.pbtxt"
+# What may lie in their place: a TensorFlow Lite model.
+TFLITE_NAME = "model.tflite"
 VARIABLES_PREFIX = Path("variables", "variables")
 ASSETS_FOLDER = "assets"
 
@@ -114,9 +116,11 @@ def _missing(directory: Path) -> ServingError:
         )
     if directory.exists() and not directory.is_dir():
         return FailedPrecondition(f"{directory}; Not a directory")
+    tflite = directory / TFLITE_NAME
+    hint = f"\n{tflite} is a TensorFlow Lite model, which --prefer_tflite_model serves." if tflite.exists() else ""
     return NotFound(
         "Specified file path does not appear to contain a SavedModel bundle (should have a file called "
-        f"`{BINARY_NAME}`)\nSpecified file path: {directory}"
+        f"`{BINARY_NAME}`)\nSpecified file path: {directory}{hint}"
     )
 
 

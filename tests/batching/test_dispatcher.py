@@ -200,9 +200,10 @@ def test_a_quick_request_runs_at_once_if_no_other_is_there(dispatcher):
     assert batch is None
     assert reply.answer == [[2, 4]]
     assert servable.its_runner.timeouts_s == [5.0]
-    counts = dispatcher.counts
-    assert (counts.cuts, counts.requests, counts.request_rows) == ({Cut.FREE: 1}, {1: 1}, {2: 1})
-    assert (counts.runs, counts.waits[0], sum(counts.waits), counts.waited_s) == ({(2, 0): 1}, 1, 1, 0.0)
+    counts = dispatcher.counts.of("")
+    assert (counts.cuts, counts.requests, counts.inputs) == ({Cut.FREE: 1}, {1: 1}, {(2, 1): 1})
+    waits = counts.waits_us
+    assert (counts.runs, waits.counts[0], waits.count, waits.sum) == ({(2, 0): 1}, 1, 1, 0.0)
 
 
 def test_a_request_that_finds_others_queued_joins_them(dispatcher):
@@ -223,7 +224,7 @@ def test_a_lone_request_waits_and_is_filled_up_where_the_limits_say_so(dispatche
         batch.run()
     assert reply.wait() == [[2]]
     assert servable.its_runner.runs == [[[1, 1, 1, 1] if limits.allowed_rows else [1]]]
-    assert dispatcher.counts.waited_s > 0
+    assert dispatcher.counts.of("").waits_us.sum > 0
 
 
 def test_a_lone_request_that_is_too_large_for_one_batch_is_split(dispatcher):

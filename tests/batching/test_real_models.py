@@ -57,9 +57,13 @@ class Batched:
         return [_read(request, reply.wait()) for request, reply in zip(requests, replies, strict=True)]
 
     @property
+    def counts(self):
+        return self.dispatcher.counts.of(self.name)
+
+    @property
     def batches(self):
         """How many batches had how many requests."""
-        return dict(self.dispatcher.counts.requests)
+        return dict(self.counts.requests)
 
 
 def serialized(x):
@@ -129,7 +133,7 @@ def test_sequences_of_different_lengths_are_answered_with_padding_and_without(ba
     assert [answer["mean"] for answer in answers] == [[[1.0] * 100], [[3.0] * 100] * 2]
     # Outputs keep what was padded, as in the original.
     assert np.shape(answers[1]["steps"]) == ((2, 4) if pads else (2, 2))
-    assert sum(served.dispatcher.counts.runs.values()) == (1 if pads else 2)
+    assert sum(served.counts.runs.values()) == (1 if pads else 2)
 
 
 @pytest.mark.behaviour("8.4", "ours: one bad request fails alone")
@@ -230,4 +234,4 @@ def test_a_large_request_is_split(batched):
     many = np.arange(8, dtype=np.float32)
     answers = served.run(({"x": many[:2]}, ()), ({"x": many}, ()))
     assert answers == [{"y": (many[:2] / 2 + 2).tolist()}, {"y": (many / 2 + 2).tolist()}]
-    assert {rows for rows, _ in served.dispatcher.counts.runs} == {1, 3}
+    assert {rows for rows, _ in served.counts.runs} == {1, 3}

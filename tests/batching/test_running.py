@@ -7,11 +7,12 @@ import pytest
 
 from servable import errors
 from servable.batching import merging
-from servable.batching.counts import WAIT_BOUNDS_S, BatchCounts, Cut
+from servable.batching.counts import BatchCounts, Cut
 from servable.batching.queues import BatchQueue
 from servable.batching.running import Batch, run_batch
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument
+from servable.observability.histograms import QUEUE_MICROSECONDS
 from tests.batching.fakes import FakeRunner, task
 
 LATE = ("RESOURCE_EXHAUSTED", "Run() timeout exceeded while waiting in batching queue")
@@ -367,16 +368,18 @@ def test_batches_are_counted():
         run_batch(queue.take(), QueueLimits(allowed_rows=(4,)), counts)
     assert counts.cuts == {Cut.FULL: 1, Cut.FREE: 1}
     assert counts.requests == {2: 1, 1: 1}
-    assert counts.request_rows == {2: 2, 1: 1}
+    assert counts.inputs == {(2, 1): 2, (1, 1): 1}
     assert counts.runs == {(4, 1): 1, (4, 2): 1}
-    assert sum(counts.waits) == 3
-    assert counts.waited_s > 0
+    assert counts.waits_us.count == 3
+    assert counts.waits_us.sum > 0
 
 
 def test_waits_are_counted_in_the_original_s_buckets():
     counts = BatchCounts()
-    counts.note_batch(Cut.FREE, [1, 1, 1], [0.0, 110e-6, 10.0])
-    assert (counts.waits[0], counts.waits[1], counts.waits[-1], sum(counts.waits)) == (1, 1, 1, 3)
-    assert counts.waited_s == pytest.approx(10.00011)
-    assert len(WAIT_BOUNDS_S) == 52
-    assert WAIT_BOUNDS_S[-1] == pytest.approx(100e-6 * 1.2**51)
+    # A wait that equals a limit belongs to the next bucket.
+    counts.note_batch(Cut.FREE, [(1, 1)] * 4, [0.0, 100e-6, 110e-6, 10.0])
+    waits = counts.waits_us.counts
+    assert (waits[0], waits[1], waits[-1], sum(waits)) == (1, 2, 1, 4)
+    assert counts.waits_us.sum == 10_000_210
+    assert len(QUEUE_MICROSECONDS.limits) == 52
+    assert QUEUE_MICROSECONDS.limits[-1] == pytest.approx(100 * 1.2**51)

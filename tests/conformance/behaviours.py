@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 LEFT = Path(__file__).with_name("left.toml")
 
 # The sections of this project's notes on TensorFlow Serving's behaviour, in their order; the last one is about this
-# server alone. Those about REST, metrics and TFLite, which this server does not have yet, are absent.
+# server alone. Those about metrics and TFLite, which this server does not have yet, are absent.
+# server alone. Those about REST and TFLite, which this server does not have yet, are absent.
 SECTIONS = {
     "1.1": "Services and methods",
     "1.2": "Messages",
@@ -50,12 +51,22 @@ SECTIONS = {
     "7.2": "Sessions and threads",
     "7.3": "Extra assets",
     "7.4": "Warm-up",
+    "7.5": "TensorFlow Lite",
     "8.1": "Batching parameters",
     "8.2": "What is batched together",
     "8.3": "Allowed batch sizes",
     "8.4": "Errors of batching",
     "8.5": "Large requests are split",
     "8.6": "Batching parameters of a model",
+    "9.1": "REST: HTTP",
+    "9.2": "REST: URLs",
+    "9.3": "REST: errors",
+    "9.4": "REST: JSON",
+    "9.5": "REST: Predict",
+    "9.6": "REST: replies of Predict",
+    "9.7": "REST: Classify and Regress",
+    "9.8": "REST: status, metadata and CORS",
+    "10.1": "Metrics",
     "10.3": "Profiler",
     "11.1": "TLS",
     "11.2": "Message size and threads",
@@ -72,6 +83,8 @@ SECTIONS = {
     "13.7": "The original's tests: services of Classify and Regress",
     "13.8": "The original's tests: GetModelMetadata",
     "13.9": "The original's tests: GetModelStatus",
+    "13.10": "The original's tests: REST",
+    "13.11": "The original's tests: JSON of tensors",
     "13.12": "The original's tests: batching",
     "13.13": "The original's tests: warm-up",
     "13.14": "The original's tests: other suites",

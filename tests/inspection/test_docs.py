@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import servable.inspection
-from servable.inspection import checks, report
+from servable.inspection import checks, report, tflite
 from tests.inspection.making import look
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def test_every_key_of_the_json_is_documented():
 
 def test_the_table_of_warnings_has_the_codes_that_are_given():
     documented = re.findall(r"^\| `(\w+)` \|", section("Warnings"), re.MULTILINE)
-    source = Path(checks.__file__).read_text(encoding="utf-8")
+    source = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (checks, tflite))
     assert sorted(documented) == sorted(set(re.findall(r'ModelWarning\(\s+"(\w+)"', source)))
 
 

@@ -118,7 +118,7 @@ def test_a_folder_of_models_names_those_that_can_be_served_as_the_error_says(bas
     [
         ("m.keras", "keras.saving.load_model"),
         ("m.h5", "keras.saving.load_model"),
-        ("m.tflite", "cannot be turned back"),
+        ("m.tflite", "Then serve {export} --prefer_tflite_model."),
         ("frozen.pb", "import_graph_def"),
         ("m.onnx", "onnx2tf -i"),
         ("m.pt", "torch.onnx.export"),
@@ -134,7 +134,7 @@ def test_a_model_of_another_kind_comes_with_what_exports_it(tmp_path, name, comm
         with pytest.raises(FailedPrecondition) as error:
             read_arguments([str(argument)])
         assert str(path) in error.value.message
-        assert command in error.value.message
+        assert command.format(export=path.with_name("m_export")) in error.value.message
 
 
 @pytest.mark.parametrize(

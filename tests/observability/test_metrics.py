@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from servable.errors import Code
+from servable.observability.families import Kind
 from servable.observability.metrics import Metrics
 
 LOADS = "/tensorflow/cc/saved_model/load_attempt_count"
@@ -80,3 +82,18 @@ def test_loads_on_many_threads_are_all_counted():
 def test_counting_needs_no_tensorflow():
     code = "import sys, servable.observability.metrics; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.behaviour("4.2", "a histogram is 0")
+def test_every_counter_of_the_page_can_be_read_by_a_reload():
+    metrics = Metrics()
+    load(metrics, "/m/1")
+    metrics.note_request("m", Code.OK, "", "REST", 0.1)
+    metrics.note_examples("m", 7)
+    metrics.note_warmup(Path("/m/1"), "OK", 5, 0.25)
+    counters = {each.name for each in metrics.families() if each.kind is Kind.COUNTER and each.values}
+    values = metrics.read(counters)
+    assert all(values.values())
+    assert values["/tensorflow/serving/request_example_count_total"] == 7
+    assert values["/tensorflow/serving/model_warmup_records_read"] == 5
+    assert metrics.read(["/tensorflow/serving/request_latency"]) == {"/tensorflow/serving/request_latency": 0}

@@ -54,7 +54,8 @@ def test_the_table_has_a_head_and_a_row_of_five_cells_for_each_flag():
         ("port", "int32 | `8500` | TCP port of the gRPC API; 0 listens on no TCP port. | yes |"),
         (
             "rest_api_num_threads",
-            "int32 | 4 x schedulable CPUs | Threads that answer REST requests. | not yet: there is no REST API yet |",
+            "int32 | 4 x schedulable CPUs | Threads that answer REST requests. | never: one thread carries HTTP, and "
+            "models run on the threads that they run on for gRPC |",
         ),
         (
             "skip_initialize_tpu",
@@ -85,9 +86,9 @@ def test_a_row_of_the_table(name, cells):
 @pytest.mark.behaviour("5", "--thread_pool_factory_config_file")
 @pytest.mark.behaviour("5", "--skip_initialize_tpu")
 def test_a_flag_without_effect_is_noticed_once_and_in_the_order_of_the_table():
-    parsed = parse(["--skip_initialize_tpu", "--rest_api_port=1", "--rest_api_port=2", "--port=1"])
+    parsed = parse(["--skip_initialize_tpu", "--platform_config_file=1", "--platform_config_file=2", "--port=1"])
     assert notices(parsed) == [
-        "--rest_api_port has no effect yet: there is no REST API yet.",
+        "--platform_config_file has no effect yet: only the platform `tensorflow` is served.",
         "--skip_initialize_tpu has no meaning here: this server uses no TPU.",
     ]
 

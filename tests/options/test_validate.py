@@ -30,6 +30,16 @@ REFUSED = [
     (NO_MODEL, {"model_base_path": ""}),
     (NO_BATCHING, {"batching_parameters_file": "/batching"}),
     (ALL_THREADS, THREADS),
+    ("rest_api_port must be from 0 to 65535; was 65536.", {"rest_api_port": 65536}),
+    ("rest_api_max_body_mb must be at least 1; was 0.", {"rest_api_max_body_mb": 0}),
+    ("rest_api_max_head_kb must be at least 1; was -1.", {"rest_api_max_head_kb": -1}),
+    ("rest_api_max_connections must be at least 1; was 0.", {"rest_api_max_connections": 0}),
+    (
+        "rest_api_max_pending_mb (255) must be at least rest_api_max_body_mb (256), "
+        "or such a body could never be taken.",
+        {"rest_api_max_pending_mb": 255},
+    ),
+    ("metrics_port must be from 0 to 65535; was -1.", {"metrics_port": -1}),
     ("drain_delay_s must be a number of seconds from 0 up; was -0.5.", {"drain_delay_s": -0.5}),
     ("drain_timeout_s must be a number of seconds from 0 up; was -1.", {"drain_timeout_s": -1.0}),
 ]
@@ -47,6 +57,12 @@ def refusal(**changes):
 @pytest.mark.parametrize(("message", "changes"), REFUSED)
 def test_a_contradiction_is_refused(message, changes):
     assert refusal(**changes) == message
+
+
+@pytest.mark.parametrize("other", ["port", "rest_api_port"])
+def test_metrics_need_a_port_of_their_own(other):
+    message = refusal(**{other: 81, "metrics_port": 81})
+    assert message == "metrics_port must be a port of its own; 81 is another flag's, too."
 
 
 @pytest.mark.parametrize("first", range(len(REFUSED)))

@@ -52,7 +52,7 @@ def served(models, model_config, tmp_path_factory):
         "--grpc_socket_path", str(tmp_path_factory.mktemp("sockets") / "servable.sock"),
         "--enable_grpc_healthcheck_service",
         "--grpc_channel_arguments=grpc.max_connection_age_ms=3600000,grpc.lb_policy_name=grpclb",
-        "--prefer_tflite_model=true",
+        "--flush_filesystem_caches=true",
         "--no_such_flag=1",
     )  # fmt: skip
     try:

@@ -21,6 +21,7 @@ SERVICES = [
     "",
     "tensorflow.serving.PredictionService",
     "tensorflow.serving.ModelService",
+    "inference.GRPCInferenceService",
     "PredictionService",
     "ModelService",
 ]

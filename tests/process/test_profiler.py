@@ -7,10 +7,20 @@ import pytest
 import tensorflow as tf
 
 from servable import wire
-from tests.conformance.calls import INTERNAL, INVALID_ARGUMENT, UNIMPLEMENTED, predict_request, refused
+from tests.conformance.calls import (
+    ALREADY_EXISTS,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    NOT_FOUND,
+    UNIMPLEMENTED,
+    predict_request,
+    refused,
+)
 
 PROFILER = "/tensorflow.ProfilerService/"
 PATIENCE_S = 60.0
+# An op of half_plus_two, as events of a trace name it.
+OP = b"AddV2"
 
 
 class Caller(threading.Thread):
@@ -59,7 +69,7 @@ def test_the_stock_client_traces_and_saves_what_it_got(profiled, caller, tmp_pat
     tf.profiler.experimental.client.trace(f"grpc://{profiled.address}", str(tmp_path), 200)
     (trace,) = tmp_path.rglob("*.xplane.pb")
     assert trace.name == profiled.address.replace(":", "_") + ".xplane.pb"
-    assert trace.stat().st_size > 0
+    assert OP in trace.read_bytes()
     assert caller.answered > 0
 
 
@@ -125,9 +135,56 @@ def test_bytes_that_do_not_parse_are_internal_without_a_text(profiled):
     assert refused_profile(profiled, b"\xff") == (INTERNAL, "")
 
 
-@pytest.mark.parametrize("method", ["Monitor", "StartContinuousProfiling", "StopContinuousProfiling", "GetSnapshot"])
-def test_other_methods_are_unimplemented(profiled, method):
-    assert refused(profiled.channel.unary_unary(PROFILER + method), b"") == (UNIMPLEMENTED, "")
+@pytest.mark.behaviour("1.1", "Monitor and continuous profiling")
+@pytest.mark.behaviour("10.3", "Monitor is UNIMPLEMENTED")
+def test_nothing_is_monitored(profiled):
+    assert refused(profiled.channel.unary_unary(PROFILER + "Monitor"), b"") == (UNIMPLEMENTED, "unimplemented.")
+
+
+@pytest.fixture
+def continuous(profiled):
+    profiled.call(PROFILER + "StartContinuousProfiling", b"")
+    yield profiled
+    # A test may have stopped it itself.
+    profiled.channel.unary_unary(PROFILER + "StopContinuousProfiling").future(b"").exception(PATIENCE_S)
+
+
+@pytest.mark.behaviour("10.3", "GetSnapshot answers with the trace since the last one")
+def test_snapshots_hold_the_ops_that_ran_since_the_last_one(continuous, caller):
+    for _ in range(2):
+        seen, trace = caller.answered, b""
+        while caller.answered < seen + 3 or OP not in trace:
+            response = wire.ProfileResponse.FromString(continuous.call(PROFILER + "GetSnapshot", b""))
+            assert response.HasField("xspace")
+            trace = response.xspace.SerializeToString()
+
+
+@pytest.mark.behaviour("10.3", "one continuous recording at a time")
+def test_a_second_continuous_recording_is_refused(continuous):
+    start = continuous.channel.unary_unary(PROFILER + "StartContinuousProfiling")
+    assert refused(start, b"") == (ALREADY_EXISTS, "A profiling session is already running.")
+    assert profile(continuous, duration_ms=1).exception(PATIENCE_S).details() == "Another profiler is running."
+    assert continuous.call(PROFILER + "StopContinuousProfiling", b"") == b""
+    assert not profile(continuous, duration_ms=1).result(PATIENCE_S).empty_trace
+
+
+@pytest.mark.behaviour("10.3", "without a continuous recording there is none to stop or to look at")
+@pytest.mark.parametrize("method", ["StopContinuousProfiling", "GetSnapshot"])
+def test_what_is_not_recorded_cannot_be_asked_for(profiled, method):
+    assert refused(profiled.channel.unary_unary(PROFILER + method), b"") == (
+        NOT_FOUND,
+        "No continuous profiling session found.",
+    )
+
+
+@pytest.mark.behaviour("10.3", "Terminate is remembered for a session that has not begun")
+def test_a_session_that_was_terminated_before_it_began_ends_at_once(profiled):
+    profiled.call(PROFILER + "Terminate", wire.TerminateRequest(session_id="early").SerializeToString())
+    assert (
+        profile(profiled, duration_ms=500_000, session_id="early", emit_xspace=True)
+        .result(PATIENCE_S)
+        .HasField("xspace")
+    )
 
 
 @pytest.mark.behaviour("1.1", "ProfilerService is there unless its flag is false")

@@ -61,7 +61,7 @@ def test_an_unknown_argument_is_printed_with_where_flags_are_and_the_server_goes
 @pytest.mark.behaviour("5", "--enable_batching")
 def test_a_flag_without_effect_is_logged(served):
     assert "WARNING" in served.stderr.wait_for(
-        "--prefer_tflite_model has no effect yet: TensorFlow Lite models are not served yet"
+        "--flush_filesystem_caches has no meaning here: only TensorFlow's remote file systems keep caches"
     )
 
 

@@ -77,6 +77,23 @@ def test_answering_a_cancelled_call_is_harmless(answer, heard, caplog):
     assert caplog.records == []
 
 
+def test_a_call_that_ends_before_it_is_answered_is_counted():
+    keeper = Keeper()
+    with serve(keeper) as server:
+        answered = server.begin()
+        keeper.await_arrival().send(b"")
+        answered.result(PATIENCE_S)
+        assert server.lanes.count_aborted_calls() == 0
+        call = server.begin()
+        reply = keeper.await_arrival()
+        assert server.lanes.count_open_calls() == 1
+        call.cancel()
+        await_end(reply)
+        # The event that ends the call is one step of the lane.
+        server.call(path=PUBLIC)
+        assert server.lanes.count_aborted_calls() == 1
+
+
 @pytest.mark.behaviour("11.2", "ours: on a lane too what was cancelled or is late is not run")
 def test_a_call_that_was_cancelled_while_it_waited_is_not_run(gate):
     with serve(inline(gate)) as server:

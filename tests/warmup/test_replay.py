@@ -4,6 +4,7 @@ By the loader around a loader; by the loop over a warm-up file; and by the reque
 methods of the RPCs.
 """
 
+import contextlib
 import gc
 import logging
 import weakref
@@ -37,6 +38,7 @@ from tests.warmup.making import (
 
 PATH = Path("somewhere")
 GARBAGE = b"\xff garbage"
+HINT = "Please verify your warmup data is in TFRecord format."
 
 
 @pytest.fixture
@@ -124,6 +126,26 @@ def test_a_damaged_file_fails_the_load_in_the_words_of_the_original(directory):
         loader(servable, [[], DataLoss("corrupted record at 0")])(directory)
     assert caught.value.message == ("corrupted record at 0. Please verify your warmup data is in TFRecord format.")
     assert servable.closed == 1
+
+
+@pytest.mark.behaviour("7.4", "model_warmup_latency and model_warmup_records_read")
+@pytest.mark.parametrize(
+    ("records", "noted"),
+    [
+        ([MIXED], [("OK", len(MIXED))]),
+        ([[]], [("OK", 0)]),
+        ([MIXED, DataLoss("corrupted")], [(f"DATA_LOSS: corrupted. {HINT}", len(MIXED))]),
+        # The original counts neither of these.
+        ([[GARBAGE]], []),
+    ],
+)
+def test_a_replay_is_noted_if_it_came_to_the_end_or_could_not_read_the_file(directory, records, noted):
+    replays = []
+    load = loader(CountingServable(), records, on_replay=lambda *replay: replays.append(replay))
+    with contextlib.suppress(DataLoss, InvalidArgument):
+        load(directory)
+    assert [(path, status, count) for path, status, count, _ in replays] == [(directory, *each) for each in noted]
+    assert all(seconds >= 0 for *_, seconds in replays)
 
 
 @pytest.mark.behaviour("7.4", "any error fails the load, and frees what was loaded")

@@ -33,13 +33,14 @@ from typing import Final, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from servable.batching import merging, timed_runs
-from servable.batching.counts import BatchCounts
+from servable.batching.counts import BatchCountsByModel
 from servable.batching.queues import BatchQueue, FifoQueue
 from servable.batching.scheduler import Scheduler
 from servable.batching.tasks import QueuedCall, RunnerPreparation, Task, send
 from servable.config.batching import QueueLimits
 from servable.errors import InvalidArgument
 from servable.methods import AwaitedReply, Reply
+from servable.observability.request_counts import Mark
 from servable.requests import Fetched, Request
 from servable.run_costs import RunCost
 from servable.servables import Runner, Servable
@@ -57,7 +58,7 @@ class Dispatcher:
     """Begins requests where they are to run, and ensures that each is answered. Thread-safe.
 
     Attributes:
-        counts: Counts of all batches so far.
+        counts: Counts of all batches so far, by model.
         scheduler: Runs what is queued.
     """
 
@@ -68,7 +69,7 @@ class Dispatcher:
             scheduler: Runs what is queued.
             worth_handing_over_s: A run that takes longer is handed over if other calls wait for the lane.
         """
-        self.counts = BatchCounts()
+        self.counts = BatchCountsByModel()
         self.scheduler = scheduler
         self._worth_handing_over_s = min(worth_handing_over_s, LONGEST_HERE_S)
         self._lock = threading.Lock()
@@ -76,8 +77,16 @@ class Dispatcher:
         self._fifo_queues: WeakKeyDictionary[Servable, FifoQueue] = WeakKeyDictionary()
         self._batch_queues: WeakKeyDictionary[Runner, BatchQueue] = WeakKeyDictionary()
 
-    def begin(self, request: Request, time_left_s: float | None, reply: Reply) -> GatheredBatch | None:
+    def begin(
+        self, request: Request, time_left_s: float | None, reply: Reply, mark: Mark | None = None
+    ) -> GatheredBatch | None:
         """Decide where a request runs, and run it or queue it there; the reply is answered now or later.
+
+        Args:
+            request: The request.
+            time_left_s: Seconds until the caller stops waiting; None for no bound.
+            reply: Where the answer goes.
+            mark: What the request is counted in, if it is. What this raises is not counted.
 
         Returns:
             The batch that the request waits in, if the caller is to run that batch once other requests have joined.
@@ -91,22 +100,23 @@ class Dispatcher:
         if placement is None or runner is None:
             runner = target.servable.ready_runner(target.feeds, target.fetches)
             if runner is None:
-                self._post(target.servable, RunnerPreparation(reply, _end_s(time_left_s), request, self._on_ready))
+                preparation = RunnerPreparation(reply, _end_s(time_left_s), request, self._on_ready)
+                self._post(target.servable, preparation, mark, time.monotonic())
                 return None
             placement = self._place(request, runner)
         began_s, queue = time.monotonic(), placement.queue
         if queue is None:
             if self._may_run_here(placement.cost, began_s, reply):
-                send(reply, self._run_here(request, runner, time_left_s, placement))
+                send(reply, self._run_here(request, runner, time_left_s, placement, mark))
             else:
-                self._post(target.servable, Task.of(request, runner, reply, _end_s(time_left_s)))
+                self._post(target.servable, Task.of(request, runner, reply, _end_s(time_left_s)), mark, began_s)
             return None
         is_lone = placement.may_be_lone and not reply.other_calls_waiting()
         if is_lone and self._may_run_here(placement.cost, began_s, reply) and self.scheduler.begin_lone(queue):
-            send(reply, self._run_lone(request, runner, time_left_s, placement))
+            send(reply, self._run_lone(request, runner, time_left_s, placement, mark))
             return None
         task = Task.of(request, runner, reply, _end_s(time_left_s))
-        task.rows, task.kind = placement.rows, placement.kind
+        task.rows, task.kind, task.mark = placement.rows, placement.kind, mark
         gathers = _gathers(queue, placement.cost, began_s) and reply.may_run_here()
         self.scheduler.add(queue, task, wakes=not gathers)
         return placement.batch if gathers else None
@@ -117,22 +127,39 @@ class Dispatcher:
             return False
         return cost.cpu_s <= self._worth_handing_over_s or not reply.other_calls_waiting()
 
-    def _run_here(self, request: Request, runner: Runner, time_left_s: float | None, placement: _Placement) -> bytes:
+    def _run_here(
+        self,
+        request: Request,
+        runner: Runner,
+        time_left_s: float | None,
+        placement: _Placement,
+        mark: Mark | None,
+    ) -> bytes:
         """Run a request on the calling thread; the bytes of its reply."""
         cost = placement.cost
         assert cost is not None  # noqa: S101  For mypy.
-        results = timed_runs.run(runner, request.arrays, cost, time_left_s)
+        results, began_s, ended_s = timed_runs.run(runner, request.arrays, cost, time_left_s)
         if placement.queue is not None:
             merging.check_results(results, placement.rows)
-        return request.finish(Fetched(results, runner.fetch_dtypes))
+        message = request.finish(Fetched(results, runner.fetch_dtypes))
+        if mark is not None:
+            mark[0].note(mark, began_s, began_s, ended_s, len(message))
+        return message
 
-    def _run_lone(self, request: Request, runner: Runner, time_left_s: float | None, placement: _Placement) -> bytes:
+    def _run_lone(
+        self,
+        request: Request,
+        runner: Runner,
+        time_left_s: float | None,
+        placement: _Placement,
+        mark: Mark | None,
+    ) -> bytes:
         """Run a request that `Scheduler.begin_lone` has admitted, as a batch of one; the bytes of its reply."""
         queue = placement.queue
         assert queue is not None  # noqa: S101  For mypy.
         try:
-            self.counts.note_lone(placement.rows)
-            return self._run_here(request, runner, time_left_s, placement)
+            queue.counts.note_lone(placement.rows, len(request.arrays))
+            return self._run_here(request, runner, time_left_s, placement, mark)
         finally:
             self.scheduler.end_lone(queue)
 
@@ -148,7 +175,8 @@ class Dispatcher:
         task.rows, task.kind = placement.rows, placement.kind
         self.scheduler.add(placement.queue, task)
 
-    def _post(self, servable: Servable, task: QueuedCall) -> None:
+    def _post(self, servable: Servable, task: QueuedCall, mark: Mark | None, now_s: float) -> None:
+        task.mark, task.queued_s = mark, now_s
         queue = self._fifo_queues.get(servable)
         if queue is None:
             queue = self._add_queue(self._fifo_queues, servable, FifoQueue)
@@ -174,20 +202,21 @@ class Dispatcher:
                 merging.check_paddable(arrays)
             runner.check(arrays)
             kind = merging.kind(arrays, pads=limits.pads)
-            queue = self._batch_queue(runner, limits)
+            queue = self._batch_queue(runner, limits, target.model)
             batch = GatheredBatch(self, queue)
             placement = _Placement(ref(runner), cost, queue, batch, rows, kind, queue.takes_lone(rows))
         target.placement = placement
         return placement
 
-    def _batch_queue(self, runner: Runner, limits: QueueLimits) -> BatchQueue:
+    def _batch_queue(self, runner: Runner, limits: QueueLimits, model: str) -> BatchQueue:
         queue = self._batch_queues.get(runner)
         if queue is None:
             gathered_s = 0.0 if runner.may_not_end else LONGEST_HERE_S
             if runner.batches_itself and limits.longest_run_s is not None:
                 # Nobody has set how many, and a run waits for what the next ones bring.
                 limits = dataclasses.replace(limits, batches_at_once=None)
-            queue = self._add_queue(self._batch_queues, runner, lambda: BatchQueue(limits, self.counts, gathered_s))
+            counts = self.counts.of(model)
+            queue = self._add_queue(self._batch_queues, runner, lambda: BatchQueue(limits, counts, gathered_s))
         return queue
 
     def _add_queue(self, queues: MutableMapping[_K, _V], key: _K, make: Callable[[], _V]) -> _V:

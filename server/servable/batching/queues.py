@@ -134,6 +134,7 @@ class BatchQueue:
         gathers: Whether a lane may gather requests for a batch that it runs itself, since the latest batch was short;
             None before the first batch.
         is_full: Whether the oldest batch has as many rows as it may have, or the next request did not fit.
+        counts: Where batches are counted.
     """
 
     def __init__(self, limits: QueueLimits, counts: BatchCounts, gathered_s: float = 0.0) -> None:
@@ -144,7 +145,7 @@ class BatchQueue:
             counts: Where batches are counted.
             gathered_s: How long a batch may run that a lane gathers; 0: lanes gather none.
         """
-        self._limits, self._counts, self._gathered_s = limits, counts, gathered_s
+        self._limits, self.counts, self._gathered_s = limits, counts, gathered_s
         self.waits = bool(limits.timeout_s)
         self.gathers: bool | None = None
         self.is_full = False
@@ -271,7 +272,7 @@ class BatchQueue:
     def run(self, job: Batch) -> float | None:
         """See Queue."""
         began_s = time.monotonic()
-        is_complete = run_batch(job, self._limits, self._counts)
+        is_complete = run_batch(job, self._limits, self.counts)
         return time.monotonic() - began_s if is_complete else None
 
     def note_run(self, job: Batch, seconds: float, ended_s: float) -> None:

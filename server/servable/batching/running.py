@@ -58,7 +58,13 @@ def run_batch(batch: Batch, limits: QueueLimits, counts: BatchCounts) -> bool:
         Whether one run completed all members, so that the time it took is that of such a batch.
     """
     members, now_s = batch.members, time.monotonic()
-    counts.note_batch(batch.cut, [member.rows for member in members], [now_s - member.queued_s for member in members])
+    counts.note_batch(
+        batch.cut,
+        [(member.rows, len(member.arrays)) for member in members],
+        [now_s - member.queued_s for member in members],
+    )
+    for member in members:
+        member.begun_s = now_s
     wanted = _drop_unwanted(members)
     groups = _group(wanted)
     errors = [_run_group(group, limits, counts) for group in groups]
@@ -100,7 +106,7 @@ def _try_run(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) 
         arrays = merging.merge([member.arrays for member in group], run_rows - wanted)
         counts.note_run(run_rows, run_rows - wanted)
         runner, size_bytes = group[0].runner, sum([member.size_bytes for member in group])
-        results = timed_runs.run(runner, arrays, runner.costs.of(size_bytes), _longest_time_left_s(group))
+        results, _, _ = timed_runs.run(runner, arrays, runner.costs.of(size_bytes), _longest_time_left_s(group))
         shares = merging.split(results, rows, run_rows)
     except ServingError as error:
         # The frames of its traceback, and of the errors that led to it, hold the requests.

@@ -15,6 +15,7 @@ from servable.batching import timed_runs
 from servable.batching.merging import Array
 from servable.errors import Cancelled, DeadlineExceeded, Internal, ServingError
 from servable.methods import Reply, reply_with_error
+from servable.observability.request_counts import Mark
 from servable.requests import Fetched, Request
 from servable.servables import Runner
 
@@ -32,6 +33,7 @@ class Member(Protocol):
         size_bytes: The size by which its run is estimated; see requests.Request.
         ends_at_s: When its caller stops waiting (time.monotonic); None: never.
         queued_s: When it was queued (time.monotonic).
+        begun_s: When its batch was begun.
     """
 
     runner: Runner
@@ -41,6 +43,7 @@ class Member(Protocol):
     size_bytes: int
     ends_at_s: float | None
     queued_s: float
+    begun_s: float
 
     def is_wanted(self) -> bool:
         """Whether its caller still waits."""
@@ -59,10 +62,14 @@ class QueuedCall:
     Attributes:
         reply: Where the answer goes.
         ends_at_s: When its caller stops waiting (time.monotonic); None: never.
+        mark: What the request is counted in, if it is.
+        queued_s: When it was queued (time.monotonic).
     """
 
     reply: Reply
     ends_at_s: float | None
+    mark: Mark | None = field(default=None, init=False)
+    queued_s: float = field(default=0.0, init=False)
     _is_over: bool = field(default=False, init=False)
 
     def is_wanted(self) -> bool:
@@ -83,6 +90,7 @@ class QueuedCall:
         """See Member."""
         if not self._is_over:
             self._is_over = True
+            self._count_failure(error)
             self._release()
             reply_with_error(self.reply, error, "a request")
 
@@ -92,6 +100,11 @@ class QueuedCall:
         # which the deadline may pass a moment sooner. A caller that cancelled does not see the answer.
         has_deadline = self.ends_at_s is not None
         self.fail(DeadlineExceeded("Timed out waiting for notification") if has_deadline else Cancelled("CANCELLED"))
+
+    def _count_failure(self, error: ServingError) -> None:
+        """Count the call among those that failed. Called before `_release`."""
+        if self.mark is not None:
+            self.mark[0].note_failure(error.code)
 
     def _release(self) -> None:
         """Drop all references to the request, since it holds its version."""
@@ -115,7 +128,9 @@ class RunnerPreparation(QueuedCall):
         if request is not None:
             target = request.target
             runner = target.servable.runner(target.feeds, target.fetches)
-            self.on_ready(Task.of(request, runner, self.reply, self.ends_at_s))
+            task = Task.of(request, runner, self.reply, self.ends_at_s)
+            task.mark, task.queued_s = self.mark, self.queued_s
+            self.on_ready(task)
 
     def _release(self) -> None:
         self.request = None
@@ -135,7 +150,7 @@ class Task(QueuedCall):
     size_bytes: int
     rows: int = 0
     kind: object = None
-    queued_s: float = 0.0
+    begun_s: float = 0.0
 
     @classmethod
     def of(cls, request: Request, runner: Runner, reply: Reply, ends_at_s: float | None) -> Task:
@@ -144,13 +159,17 @@ class Task(QueuedCall):
 
     def run(self) -> None:
         """Run the request by itself, and answer. Raises a ServingError if that is the answer."""
-        self.finish(timed_runs.run(self.runner, self.arrays, self.runner.costs.of(self.size_bytes), self.time_left_s()))
+        self.begun_s = time.monotonic()
+        cost = self.runner.costs.of(self.size_bytes)
+        results, _, _ = timed_runs.run(self.runner, self.arrays, cost, self.time_left_s())
+        self.finish(results)
 
     def finish(self, results: Sequence[Array]) -> None:
         """See Member."""
         request = self.request
         if self._is_over or request is None:
             return
+        ended_s = time.monotonic()
         try:
             message = request.finish(Fetched(results, self.runner.fetch_dtypes))
         except ServingError as error:
@@ -159,6 +178,8 @@ class Task(QueuedCall):
             self.fail(log_and_make_internal_error())
         else:
             self._is_over = True
+            if self.mark is not None:
+                self.mark[0].note(self.mark, self.queued_s, self.begun_s, ended_s, len(message))
             self._release()
             del request
             send(self.reply, message)
@@ -220,6 +241,15 @@ class Part:
     size_bytes: int
     ends_at_s: float | None
     queued_s: float = 0.0
+
+    @property
+    def begun_s(self) -> float:
+        """See Member. The part that is begun last counts for the whole."""
+        return self._whole.task.begun_s
+
+    @begun_s.setter
+    def begun_s(self, seconds: float) -> None:
+        self._whole.task.begun_s = seconds
 
     def is_wanted(self) -> bool:
         """See Member."""

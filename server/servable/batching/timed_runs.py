@@ -18,7 +18,9 @@ _running: dict[int, RunCost] = {}
 _overdue: dict[int, RunCost] = {}
 
 
-def run(runner: Runner, arrays: Sequence[Array], cost: RunCost, time_left_s: float | None) -> Sequence[Array]:
+def run(
+    runner: Runner, arrays: Sequence[Array], cost: RunCost, time_left_s: float | None
+) -> tuple[Sequence[Array], float, float]:
     """Run on the calling thread, and note in the estimate how long it took.
 
     Args:
@@ -26,6 +28,9 @@ def run(runner: Runner, arrays: Sequence[Array], cost: RunCost, time_left_s: flo
         arrays: One array for each feed.
         cost: The runner's estimate for such a size.
         time_left_s: Seconds until the last caller stops waiting; None for no bound.
+
+    Returns:
+        One array for each fetch; when the run began and when it ended (time.monotonic).
 
     Raises:
         ServingError: as the runner does.
@@ -45,7 +50,7 @@ def run(runner: Runner, arrays: Sequence[Array], cost: RunCost, time_left_s: flo
     if wants_cpu:
         cost.note_cpu(time.thread_time() - cpu_began_s)
     cost.note(ended_s - began_s, ended_s, was_overdue=was_overdue)
-    return results
+    return results, began_s, ended_s
 
 
 def suspend(thread_id: int) -> None:

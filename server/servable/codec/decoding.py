@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,11 +113,16 @@ def may_be_raw_copy(tensor: wire.TensorProto) -> bool:
     return dtype.field in _RAW_COPY_FIELDS or len(tensor.tensor_content) > 0
 
 
-def _read_shape(proto: wire.TensorShapeProto) -> tuple[tuple[int, ...], int]:
-    """The sizes and their product, checked in TensorFlow's order: an overflow counts even before a zero."""
-    if len(proto.dim) > MAX_DIMENSIONS:
-        raise MalformedTensor(f"{len(proto.dim)} dimensions; at most {MAX_DIMENSIONS} are supported")
-    shape = tuple(dim.size for dim in proto.dim)
+def count_elements(shape: Sequence[int]) -> int:
+    """The product of the sizes of a shape that a caller sends, checked in TensorFlow's order.
+
+    An overflow counts even before a zero.
+
+    Raises:
+        MalformedTensor: if no tensor may have this shape.
+    """
+    if len(shape) > MAX_DIMENSIONS:
+        raise MalformedTensor(f"{len(shape)} dimensions; at most {MAX_DIMENSIONS} are supported")
     count = 1
     for size in shape:
         count *= size
@@ -125,7 +130,13 @@ def _read_shape(proto: wire.TensorShapeProto) -> tuple[tuple[int, ...], int]:
             raise MalformedTensor(f"shape {list(shape)} has a negative size or too many elements")
     if count == 0 and is_too_large_without_elements(shape):
         raise MalformedTensor(f"shape {list(shape)} is too large even without elements")
-    return shape, count
+    return count
+
+
+def _read_shape(proto: wire.TensorShapeProto) -> tuple[tuple[int, ...], int]:
+    """The sizes and their product."""
+    shape = tuple(dim.size for dim in proto.dim)
+    return shape, count_elements(shape)
 
 
 def is_too_large_without_elements(shape: Iterable[int]) -> bool:

@@ -46,7 +46,7 @@ def encode(array: np.ndarray[Any, Any], number: int, tensor: wire.TensorProto, *
     if array.size == 0:
         return
     if as_content:
-        tensor.tensor_content = _join_strings(array) if dtype.is_string else _little_endian_bytes(array, dtype)
+        tensor.tensor_content = _join_strings(array) if dtype.is_string else little_endian_bytes(array, dtype)
     else:
         _write_values(array, dtype, tensor)
 
@@ -81,7 +81,7 @@ def _field_header(number: int, size: int) -> bytes:
 def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.TensorProto) -> None:
     number = _RAW_COPY_FIELDS.get(dtype.field)
     if number is not None:
-        data = _little_endian_bytes(array, dtype)
+        data = little_endian_bytes(array, dtype)
         tensor.MergeFromString(encode_field(number, data))
     elif dtype.field == "float8_val":
         tensor.float8_val = array.tobytes()
@@ -91,7 +91,8 @@ def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.Tensor
         getattr(tensor, dtype.field).extend(numbers.ravel().tolist())
 
 
-def _little_endian_bytes(array: np.ndarray[Any, Any], dtype: Dtype) -> bytes:
+def little_endian_bytes(array: np.ndarray[Any, Any], dtype: Dtype) -> bytes:
+    """The values of an array that holds no strings, one behind the other in row-major order."""
     stored = np.ascontiguousarray(array).view(dtype.stored)
     return stored.astype(dtype.stored.newbyteorder("<"), copy=False).tobytes()
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import ssl
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
@@ -94,7 +95,7 @@ def _check_certificates(path: str, name: str, text: str) -> None:
 def _check_pair(path: str, message: wire.SSLConfig) -> None:
     """Refuse a key that does not belong to the certificate. Where the system has no files in memory, gRPC will."""
     try:
-        with _in_memory(message.server_cert) as cert, _in_memory(message.server_key) as key:
+        with _in_memory(message.server_cert.encode()) as cert, _in_memory(message.server_key.encode()) as key:
             _context().load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
         if error.reason in _MISMATCHES:
@@ -113,8 +114,25 @@ def _context() -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def _in_memory(text: str) -> Iterator[str]:
-    """The path of a file in memory that holds `text`, as long as the context lasts. It is never on a disk.
+def pem_path(pem: bytes) -> Iterator[str]:
+    """The path of a file that holds a PEM text as long as the context lasts; OpenSSL takes keys from files only.
+
+    It is in memory, never on a disk, except where the system has no such files (macOS): there it is one that only this
+    user can read, for that long.
+    """
+    if hasattr(os, "memfd_create"):
+        with _in_memory(pem) as path:
+            yield path
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(pem)
+        file.flush()
+        yield file.name
+
+
+@contextlib.contextmanager
+def _in_memory(pem: bytes) -> Iterator[str]:
+    """The path of a file in memory, as long as the context lasts. It is never on a disk.
 
     Raises:
         OSError: If the system has no such files.
@@ -122,6 +140,6 @@ def _in_memory(text: str) -> Iterator[str]:
     if not hasattr(os, "memfd_create"):
         raise OSError("no files in memory")
     with open(os.memfd_create("servable"), "wb") as file:
-        file.write(text.encode())
+        file.write(pem)
         file.flush()
         yield f"/proc/self/fd/{file.fileno()}"

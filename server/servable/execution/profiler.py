@@ -7,36 +7,46 @@ Source of the messages: TensorFlow, tsl/profiler/protobuf/profiler_service.proto
 
 from __future__ import annotations
 
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from servable import wire
-from servable.errors import Internal, InvalidArgument
-from servable.execution.graph_session import translate
+from servable.errors import Internal, InvalidArgument, Unimplemented
+from servable.execution.recording import ContinuousRecording, Recording
 
-_DEFAULT_DURATION_MS = 1000
 # A recording takes memory as long as it runs, and a thread of the server, even if no caller waits for it any more.
 _LONGEST_DURATION_MS = 10 * 60 * 1000
 # The stock client saves a trace under this name, where TensorBoard finds it (tsl/profiler/rpc/client/save_profile.cc).
 _XPLANE_TOOL = "xplane.pb"
 
 
+# A session may be ended before it has begun, or one that never begins.
+_MOST_TERMINATED = 1000
+
+
 def methods() -> Mapping[str, Callable[[bytes, float | None], bytes]]:
     """The calls by name; each takes a serialized request and the seconds that are left, and gives a reply."""
-    profiler = Profiler()
-    return {"Profile": profiler.profile, "Terminate": profiler.terminate}
+    profiler, continuous = Profiler(), ContinuousProfiler()
+    return {
+        "Profile": profiler.profile,
+        "Terminate": profiler.terminate,
+        "Monitor": _monitor,
+        "StartContinuousProfiling": continuous.start,
+        "StopContinuousProfiling": continuous.stop,
+        "GetSnapshot": continuous.snapshot,
+    }
 
 
 class Profiler:
     """One recording at a time, as TensorFlow has one profiler a process. Thread-safe."""
 
     def __init__(self) -> None:
-        self._ended = threading.Event()
+        self._changed = threading.Condition()
+        # The sessions that are to end, the latest last.
+        self._terminated: OrderedDict[str, None] = OrderedDict()
 
     def profile(self, request: bytes, time_left_s: float | None) -> bytes:
         """Record for `duration_ms` and answer with the trace: as an XSpace if the request asks for one, else as a file.
@@ -46,32 +56,67 @@ class Profiler:
         """
         message = _parse(request)
         duration_s = _duration_s(message)
-        with tempfile.TemporaryDirectory() as directory:
-            self._record(directory, duration_s if time_left_s is None else min(duration_s, time_left_s))
-            traces = [path.read_bytes() for path in Path(directory).rglob("*.xplane.pb")]
-        response = wire.ProfileResponse(empty_trace=not traces)
-        for trace in traces:
-            if message.emit_xspace:
-                response.xspace.MergeFromString(trace)
-            else:
-                response.tool_data.add(name=_XPLANE_TOOL, data=trace)
-        return response.SerializeToString()
+        recording = Recording()
+        try:
+            self._wait(message.session_id, duration_s if time_left_s is None else min(duration_s, time_left_s))
+        except BaseException:
+            recording.discard()
+            raise
+        return _respond(recording.stop(), as_xspace=message.emit_xspace)
 
-    def terminate(self, _request: bytes, _time_left_s: float | None) -> bytes:
-        """End the recording that runs, if one does; its caller gets what was recorded so far."""
-        self._ended.set()
+    def terminate(self, request: bytes, _time_left_s: float | None) -> bytes:
+        """End the recording of a session, or the next one; its caller gets what was recorded so far."""
+        try:
+            session_id = wire.TerminateRequest.FromString(request).session_id
+        except DecodeError as error:
+            raise Internal("") from error
+        with self._changed:
+            self._terminated[session_id] = None
+            if len(self._terminated) > _MOST_TERMINATED:
+                self._terminated.popitem(last=False)
+            self._changed.notify_all()
         return wire.TerminateResponse().SerializeToString()
 
-    def _record(self, directory: str, duration_s: float) -> None:
-        try:
-            tf.profiler.experimental.start(directory)
-        except tf.errors.OpError as error:
-            raise translate(error) from error
-        self._ended.clear()
-        try:
-            self._ended.wait(duration_s)
-        finally:
-            tf.profiler.experimental.stop()
+    def _wait(self, session_id: str, duration_s: float) -> None:
+        with self._changed:
+            if self._changed.wait_for(lambda: session_id in self._terminated, duration_s):
+                del self._terminated[session_id]
+
+
+class ContinuousProfiler:
+    """A recording that goes on while callers look at it. Requests say nothing that matters."""
+
+    def __init__(self) -> None:
+        self._recording = ContinuousRecording()
+
+    def start(self, request: bytes, _time_left_s: float | None) -> bytes:
+        """Begin to record; see ContinuousRecording.start."""
+        _parse(request)
+        self._recording.start()
+        return wire.ContinuousProfilingResponse().SerializeToString()
+
+    def stop(self, _request: bytes, _time_left_s: float | None) -> bytes:
+        """Record no more; see ContinuousRecording.stop."""
+        self._recording.stop()
+        return wire.StopContinuousProfilingResponse().SerializeToString()
+
+    def snapshot(self, _request: bytes, _time_left_s: float | None) -> bytes:
+        """The trace since the last one, as an XSpace; see ContinuousRecording.snapshot."""
+        return _respond(self._recording.snapshot(), as_xspace=True)
+
+
+def _monitor(_request: bytes, _time_left_s: float | None) -> bytes:
+    raise Unimplemented("unimplemented.")
+
+
+def _respond(traces: Sequence[bytes], *, as_xspace: bool) -> bytes:
+    response = wire.ProfileResponse(empty_trace=not traces)
+    for trace in traces:
+        if as_xspace:
+            response.xspace.MergeFromString(trace)
+        else:
+            response.tool_data.add(name=_XPLANE_TOOL, data=trace)
+    return response.SerializeToString()
 
 
 def _parse(request: bytes) -> wire.ProfileRequest:
@@ -83,7 +128,7 @@ def _parse(request: bytes) -> wire.ProfileRequest:
 
 
 def _duration_s(request: wire.ProfileRequest) -> float:
-    duration_ms = request.duration_ms or _DEFAULT_DURATION_MS
+    duration_ms = request.opts.duration_ms or request.duration_ms
     if duration_ms > _LONGEST_DURATION_MS:
         raise InvalidArgument(f"duration_ms must be at most {_LONGEST_DURATION_MS}; was {duration_ms}.")
     return duration_ms / 1000

@@ -7,7 +7,7 @@ Source of the behaviour: TensorFlow Serving, servables/tensorflow/classifier.cc.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from servable import requests, wire
@@ -24,6 +24,7 @@ from servable.inference.examples import (
 )
 from servable.requests import Array
 from servable.routing import Router
+from servable.servables import Handle
 from servable.signatures import CLASSIFY_METHOD, Signature, format_definition
 
 CLASSES_KEY = "classes"
@@ -60,16 +61,66 @@ class Classify:
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
         key = requests.signature_key(message.model_spec)
-        signature = find_signature(handle, key, "No signature was found with the name: ")
-        classifier = require_classifier(signature, check_method_name=self.check_method_name)
 
-        def write(fetched: Mapping[str, Output], count: int) -> bytes:
-            result = make_classification_result(classifier, fetched, count)
+        def write(result: Classified) -> bytes:
             response = wire.ClassificationResponse()
             requests.name_version(response.model_spec, handle, key)
-            return encode_field(_RESULT, result) + response.SerializeToString()
+            return encode_field(_RESULT, result.to_message()) + response.SerializeToString()
 
-        return feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), message.input, write)
+        return begin_classify(handle, key, message.input, write, check_method_name=self.check_method_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The result of Classify: labels or scores or both, each [count, number of classes].
+
+    Attributes:
+        classes: Labels (bytes).
+        scores: float32.
+        count: The number of examples.
+    """
+
+    classes: Array | None
+    scores: Array | None
+    count: int
+
+    def to_message(self) -> bytes:
+        """The bytes of a ClassificationResult: one Classifications for each example, in order.
+
+        They are written without protobuf: Python's refuses labels that are no UTF-8, which the original sends.
+        """
+        return _write_rows(self.classes, self.scores, self.count)
+
+
+def begin_classify(
+    handle: Handle,
+    key: str,
+    examples: wire.Input,
+    write: Callable[[Classified], bytes],
+    *,
+    check_method_name: bool,
+) -> ExamplesRequest:
+    """A request to classify examples.
+
+    Args:
+        handle: The version that answers.
+        key: The name of the signature.
+        examples: The examples.
+        write: Makes the reply.
+        check_method_name: Refuse signatures of another kind of method.
+
+    Raises:
+        InvalidArgument: if there is no such signature, it is no classifier, or there are no examples.
+    """
+    signature = find_signature(handle, key, "No signature was found with the name: ")
+    classifier = require_classifier(signature, check_method_name=check_method_name)
+
+    def write_result(fetched: Mapping[str, Output], count: int) -> bytes:
+        return write(check_result(classifier, fetched, count))
+
+    made = feed_examples(handle, [classifier.feed], list(classifier.fetches.values()), examples, write_result)
+    made.target.signature = key
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +163,16 @@ def require_classifier(signature: Signature, *, check_method_name: bool) -> Clas
 
 
 def make_classification_result(classifier: Classifier, fetched: Mapping[str, Output], count: int) -> bytes:
-    """The bytes of a ClassificationResult: one Classifications for each example, in order.
+    """The bytes of a ClassificationResult of what was fetched; see `check_result`."""
+    return check_result(classifier, fetched, count).to_message()
 
-    They are written without protobuf: Python's refuses labels that are no UTF-8, which the original sends.
+
+def check_result(classifier: Classifier, fetched: Mapping[str, Output], count: int) -> Classified:
+    """The result of what was fetched.
 
     Args:
         classifier: What was run.
-        fetched: By tensor name: `classes` (string) or `scores` (float32) or both, each [count, number of classes].
+        fetched: By tensor name: `classes` (string) or `scores` (float32) or both.
         count: The number of examples.
 
     Raises:
@@ -135,7 +189,7 @@ def make_classification_result(classifier: Classifier, fetched: Mapping[str, Out
             "Tensors class and score should match in dim_size(1). "
             f"Got {classes.array.shape[1]} vs. {scores.array.shape[1]}"
         )
-    return _write_rows(None if classes is None else classes.array, None if scores is None else scores.array, count)
+    return Classified(None if classes is None else classes.array, None if scores is None else scores.array, count)
 
 
 def _check_output(output: Output, key: str, dtype: int, count: int) -> None:

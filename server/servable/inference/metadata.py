@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from servable import requests, wire
 from servable.errors import InvalidArgument
 from servable.routing import Router
+from servable.servables import Handle
 
 SIGNATURE_DEF = "signature_def"
 
@@ -31,14 +32,18 @@ class GetModelMetadata:
         requests.require_model_spec(message.HasField("model_spec"))
         _check_fields(list(message.metadata_field))
         handle = self.router.resolve(message.model_spec)
-
-        signatures = wire.SignatureDefMap()
-        for key, signature in handle.servable.signatures.items():
-            signatures.signature_def[key].CopyFrom(signature.definition)
         response = wire.GetModelMetadataResponse()
         requests.name_version(response.model_spec, handle)
-        response.metadata[SIGNATURE_DEF].Pack(signatures)
+        response.metadata[SIGNATURE_DEF].Pack(make_signature_map(handle))
         return response.SerializeToString()
+
+
+def make_signature_map(handle: Handle) -> wire.SignatureDefMap:
+    """All signatures of a version, as they are stored."""
+    signatures = wire.SignatureDefMap()
+    for key, signature in handle.servable.signatures.items():
+        signatures.signature_def[key].CopyFrom(signature.definition)
+    return signatures
 
 
 def _check_fields(fields: list[str]) -> None:

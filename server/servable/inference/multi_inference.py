@@ -31,10 +31,12 @@ class MultiInference:
     Attributes:
         router: Finds the version.
         check_method_name: Refuse signatures of another kind of method.
+        on_examples: Called with the name of the model and the number of examples that ran.
     """
 
     router: Router
     check_method_name: bool = False
+    on_examples: Callable[[str, int], None] = lambda _model, _count: None
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
         """Answer a MultiInferenceRequest with a MultiInferenceResponse; see methods.Method."""
@@ -51,6 +53,7 @@ class MultiInference:
         fetches = list(dict.fromkeys(name for task in tasks for name in task.fetches))
 
         def write(fetched: Mapping[str, Output], count: int) -> bytes:
+            self.on_examples(handle.name, count)
             results = []
             for task in tasks:
                 named = wire.InferenceResult()

@@ -6,9 +6,9 @@ cc/saved_model/util.cc. The order of the checks is theirs, since only the first 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,6 +20,8 @@ from servable.inference.template_cache import CacheCandidate, ParsedRequest, Tem
 from servable.routing import Router, Routes, suggest
 from servable.servables import Handle
 from servable.signatures import CLASSIFY_METHOD, PREDICT_METHOD, REGRESS_METHOD, Signature
+
+SentT = TypeVar("SentT")
 
 # The limit of protobuf.
 _MOST_REPLY_BYTES: Final = 2**31 - 1
@@ -65,12 +67,7 @@ class _Request:
         return reply
 
     def _encode(self, fetched: requests.Fetched) -> bytes:
-        size_bytes = sum(array.nbytes for array in fetched.arrays)
-        if size_bytes > _MOST_REPLY_BYTES:
-            # protobuf refuses such a reply only after copying the values, which holds the interpreter for seconds.
-            raise ResourceExhausted(
-                f"The outputs take {size_bytes} bytes, more than the {_MOST_REPLY_BYTES} that a message may have"
-            )
+        check_reply_size(fetched)
         response, parsed = wire.PredictResponse(), self.parsed
         requests.name_version(response.model_spec, parsed.handle, parsed.signature.key)
         for alias, array, dtype in zip(parsed.aliases, fetched.arrays, fetched.dtypes, strict=True):
@@ -114,39 +111,60 @@ class Predict:
         requests.restore_map_entries(message, "inputs")
         requests.require_model_spec(message.HasField("model_spec"))
         handle = routes.resolve(message.model_spec)
-        signature = self._find_signature(handle, requests.signature_key(message.model_spec))
-        feeds, arrays = _read_inputs(signature, message)
-        aliases = _select_outputs(signature, message.output_filter)
+        signature = find_signature(handle, requests.signature_key(message.model_spec), self._check_method_name)
+        feeds, arrays = read_inputs(signature, message.inputs, _decode)
+        aliases = select_outputs(signature, message.output_filter)
         fetches = tuple(signature.outputs[alias] for alias in aliases)
-        target = requests.Target(handle.servable, feeds, fetches)
+        target = requests.Target(handle.servable, feeds, fetches, handle.name, signature.key)
         parsed = ParsedRequest(handle, signature, target, aliases, requests.measure(request, arrays))
         candidate = cache.make_candidate(request, message.inputs, signature.inputs, arrays)
         return _Request(parsed, arrays, candidate, self._as_content)
 
-    def _find_signature(self, handle: Handle, key: str) -> Signature:
-        signatures = handle.servable.signatures
-        signature = signatures.get(key)
-        if signature is None:
-            raise FailedPrecondition(
-                f'Serving signature key "{key}" not found.', suggest(key, signatures, "known_signatures")
-            )
-        method = signature.definition.method_name
-        if self._check_method_name and method not in _METHODS:
-            raise Internal(
-                f"Expected prediction signature method_name to be one of {{{', '.join(_METHODS)}}}. Was: {method}"
-            )
-        return signature
+
+def find_signature(handle: Handle, key: str, check_method_name: bool) -> Signature:
+    """The signature of a version that Predict may run.
+
+    Args:
+        handle: The version.
+        key: The name of the signature.
+        check_method_name: Refuse signatures of another kind of method.
+
+    Raises:
+        FailedPrecondition: if there is none of that name.
+        Internal: if it is of another kind.
+    """
+    signatures = handle.servable.signatures
+    signature = signatures.get(key)
+    if signature is None:
+        raise FailedPrecondition(
+            f'Serving signature key "{key}" not found.', suggest(key, signatures, "known_signatures")
+        )
+    method = signature.definition.method_name
+    if check_method_name and method not in _METHODS:
+        raise Internal(
+            f"Expected prediction signature method_name to be one of {{{', '.join(_METHODS)}}}. Was: {method}"
+        )
+    return signature
 
 
-def _read_inputs(
-    signature: Signature, message: wire.PredictRequest
-) -> tuple[tuple[str, ...], Sequence[np.ndarray[Any, Any]]]:
-    sent = message.inputs
+def read_inputs(
+    signature: Signature, sent: Mapping[str, SentT], decode: Callable[[str, SentT], requests.Array]
+) -> tuple[tuple[str, ...], Sequence[requests.Array]]:
+    """The tensors to feed and their arrays, in the signature's order; defaults stand for what was not sent.
+
+    Args:
+        signature: Says what must be sent.
+        sent: What was sent, by alias.
+        decode: Makes the array of an alias and of what was sent for it.
+
+    Raises:
+        InvalidArgument: if the aliases are not those of the signature.
+    """
     _check_count(signature, sent)
     feeds, arrays = [], []
     for alias, name in signature.inputs.items():
         if alias in sent:
-            arrays.append(_decode(alias, sent[alias]))
+            arrays.append(decode(alias, sent[alias]))
         elif alias in signature.defaults:
             # A copy: TensorFlow may feed an array without copying it, and some ops write into their inputs.
             arrays.append(signature.defaults[alias].copy())
@@ -161,6 +179,21 @@ def _read_inputs(
     if signature.defaults:
         _check_unused(signature, sent)
     return tuple(feeds), arrays
+
+
+def check_reply_size(fetched: requests.Fetched) -> None:
+    """Refuse results that no message can hold.
+
+    protobuf refuses such a reply only after copying the values, which holds the interpreter for seconds.
+
+    Raises:
+        ResourceExhausted: if they take too many bytes.
+    """
+    size_bytes = sum(array.nbytes for array in fetched.arrays)
+    if size_bytes > _MOST_REPLY_BYTES:
+        raise ResourceExhausted(
+            f"The outputs take {size_bytes} bytes, more than the {_MOST_REPLY_BYTES} that a message may have"
+        )
 
 
 def _check_count(signature: Signature, sent: Collection[str]) -> None:
@@ -194,7 +227,12 @@ def _decode(alias: str, tensor: wire.TensorProto) -> np.ndarray[Any, Any]:
         raise InvalidArgument(f"tensor parsing error: {alias}", {"reason": str(error)}) from error
 
 
-def _select_outputs(signature: Signature, wanted: Sequence[str]) -> Sequence[str]:
+def select_outputs(signature: Signature, wanted: Sequence[str]) -> Sequence[str]:
+    """The aliases to fetch, in the signature's order; all if none is wanted in particular.
+
+    Raises:
+        InvalidArgument: if one is not in the signature, or is wanted twice.
+    """
     if not wanted:
         return tuple(signature.outputs)
     seen: set[str] = set()

@@ -6,7 +6,7 @@ Source of the behaviour: TensorFlow Serving, servables/tensorflow/regressor.cc.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from servable import requests, wire
@@ -20,7 +20,9 @@ from servable.inference.examples import (
     find_signature,
     format_shape,
 )
+from servable.requests import Array
 from servable.routing import Router
+from servable.servables import Handle
 from servable.signatures import REGRESS_METHOD, Signature, format_definition
 
 OUTPUT_KEY = "outputs"
@@ -48,15 +50,39 @@ class Regress:
         requests.require_model_spec(message.HasField("model_spec"))
         handle = self.router.resolve(message.model_spec)
         key = requests.signature_key(message.model_spec)
-        signature = find_signature(handle, key, "No signature was found with the name: ")
-        regressor = require_regressor(signature, check_method_name=self.check_method_name)
 
-        def write(fetched: Mapping[str, Output], count: int) -> bytes:
-            response = wire.RegressionResponse(result=make_regression_result(regressor, fetched, count))
+        def write(values: Array) -> bytes:
+            response = wire.RegressionResponse(result=_to_message(values))
             requests.name_version(response.model_spec, handle, key)
             return response.SerializeToString()
 
-        return feed_examples(handle, [regressor.feed], [regressor.fetch], message.input, write)
+        return begin_regress(handle, key, message.input, write, check_method_name=self.check_method_name)
+
+
+def begin_regress(
+    handle: Handle, key: str, examples: wire.Input, write: Callable[[Array], bytes], *, check_method_name: bool
+) -> ExamplesRequest:
+    """A request for a value for each example.
+
+    Args:
+        handle: The version that answers.
+        key: The name of the signature.
+        examples: The examples.
+        write: Makes the reply of the values: float32, one for each example.
+        check_method_name: Refuse signatures of another kind of method.
+
+    Raises:
+        InvalidArgument: if there is no such signature, it is no regressor, or there are no examples.
+    """
+    signature = find_signature(handle, key, "No signature was found with the name: ")
+    regressor = require_regressor(signature, check_method_name=check_method_name)
+
+    def write_result(fetched: Mapping[str, Output], count: int) -> bytes:
+        return write(check_result(regressor, fetched, count))
+
+    made = feed_examples(handle, [regressor.feed], [regressor.fetch], examples, write_result)
+    made.target.signature = key
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +114,12 @@ def require_regressor(signature: Signature, *, check_method_name: bool) -> Regre
 
 
 def make_regression_result(regressor: Regressor, fetched: Mapping[str, Output], count: int) -> wire.RegressionResult:
-    """One Regression for each example, in order.
+    """One Regression for each example, in order; see `check_result`."""
+    return _to_message(check_result(regressor, fetched, count))
+
+
+def check_result(regressor: Regressor, fetched: Mapping[str, Output], count: int) -> Array:
+    """One float32 for each example.
 
     Args:
         regressor: What was run.
@@ -109,7 +140,11 @@ def make_regression_result(regressor: Regressor, fetched: Mapping[str, Output], 
         raise InvalidArgument(f"Input batch size did not match output batch size: {count} vs. {shape[0]}")
     if output.dtype != wire.DT_FLOAT:
         raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {dtypes.name_of(output.dtype)}")
+    return output.array.ravel()
+
+
+def _to_message(values: Array) -> wire.RegressionResult:
     result = wire.RegressionResult()
-    for value in output.array.ravel().tolist():
+    for value in values.tolist():
         result.regressions.add(value=value)
     return result

@@ -47,7 +47,7 @@ def _lines(report: Report) -> Iterator[str]:
 def _title(report: Report) -> str:
     version = "" if report.version is None else f", version {report.version}"
     counts = [_count(len(report.signatures), "signature"), _count(len(_merge(report.warnings)), "warning")]
-    return f"SavedModel{version}: {', '.join(counts)}"
+    return f"{report.format}{version}: {', '.join(counts)}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -59,6 +59,9 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     if report.versions:
         highest = "; this is the highest" if len(report.versions) > 1 else ""
         yield "versions", ", ".join(map(str, report.versions)) + highest
+    if report.format != "SavedModel":
+        yield "on disk", _format_bytes(report.graph_bytes)
+        return
     yield "tags", ", ".join(report.tags) or "none"
     here = report.installed_tensorflow_version
     yield "made with", f"TensorFlow {report.tensorflow_version or '(unknown)'}; installed here: {here or 'none'}"

@@ -22,23 +22,24 @@ UNDECLARED_DTYPE = "invalid"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is in a SavedModel.
+    """What is in a SavedModel, or in a TensorFlow Lite model.
 
     Attributes:
-        path: The version directory, absolute.
+        path: The version directory, absolute; a .tflite file that was named as such.
         version: Its number; None if its name is no number.
         versions: All numbers, ascending, if a base path was looked at; else empty.
         tags: Those of the meta graph that the report is about.
         tag_sets: Those of each meta graph, as stored.
         tensorflow_version: The one that made the model; empty if the model does not say.
         installed_tensorflow_version: The one that would serve it; None if there is none.
-        graph_bytes: The size of saved_model.pb.
+        graph_bytes: The size of saved_model.pb, or of the .tflite file.
         variables_bytes: The size of the files with the variables' values.
         has_variables: Whether the graph holds variables.
         assets: The files that the graph reads, by their names below `assets/`.
         init_op: The node that is run once at load; None if there is none.
         signatures: serving_default first, then in alphabetical order.
         warnings: Those about the model first, then in the order of the signatures.
+        format: What it is: `SavedModel` or `TensorFlow Lite model`.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Report:
     init_op: str | None
     signatures: Sequence[Signature]
     warnings: Sequence[ModelWarning]
+    format: str = "SavedModel"
 
 
 @dataclass(frozen=True, slots=True)

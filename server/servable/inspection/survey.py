@@ -15,7 +15,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from servable import saved_model, signatures, wire
-from servable.inspection import checks
+from servable.inspection import checks, tflite
 from servable.inspection.checks import SERVED_TAGS, ConfirmMissing, FindOps
 from servable.inspection.graph import Graph, read_graph
 from servable.inspection.report import Report, Signature, describe_tensors
@@ -32,10 +32,10 @@ def inspect(
     tags: Sequence[str] = (),
     find_without_kernel: FindOps = lambda _: (),
 ) -> Report:
-    """Find and read a SavedModel, judge its signatures and collect the warnings.
+    """Find and read a SavedModel or a TensorFlow Lite model, judge its signatures and collect the warnings.
 
     Args:
-        directory: A version directory; or a base path, which stands for its highest version.
+        directory: A version directory; or a base path, which stands for its highest version; or a .tflite file.
         confirm_missing: Called only if the model uses ops that are not public.
         tags: The meta graph to look at, by all its tags; by default the one that servers take, or the first.
         find_without_kernel: Called only if the model uses ops that may have no kernel in TensorFlow.
@@ -43,8 +43,14 @@ def inspect(
     Raises:
         ServingError: if there is no model that can be read, or no meta graph with these tags.
     """
-    location = locate(directory)
     tensorflow_version = installed_tensorflow_version()
+    file = tflite.find_file(directory)
+    if file is not None:
+        return tflite.inspect_file(file, None, tensorflow_version)
+    location = locate(directory)
+    file = tflite.find_in(location.path)
+    if file is not None:
+        return tflite.inspect_file(file, location, tensorflow_version)
     stored = saved_model.read(location.path)
     tag_sets = [tuple(each.meta_info_def.tags) for each in stored.meta_graphs]
     meta_graph = saved_model.select_meta_graph(stored, tags or _usual_tags(tag_sets))

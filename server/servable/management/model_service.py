@@ -33,37 +33,49 @@ class GetModelStatus:
     monitor: StateMonitor
 
     def __call__(self, request: bytes, time_left_s: float | None, /) -> bytes:
-        """Answer a GetModelStatusRequest with a GetModelStatusResponse; see methods.Method."""
+        """Answer a GetModelStatusRequest with a GetModelStatusResponse; see methods.Method. A label is ignored."""
         del time_left_s  # Nothing here takes time.
         message = requests.parse(wire.GetModelStatusRequest, request)
         requests.require_model_spec(message.HasField("model_spec"))
-        response = wire.GetModelStatusResponse()
-        for version, known in self._select(message.model_spec).items():
-            entry = response.model_version_status.add(version=version, state=int(known.state))
-            entry.status.SetInParent()
-            # A version whose load is tried again after a failure is loading, with status OK.
-            if known.state is State.END and known.error is not None:
-                entry.status.error_code = int(known.error.code)
-                entry.status.error_message = known.error.message
-        return response.SerializeToString()
+        spec = message.model_spec
+        version = spec.version.value if spec.HasField("version") else None
+        return make_status(self.monitor, spec.name, version).SerializeToString()
 
-    def _select(self, spec: wire.ModelSpec) -> Mapping[int, VersionState]:
-        """One version if the spec has a number, else all; a label is ignored."""
-        versions = self.monitor.versions(spec.name)
-        if spec.HasField("version"):
-            number = spec.version.value
-            if number not in versions:
-                raise NotFound(
-                    f"Could not find version {number} of model {spec.name}",
-                    {"known_versions": ", ".join(map(str, versions))},
-                )
-            return {number: versions[number]}
-        if not versions:
+
+def make_status(monitor: StateMonitor, name: str, version: int | None) -> wire.GetModelStatusResponse:
+    """The states of a model's versions.
+
+    Args:
+        monitor: Has them.
+        name: Of the model.
+        version: One version; None for all.
+
+    Raises:
+        NotFound: if there never was such a version, or any.
+    """
+    response = wire.GetModelStatusResponse()
+    for number, known in _select(monitor, name, version).items():
+        entry = response.model_version_status.add(version=number, state=int(known.state))
+        entry.status.SetInParent()
+        # A version whose load is tried again after a failure is loading, with status OK.
+        if known.state is State.END and known.error is not None:
+            entry.status.error_code = int(known.error.code)
+            entry.status.error_message = known.error.message
+    return response
+
+
+def _select(monitor: StateMonitor, name: str, version: int | None) -> Mapping[int, VersionState]:
+    versions = monitor.versions(name)
+    if version is not None:
+        if version not in versions:
             raise NotFound(
-                f"Could not find any versions of model {spec.name}",
-                suggest(spec.name, self.monitor.names(), "known_models"),
+                f"Could not find version {version} of model {name}",
+                {"known_versions": ", ".join(map(str, versions))},
             )
-        return versions
+        return {version: versions[version]}
+    if not versions:
+        raise NotFound(f"Could not find any versions of model {name}", suggest(name, monitor.names(), "known_models"))
+    return versions
 
 
 def _ignore(_callback: Callable[[], None], /) -> None:

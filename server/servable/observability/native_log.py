@@ -23,8 +23,9 @@ _log = logging.getLogger(__name__)
 _STDERR: Final = 2
 # Whoever ends properly writes a line first.
 _SHOW_IF_ENDED: Final = 'read -r line || cat "$0" >&2'
-# absl: `E0000 00:00:1795832404.300564  1231 file.cc:52] text`; TensorFlow before: `2026-11-28 02:19:19.2: E file.cc`.
-_SEVERITY: Final = re.compile(r"(?:\d{4}-\d\d-\d\d [\d:.]+: )?([IWEF])(?:\d{4})? ")
+# absl: `E0000 00:00:1795832404.300564  1231 file.cc:52] text`; TensorFlow before: `2026-11-28 02:19:19.2: E file.cc`;
+# TensorFlow Lite: `INFO: text`.
+_SEVERITY: Final = re.compile(r"(?:\d{4}-\d\d-\d\d [\d:.]+: )?([IWEF])(?:\d{4} | |NFO: |ARNING: |RROR: |ATAL: )")
 _LEVELS: Final = {"I": logging.DEBUG, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
 _GREETINGS: Final = re.compile("All log messages before absl::InitializeLog|Could not find cuda drivers|TF-TRT Warning")
 _NO_GPU: Final = re.compile("failed call to cuInit|Unable to register cu\\w+ factory")

@@ -14,7 +14,12 @@ from grpc_reflection.v1alpha import reflection_pb2
 from servable import wire
 
 ALPHA_REFLECTION, STABLE_REFLECTION = "grpc.reflection.v1alpha", "grpc.reflection.v1"
-_SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", "tensorflow.ProfilerService")
+_SERVICES = (
+    "tensorflow.serving.PredictionService",
+    "tensorflow.serving.ModelService",
+    "tensorflow.ProfilerService",
+    "inference.GRPCInferenceService",
+)
 
 
 def describe_all() -> FileDescriptorSet:

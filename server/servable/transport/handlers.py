@@ -39,6 +39,7 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
         waiting: Mapping[str, WaitingMethod],
         pool: ThreadPoolExecutor,
         trailing_metadata: status.TrailingMetadata = status.trailing_metadata,
+        calls: CallCounts | None = None,
     ) -> None:
         """Make the handlers.
 
@@ -47,8 +48,9 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
             waiting: Methods that may wait for minutes.
             pool: Where these run, so that they take no thread from the others.
             trailing_metadata: What is sent beside the message of an error.
+            calls: Counts the calls.
         """
-        behave = functools.partial(_make_behavior, trailing_metadata)
+        behave = functools.partial(_make_behavior, trailing_metadata, calls or CallCounts())
         self._handlers = {
             path: grpc.unary_unary_rpc_method_handler(behave(path, _ignoring_context(method)))
             for path, method in methods.items()
@@ -60,6 +62,32 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
     def service(self, call: Any) -> Any:
         """The handler of a call; grpc asks each generic handler in turn, this one last."""
         return self._handlers.get(call.method, _UNIMPLEMENTED)
+
+
+class CallCounts:
+    """Counts of the calls of grpcio's server. Thread-safe.
+
+    Attributes:
+        open: How many are on a thread.
+        aborted: How many had ended before their turn came: cancelled, or too late.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.open = self.aborted = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.open += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.open -= 1
+
+    def note_aborted(self) -> None:
+        """Count a call that ended before its turn came."""
+        with self._lock:
+            self.aborted += 1
 
 
 _Answer = Callable[[bytes, "float | None", Any], bytes]
@@ -80,7 +108,9 @@ def _with_end_of_call(method: WaitingMethod) -> _Answer:
     return answer
 
 
-def _make_behavior(trailing_metadata: status.TrailingMetadata, path: str, answer: _Answer) -> Callable[..., bytes]:
+def _make_behavior(
+    trailing_metadata: status.TrailingMetadata, calls: CallCounts, path: str, answer: _Answer
+) -> Callable[..., bytes]:
     def abort(context: Any, error: ServingError) -> bytes:
         context.set_trailing_metadata(trailing_metadata(error))
         # abort raises: grpc then sends the status without a message.
@@ -90,11 +120,13 @@ def _make_behavior(trailing_metadata: status.TrailingMetadata, path: str, answer
     def serve(request: bytes, context: Any) -> bytes:
         # The call may have been cancelled, or its deadline may have passed, while it was queued for a thread.
         if not context.is_active():
+            calls.note_aborted()
             return b""
         time_left_s = context.time_remaining()
         try:
             limit_s = time_left_s if time_left_s is not None and time_left_s < _NO_DEADLINE_S else None
-            return answer(request, limit_s, context)
+            with calls:
+                return answer(request, limit_s, context)
         except ServingError as error:
             return abort(context, error)
         except Exception:

@@ -57,6 +57,11 @@ class Health:
                 self._statuses[name] = status
                 self._servicer.set(name, status)
 
+    def is_serving(self, name: str = OVERALL) -> bool:
+        """Whether a name is reported as SERVING; by default the server as a whole."""
+        with self._lock:
+            return bool(self._statuses.get(name) == _Response.SERVING)
+
     def drain(self) -> None:
         """Report NOT_SERVING for every name, for good, also to watchers."""
         with self._lock:

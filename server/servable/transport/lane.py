@@ -104,6 +104,8 @@ class Lane:
         expected: How many events are to come before the thread may end: one for each call that is requested, or that
             has arrived and not ended.
         open_calls: How many calls have arrived and not ended.
+        busy_s: How long the lane was in methods and deferred runs, but for those that it lost its thread in.
+        aborted_calls: How many calls ended before they were answered: cancelled, or too late.
     """
 
     def __init__(self, server: Core, shared: LaneSetting, name: str) -> None:
@@ -117,7 +119,8 @@ class Lane:
         self._term = _Term(self._lead, name)
         self._deposed: set[threading.Thread] = set()
         self.arrivals, self.trailing_metadata = shared.arrivals, shared.trailing_metadata
-        self.begun = self.expected = self.open_calls = 0
+        self.begun = self.expected = self.open_calls = self.aborted_calls = 0
+        self.busy_s = 0.0
         # Pending replies that have not registered for the completion of their calls.
         self._unregistered: list[_CallReply] = []
         # The runs that methods gather calls for, and since when; the oldest first.
@@ -204,6 +207,7 @@ class Lane:
     def after_method(self, reply: _CallReply, called_at_s: float, deferred: DeferredRun | None) -> None:
         """Look after a reply that its method kept, and do a deferred run if it is time for one."""
         now_s = time.monotonic()
+        self.busy_s += now_s - called_at_s
         if now_s - called_at_s > _SLOW_S:
             # The calls that arrived meanwhile may take as long to handle.
             self._behind_until_s = now_s + (now_s - called_at_s)
@@ -262,11 +266,13 @@ class Lane:
         for other in [other for other, since_s in self._deferred.items() if now_s > since_s + _LONGEST_GATHERING_S]:
             del self._deferred[other]
             other.hand_over()
-        term = self.begin_run()
+        term, began_s = self.begin_run(), time.monotonic()
         try:
             deferred.run()
         finally:
             leads = self.end_run(term)
+        if leads:
+            self.busy_s += time.monotonic() - began_s
         if leads and not self._deferred:
             self._register_pending()
 
@@ -388,6 +394,7 @@ class _CallReply:
         if self._deadline_s < _NO_DEADLINE_S:
             time_left_s = self._deadline_s - time.time()
             if time_left_s <= 0:
+                self._lane.aborted_calls += 1
                 self.fail(DeadlineExceeded("Deadline Exceeded"))
                 return
         self._call_method(request, time_left_s)
@@ -411,6 +418,8 @@ class _CallReply:
 
     def end(self, _event: Event) -> None:
         """Note that the call is over, answered or cancelled."""
+        if self._call is not None:
+            self._lane.aborted_calls += 1
         self._call = None
         self._lane.expected -= 1
         self._lane.open_calls -= 1

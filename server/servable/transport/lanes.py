@@ -121,6 +121,18 @@ class Lanes:
         """Whether a lane runs a method at this moment, so that it has not taken the calls behind it yet."""
         return any(lane.busy for lane in self._lanes)
 
+    def count_open_calls(self) -> int:
+        """How many calls have arrived and not ended."""
+        return sum(lane.open_calls for lane in self._lanes)
+
+    def count_aborted_calls(self) -> int:
+        """How many calls have ended before they were answered."""
+        return sum(lane.aborted_calls for lane in self._lanes)
+
+    def busy_s(self) -> Mapping[str, float]:
+        """How long each lane was in methods, by its name."""
+        return {lane.name: lane.busy_s for lane in self._lanes if lane not in self._spares}
+
     def join(self, timeout_s: float) -> bool:
         """Wait for the threads, which end once the server's shutdown is complete; False if one has not ended."""
         ends_at = time.monotonic() + timeout_s

@@ -19,9 +19,10 @@ import grpc
 from servable.config.ssl_config import TlsConfig
 from servable.errors import Unavailable
 from servable.methods import LaneMethod, Method, WaitingMethod
+from servable.observability.families import Family, Kind, Labels
 from servable.transport import health, lanes, reflection, status
 from servable.transport.arrivals import Arrivals, HoldingHandlers
-from servable.transport.handlers import MethodHandlers, OpenStreams
+from servable.transport.handlers import CallCounts, MethodHandlers, OpenStreams
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,8 @@ class GrpcServer:
         self.health = health.Health(self._streams, health_threads, watch_threads)
         self._arrivals = Arrivals()
         trailing_metadata = status.trailing_metadata if settings.error_details else status.no_trailing_metadata
-        handlers = MethodHandlers(methods, waiting_methods, waiting_threads, trailing_metadata)
+        self._calls = CallCounts()
+        handlers = MethodHandlers(methods, waiting_methods, waiting_threads, trailing_metadata, self._calls)
         services = {path.split("/")[1] for path in (*methods, *waiting_methods)} | {health.SERVICE_NAME}
         self._server = grpc.server(
             workers,
@@ -166,6 +168,29 @@ class GrpcServer:
         """End all calls and return when the server is down."""
         self._server.stop(None).wait()
         self._release()
+
+    def families(self) -> list[Family]:
+        """The metrics of the transport, as they are now."""
+        lanes, calls = self._lanes, self._calls
+        in_flight = calls.open + (lanes.count_open_calls() if lanes is not None else 0)
+        aborted = calls.aborted + (lanes.count_aborted_calls() if lanes is not None else 0)
+        lanes_s = lanes.busy_s() if lanes is not None else {}
+        busy_s: dict[Labels, float] = {(name,): seconds for name, seconds in lanes_s.items()}
+        return [
+            Family(
+                "servable_requests_in_flight", Kind.GAUGE, ("entrypoint",), {("GRPC",): in_flight}, "Calls under way."
+            ),
+            Family(
+                "servable_client_aborts",
+                Kind.COUNTER,
+                ("entrypoint",),
+                {("GRPC",): aborted},
+                "Calls that ended before they were answered: cancelled, disconnected or too late.",
+            ),
+            Family(
+                "servable_lane_busy_seconds", Kind.COUNTER, ("lane",), busy_s, "Time that a lane has spent in methods."
+            ),
+        ]
 
     def _is_busy(self) -> bool:
         return self._lanes is not None and self._lanes.are_busy()

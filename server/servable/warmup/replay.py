@@ -31,6 +31,10 @@ _NAME, _VERSION = "warm-up", 1
 # With a time limit, a runner also prepares what only calls with a deadline need. This one is too long to end any run.
 _TIME_LIMIT_S = 24 * 3600.0
 
+OnReplay = Callable[[Path, str, int, float], None]
+"""Takes the version's directory, how the reading of its warm-up file ended (`OK`, or the error), how many records were
+read, and the seconds that the replay took. Not called if the execution of a record failed."""
+
 Execute = Callable[[wire.PredictionLog], None]
 """Runs the request of one log, or raises a ServingError."""
 
@@ -44,12 +48,14 @@ class WarmLoader:
         read: Reads the records of its warm-up file.
         iterations: How often each request is executed.
         check_method_name: Refuse signatures of another kind of method, as the RPCs do.
+        on_replay: Called after each replay.
     """
 
     load: Loader
     read: ReadRecords
     iterations: int = 1
     check_method_name: bool = False
+    on_replay: OnReplay = lambda _directory, _status, _records, _seconds: None
 
     def __call__(self, directory: Path) -> Servable:
         """Load the version of a directory and replay its warm-up file, if it has one.
@@ -83,9 +89,34 @@ class WarmLoader:
             _log_missing(directory, path)
             return
         execute = _WithWarmupContext(LogExecutor(servable, check_method_name=self.check_method_name), path)
-        began_s = time.monotonic()
-        count = replay_file(path, self.read, execute, self.iterations)
-        _log.info("warmed up with the %d records of %s in %.3f s", count, path, time.monotonic() - began_s)
+        began_s, reading = time.monotonic(), _CountedReading(self.read)
+        try:
+            count = replay_file(path, reading, execute, self.iterations)
+        except DataLoss as error:
+            if reading.has_failed:
+                status = f"{error.code.name}: {error.message}"
+                self.on_replay(directory, status, reading.records, time.monotonic() - began_s)
+            raise
+        taken_s = time.monotonic() - began_s
+        self.on_replay(directory, "OK", count, taken_s)
+        _log.info("warmed up with the %d records of %s in %.3f s", count, path, taken_s)
+
+
+class _CountedReading:
+    """Reads records, and knows afterwards how many there were, and whether the file could not be read."""
+
+    def __init__(self, read: ReadRecords) -> None:
+        self._read = read
+        self.records, self.has_failed = 0, False
+
+    def __call__(self, path: Path) -> Iterator[bytes]:
+        try:
+            for record in self._read(path):
+                self.records += 1
+                yield record
+        except DataLoss:
+            self.has_failed = True
+            raise
 
 
 def replay_file(path: Path, read: ReadRecords, execute: Execute, iterations: int = 1) -> int:

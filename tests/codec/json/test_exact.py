@@ -153,6 +153,23 @@ def outcome_of(read, body):
         return str(error)
 
 
+escapes = st.sampled_from(
+    ["\\ud83d", "\\uDBff", "\\ude00", "\\uDC0f", "\\u0041", "\\", "\\\\", "\\uD8", "u", "d83d", "\ude00", "é"]
+)
+
+
+@given(st.lists(escapes, max_size=8).map("".join))
+def test_surrogates_are_read_by_both_readers_alike(text):
+    body = f'["{text}"]'.encode(errors="surrogatepass")
+    assert outcome_of(reading.read, body) == outcome_of(exact.read, body)
+
+
+def test_pairs_of_surrogates_are_left_to_python(monkeypatch):
+    monkeypatch.setattr(exact, "read", None)
+    text = "😀 and 𝄞"
+    assert reading.read(json.dumps([text]).encode()) == [text]
+
+
 @given(st.binary(max_size=40) | st.text('{}[]",:\\u0123eE+-.nulltrefasIfinityN \n', max_size=40).map(str.encode))
 def test_python_accepts_nothing_that_the_exact_reader_refuses(body):
     assert outcome_of(reading.read, body) == outcome_of(exact.read, body)

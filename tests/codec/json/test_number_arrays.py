@@ -1,5 +1,6 @@
 """Large arrays of numbers are read alike with pysimdjson and without it, and only where an array may stand."""
 
+import gc
 import json
 import random
 import tracemalloc
@@ -97,6 +98,24 @@ def test_a_marker_in_a_request_is_only_a_string(reader):
         read_arrays = read(body, x=F, s=wire.DT_STRING)
         assert read_arrays["s"].tolist() == [marker.encode()]
         assert read_arrays["x"].shape == (LONG,)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"signature_name": [1] * LONG, "inputs": [1]},
+        {"inputs": ["a", [1] * LONG]},
+        {"inputs": {"x": ["a", [1] * LONG]}},
+        {"inputs": [["a", [[1] * LONG]]]},
+        {"instances": ["a", [1] * LONG]},
+        {"instances": [["a", [1] * LONG]]},
+        {"instances": [{"x": ["a", [1] * LONG]}]},
+        {"instances": [{"x": [1] * LONG}, {"x": ["a"]}]},
+    ],
+)
+def test_an_array_among_strings_is_never_read_as_one(reader, body):
+    with pytest.raises(ServingError, match=r"^INVALID_ARGUMENT: (?!.*array0)"):
+        read(body, x=wire.DT_STRING)
 
 
 def test_numbers_out_of_range_are_refused_and_small_ones_wrap(reader):
@@ -235,3 +254,15 @@ def test_looking_for_arrays_takes_memory_in_proportion_to_the_body(unit):
         assert tracemalloc.get_traced_memory()[1] < 8 * len(body)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("body", [b'{"inputs": %b}' % GOOD, b'{"inputs": {"x": %b}, "other": %b}' % (GOOD, BAD)])
+def test_nothing_of_a_request_waits_for_the_garbage_collector(body):
+    gc.collect()
+    gc.disable()
+    try:
+        outcome_of(body, inputs(x=F))
+        outcome_of(body, inputs(x=wire.DT_STRING))
+        assert not gc.collect()
+    finally:
+        gc.enable()

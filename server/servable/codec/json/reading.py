@@ -25,7 +25,7 @@ from servable.codec.json.number_arrays import Array, NotTaken, NumberArray
 from servable.codec.json.values import JsonObject, Value, to_message
 from servable.errors import InvalidArgument
 
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_HIGH_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 _LARGE_EXPONENT: Final = re.compile(rb"[eE]\+?[0-9]{3}")
 _ANY_DIGIT_TO_0: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * 300
@@ -138,9 +138,9 @@ def read(body: bytes) -> Value:
 
 
 def _may_be_read_otherwise(body: bytes) -> bool:
-    """Whether Python's json may read what the original refuses: lone surrogates, numbers too large for a double."""
+    """Whether Python's json may read what the original refuses: lone high surrogates, numbers too large."""
     return (
-        (b"\\u" in body and _SURROGATE.search(body) is not None)
+        (b"\\u" in body and _LONE_HIGH_SURROGATE.search(body) is not None)
         or _LARGE_EXPONENT.search(body) is not None
         or (len(body) > len(_MANY_DIGITS) and _MANY_DIGITS in body.translate(_ANY_DIGIT_TO_0))
     )
@@ -165,23 +165,23 @@ def _restore_all(document: JsonObject, arrays: Sequence[NumberArray]) -> JsonObj
     Raises:
         NotTaken: if an array is somewhere else, where its marker would count as a string.
     """
-    found = []
-
-    def restore(value: Value, depth: int) -> Value:
-        array = number_arrays.find_marked(value, arrays)
-        if array is not None:
-            found.append(array)
-            return array  # type: ignore[return-value]
-        if not depth:
-            return value
-        if isinstance(value, JsonObject):
-            return JsonObject([(name, restore(item, depth - 1)) for name, item in value.members])
-        return [restore(item, depth - 1) for item in value] if isinstance(value, list) else value
-
-    restored = JsonObject([(name, restore(value, depth=2)) for name, value in document.members])
-    if len(found) != len(arrays):
+    restored: list[NumberArray] = []
+    members = [(name, _restore(value, arrays, restored, depth=2)) for name, value in document.members]
+    if len(restored) != len(arrays):
         raise NotTaken
-    return restored
+    return JsonObject(members)
+
+
+def _restore(value: Value, arrays: Sequence[NumberArray], restored: list[NumberArray], depth: int) -> Value:
+    array = number_arrays.find_marked(value, arrays)
+    if array is not None:
+        restored.append(array)
+        return array  # type: ignore[return-value]
+    if not depth:
+        return value
+    if isinstance(value, JsonObject):
+        return JsonObject([(name, _restore(item, arrays, restored, depth - 1)) for name, item in value.members])
+    return [_restore(item, arrays, restored, depth - 1) for item in value] if isinstance(value, list) else value
 
 
 def _read_signature_name(document: JsonObject) -> str:

@@ -1,1 +1,1 @@
-"""TensorFlow Lite models: a flatbuffer on disk to something that runs."""
+"""Runs TensorFlow Lite models: a pool of interpreters for each version, behind the same protocols as a SavedModel's."""
