@@ -63,10 +63,14 @@ class Events:
 
     async def _tick(self) -> None:
         while self._listeners:
-            event = b"data: " + json.dumps(await asyncio.to_thread(self._take)).encode() + b"\n\n"
-            for listener in self._listeners:
-                listener.put(event)
+            self._send(await asyncio.to_thread(self._take))
             await asyncio.sleep(self._period_s)
+
+    def _send(self, snapshot: dict[str, Any]) -> None:
+        # In a frame of its own: a listener must not be held while the ticker sleeps, or it would never be gone.
+        event = b"data: " + json.dumps(snapshot).encode() + b"\n\n"
+        for listener in self._listeners:
+            listener.put(event)
 
     def _on_end(self, ticker: asyncio.Task[None]) -> None:
         self._ticker = None
