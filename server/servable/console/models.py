@@ -63,9 +63,7 @@ def _describe_loaded(handle: Handle, load_of: LoadOf) -> Json:
     return {
         "load_seconds": None if load is None else load.seconds,
         "memory_bytes": None if load is None else load.resident_bytes,
-        "signatures": [
-            _describe_signature(signatures[key]) for key in sorted(signatures) if key != INIT_OP_SIGNATURE
-        ],
+        "signatures": [_describe_signature(signatures[key]) for key in sorted(signatures) if key != INIT_OP_SIGNATURE],
     }
 
 
