@@ -266,3 +266,37 @@ def test_nothing_of_a_request_waits_for_the_garbage_collector(body):
         assert not gc.collect()
     finally:
         gc.enable()
+
+
+def outcome(text):
+    try:
+        return number_arrays._read_values(text, "d").tolist()
+    except number_arrays.NotTaken:
+        return None
+
+
+@given(st.lists(st.sampled_from(["[", "]", ",", "1", "-2.5e1", "[1", "2]", "],[", " ", "[]", "[[1,2],[3,4]]", "x"])))
+def test_an_array_in_chunks_is_accepted_only_if_it_is_whole(pieces):
+    text = "".join(pieces).encode()
+    whole = outcome(text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(number_arrays, "_CHUNK_BYTES", 3)
+        in_chunks = outcome(text)
+    assert in_chunks in (whole, None)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 8, 13, 100])
+def test_a_regular_array_is_read_alike_in_chunks_of_any_size(monkeypatch, chunk_bytes):
+    array = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5) / 7
+    text = json.dumps(array.tolist()).encode()
+    monkeypatch.setattr(number_arrays, "_CHUNK_BYTES", chunk_bytes)
+    assert outcome(text) == array.ravel().tolist()
+    assert outcome(text.replace(b" ", b"")) == array.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    "text", [b"[1,]", b"[,1]", b"[1],[2]", b"[[1,]2]", b"[[1],]", b"[1,2", b"1,2]", b"[[1,2]", b"[1,2]]"]
+)
+def test_what_the_added_brackets_could_hide_is_refused(monkeypatch, text):
+    monkeypatch.setattr(number_arrays, "_CHUNK_BYTES", 1)
+    assert outcome(text) is None

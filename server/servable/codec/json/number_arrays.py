@@ -12,6 +12,7 @@ What this module does not take (`NotTaken`) is read again as any other body; so 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -55,9 +56,12 @@ _EXACT: Final = 2.0**53
 _NO_INTEGER: Final = (b".", b"e", b"E")
 _MOST_LEVELS: Final = 8
 """The shape is found in a pass over all brackets for each level, so deeper arrays are for another reader."""
-# A parser keeps memory for the largest text that it has read, and there is one a thread.
+# One a thread. It keeps memory for the largest text that it has read.
 _parsers = threading.local()
-_MOST_KEPT_BYTES: Final = 4_000_000
+# pysimdjson holds the interpreter while it reads, for some half a millisecond for so many bytes.
+_CHUNK_BYTES: Final = 64 * 1024
+# More white space beside a cut is for another reader.
+_MOST_SPACE: Final = 64
 
 
 class NotTaken(Exception):
@@ -94,9 +98,16 @@ class NumberArray:
         values = self.doubles if kind == "d" else self._read_integers(kind)
         if limits is not None and values.size and not limits[0] <= values.min() <= values.max() <= limits[1]:
             raise NotTaken
-        shape = _read_shape(self.text.translate(None, _NO_BRACKETS), values.size)
+        skeleton = self.text.translate(None, _NO_BRACKETS)
+        self._let_others_run()
+        shape = _read_shape(skeleton, values.size)
+        self._let_others_run()
         with np.errstate(over="ignore"):  # A float that is too large is infinite, as in C++.
             return values.astype(scalar).reshape(shape)
+
+    def _let_others_run(self) -> None:
+        if len(self.text) > _CHUNK_BYTES:
+            time.sleep(0)
 
     def _read_integers(self, kind: str) -> Array:
         are_integers = not any(mark in self.text for mark in _NO_INTEGER)
@@ -158,18 +169,61 @@ def _find_candidates(body: bytes) -> Iterator[tuple[int, int]]:
 def _read_values(text: bytes, kind: str) -> Array:
     """All numbers of an array, in order; at least one.
 
+    A long text is read in chunks, and other threads get the interpreter in between.
+
     Raises:
         NotTaken: if it is no JSON, holds anything else, or a number that is not of this kind.
     """
-    # The document must be gone before its parser reads another, so nothing outlives this function but the copy.
+    if len(text) <= _CHUNK_BYTES:
+        return _read_chunk(text, kind)
+    read = []
+    for chunk in _split(text):
+        read.append(_read_chunk(chunk, kind))
+        time.sleep(0)
+    return np.concatenate(read)
+
+
+def _split(text: bytes) -> Iterator[bytes]:
+    """Chunks of an array, cut at commas, each made an array by brackets for the lists that are open at its ends.
+
+    The text is JSON if all chunks are: what is read before a comma, with the lists closed, and after it, with them
+    opened, meet in the same lists. Two things could be hidden by the brackets that are added, and are looked for: a cut
+    between a bracket and a comma, where an element is missing, and a list that was never open.
+
+    Raises:
+        NotTaken: if the text is no array, or a deep one.
+    """
+    at, depth = 0, 0
+    while at < len(text):
+        found = text.find(b",", at + _CHUNK_BYTES)
+        end = len(text) if found == -1 else found
+        opened = depth + text.count(b"[", at, end) - text.count(b"]", at, end)
+        if (end == len(text)) != (opened == 0) or not 0 <= opened <= _MOST_LEVELS:
+            raise NotTaken
+        first, last = (
+            text[at : at + _MOST_SPACE].lstrip(_SPACE)[:1],
+            text[max(end - _MOST_SPACE, at) : end].rstrip(_SPACE),
+        )
+        if not first or not last or (at and first == b"]") or last.endswith(b"["):
+            raise NotTaken
+        yield b"".join((b"[" * depth, text[at:end], b"]" * opened))
+        at, depth = end + 1, opened
+
+
+def _read_chunk(text: bytes, kind: str) -> Array:
     parser = getattr(_parsers, "parser", None)
     if parser is None:
         parser = _parsers.parser = simdjson.Parser()
-    if len(text) > _MOST_KEPT_BYTES:
-        del _parsers.parser
     try:
+        # The document must be gone before its parser reads another, so nothing outlives this function but the copy.
         values = np.frombuffer(parser.parse(text).as_buffer(of_type=kind), {"d": "f8", "i": "i8", "u": "u8"}[kind])
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+        AttributeError,
+    ) as error:  # A lone number has no buffer.
         raise NotTaken from error
     if not values.size:
         raise NotTaken
