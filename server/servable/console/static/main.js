@@ -51,25 +51,44 @@ function tellLink(text) {
   get("link").classList.toggle("lost", text !== "live");
 }
 
-function follow(charts) {
-  const events = new EventSource("/console/events");
-  events.addEventListener("open", () => tellLink("live"));
-  events.addEventListener("message", ({ data }) => {
-    const snapshot = JSON.parse(data);
-    charts.add(snapshot);
+/** The stream of events. Only while the page is seen: a browser opens six connections to a host, for all its tabs. */
+class Stream {
+  #charts;
+  #events = null;
+
+  constructor(charts) {
+    this.#charts = charts;
+    document.addEventListener("visibilitychange", () => this.#update());
+    this.#update();
+  }
+
+  #update() {
+    this.#events?.close();
+    this.#events = document.hidden ? null : this.#open();
+  }
+
+  #open() {
+    const events = new EventSource("/console/events");
+    events.addEventListener("open", () => tellLink("live"));
+    events.addEventListener("message", ({ data }) => this.#take(JSON.parse(data)));
+    events.addEventListener("error", () => {
+      tellLink("not connected");
+      // The browser tries again by itself unless the server has refused.
+      if (events.readyState === EventSource.CLOSED) setTimeout(() => events === this.#events && this.#update(), AGAIN_MS);
+    });
+    return events;
+  }
+
+  #take(snapshot) {
+    this.#charts.add(snapshot);
     if (snapshot.changes === page.changes) return;
     refresh().then(
       () => { page.changes = snapshot.changes; },
       () => tellLink("not connected"),
     );
-  });
-  events.addEventListener("error", () => {
-    tellLink("not connected");
-    // The browser tries again by itself unless the server has refused.
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN_MS, charts);
-  });
+  }
 }
 
 get("filter").addEventListener("input", show);
-follow(new Charts(get("charts")));
+new Stream(new Charts(get("charts")));
 refresh().catch(() => tellLink("not connected"));
