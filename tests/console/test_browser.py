@@ -151,8 +151,9 @@ class Page:
         return self.driver.execute_script(read, selector)
 
     def choose(self, name):
-        buttons = self.driver.find_elements(By.CSS_SELECTOR, "#models button")
-        next(button for button in buttons if name in button.text).click()
+        # In one step: the list is made anew when a version changes.
+        buttons = "[...document.querySelectorAll('#models button')]"
+        self.driver.execute_script(f"{buttons}.find((button) => button.innerText.includes(arguments[0])).click()", name)
         self.wait(lambda: any(name in title for title in self.texts("#detail h2")))
 
     def send(self, body):

@@ -7,7 +7,7 @@ import { makeList, makeSignatures, makeVersions, stateOf } from "./models.js";
 const AGAIN_MS = 2000;
 const get = (id) => document.getElementById(id);
 
-const page = { models: [], chosen: null, changes: null, shown: null };
+const page = { models: [], chosen: null, changes: null, shown: null, listed: null };
 
 async function refresh() {
   const response = await fetch("/console/models");
@@ -20,10 +20,7 @@ async function refresh() {
 function show() {
   const wanted = get("filter").value.toLowerCase();
   const listed = page.models.filter(({ name }) => name.toLowerCase().includes(wanted));
-  const focused = document.activeElement?.closest("#models button");
-  const place = focused ? [...get("models").querySelectorAll("button")].indexOf(focused) : -1;
-  get("models").replaceChildren(...makeList(listed, page.chosen, choose));
-  get("models").querySelectorAll("button")[place]?.focus();
+  showList(listed);
   const serving = page.models.filter((model) => stateOf(model) === "available").length;
   get("summary").textContent = `${serving} of ${page.models.length} ${page.models.length === 1 ? "model serves" : "models serve"}`;
   const model = page.models.find(({ name }) => name === page.chosen);
@@ -38,6 +35,17 @@ function show() {
   if (page.shown === triable) get("detail").firstElementChild.replaceWith(versions);
   else get("detail").replaceChildren(versions, makeSignatures(model));
   page.shown = triable;
+}
+
+/** The list is made anew only if it differs, so that no click meets a button that has just been replaced. */
+function showList(listed) {
+  const content = JSON.stringify([page.chosen, listed.map((model) => [model.name, stateOf(model), model.versions])]);
+  if (page.listed === content) return;
+  page.listed = content;
+  const list = get("models");
+  const place = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+  list.replaceChildren(...makeList(listed, page.chosen, choose));
+  list.querySelectorAll("button")[place]?.focus();
 }
 
 function choose(name) {
