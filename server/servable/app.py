@@ -20,6 +20,11 @@ from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
 from servable.config.monitoring import MonitoringConfig
 from servable.config.ssl_config import TlsConfig
+from servable.console import exposure
+from servable.console.events import Events
+from servable.console.handler import ConsoleHandler
+from servable.console.models import Models
+from servable.console.snapshots import Snapshots
 from servable.control_plane import ControlPlane
 from servable.data_plane import DataPlane
 from servable.errors import Unavailable
@@ -285,7 +290,17 @@ class Server:
             metrics=self._measured.rest_handlers(),
             rest=rest.handle,
             open_api=OpenApi(self._router).handle,
+            console=self._make_console(),
         )
+
+    def _make_console(self) -> HttpHandler | None:
+        options = self._configuration.options
+        if self._configuration.http is None or not exposure.is_served(options.console, options.bind_address):
+            return None
+        check = options.enable_signature_method_name_check
+        models = Models(self._router, self._monitor, self._measured.load_of, check_method_name=check)
+        events = Events(Snapshots(self._metrics.families, models.revision).take)
+        return ConsoleHandler(models, events, options.bind_address, options.port or None).handle
 
     def _is_model_ready(self, name: str) -> bool | None:
         return self._monitor.is_available(name) if self._monitor.versions(name) else None

@@ -248,6 +248,12 @@ class ServerOptions:
         "Ours: HTTP connections that may be open, and at most half as many as the process may open files; more are "
         "answered with 503 and closed.",
     )
+    console: str = flag(
+        "auto",
+        _STRING,
+        "Ours: a page on the REST port that shows the models and tries them: `true`, `false`, or `auto`, which has it "
+        "only if --bind_address is one that no other machine reaches.",
+    )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
@@ -413,6 +419,7 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 
 _LAST_PORT: Final = 65535
+CONSOLE_CHOICES: Final = ("auto", "true", "false")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -467,6 +474,8 @@ def _validate_http(options: ServerOptions) -> None:
     ):
         if value < 1:
             _refuse(f"{name} must be at least 1; was {value}.")
+    if options.console not in CONSOLE_CHOICES:
+        _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
     if options.rest_api_max_pending_mb < options.rest_api_max_body_mb:
         _refuse(
             f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
@@ -560,7 +569,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
-        "monitoring_config_file", "metrics_port",
+        "console", "monitoring_config_file", "metrics_port",
     ),
     "Security": ("ssl_config_file", "use_alts_credentials"),
 }  # fmt: skip

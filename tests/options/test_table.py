@@ -72,6 +72,7 @@ OURS = {
     "rest_api_max_head_kb": ("int32", 256),
     "rest_api_max_pending_mb": ("int32", 1024),
     "rest_api_max_connections": ("int32", 4096),
+    "console": ("string", "auto"),
     "custom_op_libraries": ("string", ""),
     "freeze_variables_up_to_mb": ("int32", 64),
     "import": ("string", ""),
