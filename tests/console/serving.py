@@ -19,6 +19,7 @@ from servable.options import ServerOptions
 from servable.transport.http.settings import HttpSettings
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "model"
+_NEW_LABELS = "allow_version_labels_for_unavailable_models"
 # No test waits longer for anything.
 PATIENCE_S = 30.0
 
@@ -58,14 +59,9 @@ def serving(base_paths: Mapping[str, Path], labels: Mapping[str, Mapping[str, in
         flags: Of the command line.
     """
     port = _free_port()
-    usual = {"bind_address": "127.0.0.1", "max_num_load_retries": 0, "port": port}
+    usual = {"bind_address": "127.0.0.1", "max_num_load_retries": 0, "port": port, _NEW_LABELS: True}
     options = ServerOptions(model_base_path="/unused", **{**usual, **flags})
-    models = [
-        ModelConfig(name, str(path), labels=(labels or {}).get(name, {}))
-        if labels
-        else ModelConfig(name, str(path))
-        for name, path in base_paths.items()
-    ]
+    models = [ModelConfig(name, str(path), labels=(labels or {}).get(name, {})) for name, path in base_paths.items()]
     configuration = dataclasses.replace(app.configure(options), models=models, http=HttpSettings(0, "127.0.0.1"))
     server = app.Server(configuration, SavedModelLoader(batching=configuration.batching))
     server.start()

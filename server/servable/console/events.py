@@ -1,7 +1,8 @@
 """Server-sent events: one snapshot a second for all who look. All of it runs on the event loop's thread.
 
-A listener asks for the next snapshot when its client has read the last one. So one that reads slowly misses some, and
-nothing is kept for it. While nobody listens, nothing runs.
+A listener first gets the snapshots of the last two minutes, so that a page begins with what others see already. Then it
+asks for the next snapshot when its client has read the last one: one that reads slowly misses some, and nothing is
+kept for it. While nobody listens, nothing runs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 from weakref import WeakSet
@@ -17,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 MOST_LISTENERS: Final = 32
 _PAUSE_S: Final = 1.0
+_MOST_PAST: Final = 120
 
 
 class Events:
@@ -32,6 +35,7 @@ class Events:
         self._take, self._pause_s = take, pause_s
         # A listener is gone when its connection lets go of it; however that ends, nothing has to be cleared away.
         self._listeners: WeakSet[Listener] = WeakSet()
+        self._past: deque[bytes] = deque(maxlen=_MOST_PAST)
         self._next: asyncio.Future[bytes | None] | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -44,7 +48,7 @@ class Events:
         """A stream of events for one client; None if too many listen already."""
         if len(self._listeners) >= MOST_LISTENERS:
             return None
-        listener = Listener(self)
+        listener = Listener(self, b"".join(self._past))
         self._listeners.add(listener)
         if self._ticker is None:
             self._next = asyncio.get_running_loop().create_future()
@@ -66,10 +70,12 @@ class Events:
             _log.exception("no snapshot for the console")
         finally:
             last, self._next, self._ticker = self._next, None, None
+            self._past.clear()
             if last is not None:
                 last.set_result(None)
 
     def _publish(self, event: bytes) -> None:
+        self._past.append(event)
         last, self._next = self._next, asyncio.get_running_loop().create_future()
         if last is not None:
             last.set_result(event)
@@ -78,17 +84,18 @@ class Events:
 class Listener:
     """The events as they come, for one client."""
 
-    __slots__ = ("__weakref__", "_events")
+    __slots__ = ("__weakref__", "_events", "_past")
 
-    def __init__(self, events: Events) -> None:
-        """Listen to some events."""
-        self._events = events
+    def __init__(self, events: Events, past: bytes) -> None:
+        """Listen to some events, after those that are past."""
+        self._events, self._past = events, past
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        event = await self._events.wait()
+        past, self._past = self._past, b""
+        event = past or await self._events.wait()
         if event is None:
             raise StopAsyncIteration
         return event

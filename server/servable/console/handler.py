@@ -16,7 +16,8 @@ from servable.console.pages import SECURITY, START, Pages
 from servable.http_exchange import JSON, HttpReply, HttpRequest
 
 _FOLDER: Final = "/console"
-_SIGNATURES: Final = re.compile(r"/console/models/(?P<name>[^/]*)/versions/(?P<version>[0-9]{1,19})")
+# Names stand in the query, since browsers change paths with names such as `..`.
+_SIGNATURES: Final = re.compile(r"/console/signatures\?model=(?P<name>[^&#]*)&version=(?P<version>[0-9]{1,19})")
 _NOT_STORED: Final = (b"cache-control", b"no-store")
 
 
@@ -59,7 +60,7 @@ class ConsoleHandler:
             return self._answer_events(request)
         if path == f"{_FOLDER}/models":
             return await asyncio.to_thread(self._describe_models)
-        match = _SIGNATURES.fullmatch(path)
+        match = _SIGNATURES.fullmatch(request.target)
         if match is None:
             return _not_found()
         name = unquote_to_bytes(match["name"]).decode(errors="surrogateescape")

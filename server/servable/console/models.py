@@ -27,6 +27,8 @@ MOST_MODELS: Final = 2000
 # A server never forgets a version, and one that gets a new version each hour has thousands in a year.
 _MOST_ENDED: Final = 5
 _FAILED: Final = "failed"
+# The first is no name in a URL, and a browser takes the others out of each.
+_WITHOUT_URL: Final = frozenset({"", ".", ".."})
 _IN_JSON: Final = frozenset(
     {wire.DT_FLOAT, wire.DT_DOUBLE, wire.DT_BOOL, wire.DT_STRING}
     | {wire.DT_INT8, wire.DT_INT16, wire.DT_INT32, wire.DT_INT64}
@@ -104,9 +106,8 @@ class Models:
         routes = self._router.routes
         return {
             "name": name,
-            # The REST API cannot ask for a model without a name.
-            "url": f"v1/models/{_quote(name)}" if name else None,
-            "console_url": f"console/models/{_quote(name)}",
+            "id": _quote(name),
+            "url": None if name in _WITHOUT_URL else f"v1/models/{_quote(name)}",
             "labels": dict((routes.labels or {}).get(name, {})),
             "versions": [self._describe_version(name, number, known) for number, known in _choose(versions)],
             "version_count": len(versions),

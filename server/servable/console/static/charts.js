@@ -25,6 +25,11 @@ export class Charts {
     parent.replaceChildren(...this.charts.map((chart) => chart.element));
   }
 
+  /** Forget all values. */
+  clear() {
+    for (const chart of this.charts) chart.values = chart.values.map(() => []);
+  }
+
   /** Show one more snapshot. What it lacks is a gap. */
   add(snapshot) {
     for (const chart of this.charts) chart.add(snapshot);
@@ -77,14 +82,14 @@ class Chart {
 
   show() {
     const { format, least, title, series } = this.about;
-    const highest = Math.max(least, ...this.values.flat().filter((value) => value !== null)) * 1.08;
-    const isAnyKnown = this.values.flat().some((value) => value !== null);
-    this.top.textContent = isAnyKnown ? format(highest / 1.08) : "";
+    const known = this.values.flat().filter((value) => value !== null);
+    const highest = Math.max(least, ...known);
+    this.top.textContent = known.length ? `max ${format(Math.max(...known))}` : "";
     const length = this.values[0].length;
     const at = this.pointed === null ? length - 1 : this.pointed - (POINTS - length);
     this.values.forEach((values, index) => {
-      const known = values[at] ?? null;
-      this.numbers[index].textContent = known === null ? "–" : format(known);
+      const value = values[at] ?? null;
+      this.numbers[index].textContent = value === null ? "–" : format(value);
       this.lines[index].setAttribute("d", this.trace(values, highest, false));
       if (index === 0) this.areas[0].setAttribute("d", this.trace(values, highest, true));
     });

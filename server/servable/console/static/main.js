@@ -11,6 +11,7 @@ const list = new ModelList(find("models"), find("filter"));
 const view = new ModelView(find("model"));
 const shown = { models: [], not_shown: 0, grpc_port: null };
 let revision = null;
+let [isFetching, isStale] = [false, false];
 
 /** The model of the address; the first that serves without one. */
 function chosenModel() {
@@ -26,21 +27,35 @@ function show() {
   view.update(model, shown.grpc_port).catch(report);
 }
 
+/** Fetch the models, once more if that is asked for meanwhile. */
 async function refresh() {
-  Object.assign(shown, await fetchModels());
-  show();
+  isStale = true;
+  if (isFetching) return;
+  isFetching = true;
+  try {
+    while (isStale) {
+      isStale = false;
+      Object.assign(shown, await fetchModels());
+      show();
+    }
+  } catch (error) {
+    report(error);
+  } finally {
+    isFetching = false;
+  }
 }
 
 function onSnapshot(snapshot) {
   charts.add(snapshot);
   if (snapshot.revision === revision) return;
   revision = snapshot.revision;
-  refresh().catch(report);
+  refresh();
 }
 
 function onConnection(isOpen) {
-  // The server may be another one by now.
+  // The server may be another one by now, and it sends what is past again.
   revision = null;
+  if (isOpen) charts.clear();
   find("connection").textContent = isOpen ? "live" : "no connection";
   find("connection").className = isOpen ? "pill live" : "pill lost";
 }
@@ -57,5 +72,5 @@ addEventListener("hashchange", () => {
   // On a phone the list is above the model.
   if (location.hash && matchMedia("(max-width: 760px)").matches) find("model").scrollIntoView();
 });
-refresh().catch(report);
+refresh();
 follow(onSnapshot, onConnection);

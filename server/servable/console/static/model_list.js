@@ -15,7 +15,7 @@ export function stateOf(model) {
 export const nameOf = (model) => model.name || "(no name)";
 
 /** The link to a model within the page. */
-export const linkTo = (model) => `#${model.console_url}`;
+export const linkTo = (model) => `#model=${model.id}`;
 
 export class ModelList {
   constructor(list, filter) {
@@ -48,7 +48,7 @@ export class ModelList {
     const hasFailed = state === "available" && model.versions[0].state === "failed";
     const link = element(
       "a",
-      { href: linkTo(model), "aria-current": model.console_url === this.chosen?.console_url ? "true" : null },
+      { href: linkTo(model), "aria-current": model.id === this.chosen?.id ? "true" : null },
       element("span", { class: `dot ${state}`, "aria-hidden": "true" }),
       element("span", { class: "name" }, nameOf(model)),
       element("span", { class: "muted small" }, hasFailed ? `${about}; ${model.versions[0].version} failed` : about),

@@ -22,7 +22,7 @@ export class ModelView {
 
   /** Show a model as it is now. What was typed stays, as long as the signature is the same. */
   async update(model, grpcPort) {
-    if (model?.console_url !== this.model?.console_url) this.forget();
+    if (model?.id !== this.model?.id) this.forget();
     Object.assign(this, { model, grpcPort });
     if (!model) return this.showNothing();
     const available = model.versions.filter((version) => version.state === "available").map(({ version }) => version);
@@ -96,7 +96,9 @@ export class ModelView {
     this.described = described;
   }
 
-  showSignatures(signatures) {
+  showSignatures(described) {
+    // What can be tried comes first; TensorFlow adds signatures of its own.
+    const signatures = [...described].sort((one, other) => !one.apis.length - !other.apis.length);
     if (!signatures.length) {
       this.body.replaceChildren(element("div", { class: "card empty" }, "This version has no signatures."));
       return;
@@ -110,18 +112,19 @@ export class ModelView {
     };
     const signature = signatures.find(({ key }) => key === this.signature);
     this.trial = new Trial(signature, () => ({ model: this.model, version: this.version, grpcPort: this.grpcPort }));
-    const form = this.model.url ? this.trial.element : element("p", { class: "card muted" }, "The REST API cannot ask for a model without a name.");
+    const form = this.model.url ? this.trial.element : element("p", { class: "card muted" }, "A browser cannot ask the REST API for a model of this name.");
     const chooser = choices("Signature", keys.map((value) => ({ value, text: value })), this.signature, choose);
     chooser.classList.add("signatures");
-    this.body.replaceChildren(chooser, signatureTable(signature), form);
+    const method = element("span", { class: "muted small" }, signature.method);
+    this.body.replaceChildren(element("div", { class: "signature-head" }, chooser, method), signatureTable(signature), form);
   }
 }
 
-function signatureTable({ method, inputs, outputs }) {
+function signatureTable({ inputs, outputs }) {
   const rows = (title, tensors) =>
     tensors.map((tensor, at) =>
       element("tr", {}, element("th", { scope: "row", class: "muted" }, at ? "" : title), element("td", {}, tensor.name), element("td", {}, element("code", {}, describe(tensor)))),
     );
   const body = element("tbody", {}, ...rows("inputs", inputs), ...rows("outputs", outputs));
-  return element("div", { class: "card scrolls" }, element("table", { class: "tensors" }, body), method ? element("p", { class: "muted small" }, method) : null);
+  return element("div", { class: "card scrolls" }, element("table", { class: "tensors" }, body));
 }

@@ -12,7 +12,7 @@ const CLASS_NAMES = ["classes", "class", "labels", "label", "class_names"];
 /** The elements that show a reply of status 200. */
 export function showReply(api, signature, text) {
   const reply = parse(text);
-  if (api === "classify") return reply.results.flatMap((pairs) => [showClasses(pairs)]);
+  if (api === "classify") return reply.results.map(showClasses);
   if (api === "regress") return [output("results", reply.results)];
   const { outputs } = reply;
   const names = signature.outputs.map((tensor) => tensor.name);

@@ -5,7 +5,7 @@ export const fetchModels = () => fetchJson("console/models");
 
 /** The signatures of a version; null if it is not loaded (any more). */
 export async function fetchSignatures(model, version) {
-  const found = await fetchJson(`${model.console_url}/versions/${version}`, { missing: null });
+  const found = await fetchJson(`console/signatures?model=${model.id}&version=${version}`, { missing: null });
   return found && found.signatures;
 }
 

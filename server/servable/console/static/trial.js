@@ -7,6 +7,8 @@ import { errorOf, showError, showReply } from "./reply.js";
 import { infer } from "./server.js";
 import { makeSnippets } from "./snippets.js";
 
+// Strings of JSON hold no line ends, so these are between values.
+const LINE_ENDS = /\s*\n\s*/g;
 const API_NAMES = { predict: "Predict", classify: "Classify", regress: "Regress" };
 
 /** A form for one signature. `target` says which model and version are asked now: they may change while it stands. */
@@ -73,7 +75,7 @@ export class Trial {
       signature,
       api: this.api,
       url: `${model.url}/versions/${version}:${this.api}`,
-      body: `{"signature_name": ${JSON.stringify(signature)}, ${content}}`,
+      body: `{"signature_name": ${JSON.stringify(signature)}, ${content}}`.replace(LINE_ENDS, ""),
       inputs: this.inputs.map((field) => ({ tensor: field.tensor, value: field.value() })),
       examples: this.examples?.text(),
     };
