@@ -19,17 +19,9 @@ from tests import tools
 PATIENCE_S = 30.0
 DRAWING = "canvas.drawing"
 # A three as people draw it, in the unit square.
-THREE = [
-    (0.28, 0.2),
-    (0.45, 0.12),
-    (0.62, 0.2),
-    (0.62, 0.36),
-    (0.48, 0.46),
-    (0.62, 0.56),
-    (0.66, 0.72),
-    (0.5, 0.86),
-    (0.28, 0.78),
-]
+_TOP = [(0.28, 0.2), (0.45, 0.12), (0.62, 0.2), (0.62, 0.36)]
+_BOTTOM = [(0.62, 0.56), (0.66, 0.72), (0.5, 0.86), (0.28, 0.78)]
+THREE = [*_TOP, (0.48, 0.46), *_BOTTOM]
 ONE = [(0.36, 0.3), (0.52, 0.12), (0.52, 0.88)]
 
 
@@ -141,7 +133,8 @@ def colours(browser: Browser, selector: str) -> tuple[list[float], list[float]]:
     let ground = document.querySelector(arguments[0]);
     const text = style(ground).color;
     while (style(ground).backgroundColor === "rgba(0, 0, 0, 0)") ground = ground.parentElement;
-    return JSON.stringify([text, style(ground).backgroundColor].map((each) => each.match(/[\\d.]+/g).map(Number).slice(0, 3)));
+    const parts = (colour) => colour.match(/[\\d.]+/g).map(Number).slice(0, 3);
+    return JSON.stringify([parts(text), parts(style(ground).backgroundColor)]);
     """
     text, ground = json.loads(browser.driver.execute_script(script, selector))
     return text, ground

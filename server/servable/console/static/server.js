@@ -1,5 +1,7 @@
 // What the page asks of the server: what there is, what it does, and an inference, by the public REST API.
 
+const RETRY_MS = 5000;
+
 /** The models; see console/models.py. */
 export const fetchModels = () => fetchJson("console/models");
 
@@ -9,16 +11,36 @@ export async function fetchSignatures(model, version) {
   return found && found.signatures;
 }
 
-/** Call `onSnapshot` each second, and `onConnection` with whether the server can be reached, when that changes. */
+/**
+ * Call `onSnapshot` each second, and `onConnection` with whether the server can be reached, when that changes.
+ *
+ * Only while the page can be seen: a browser has six connections to a server, and each stream takes one, even that of a
+ * page that was left and may be gone back to.
+ */
 export function follow(onSnapshot, onConnection) {
-  const events = new EventSource("console/events");
-  events.addEventListener("open", () => onConnection(true));
-  events.addEventListener("message", (event) => onSnapshot(JSON.parse(event.data)));
-  events.addEventListener("error", () => {
-    onConnection(false);
-    // After a refusal a browser does not try again by itself.
-    if (events.readyState === EventSource.CLOSED) setTimeout(() => follow(onSnapshot, onConnection), 5000);
-  });
+  let events = null;
+  let retry = null;
+  const close = () => {
+    clearTimeout(retry);
+    events?.close();
+    events = null;
+  };
+  const open = () => {
+    close();
+    events = new EventSource("console/events");
+    events.addEventListener("open", () => onConnection(true));
+    events.addEventListener("message", (event) => onSnapshot(JSON.parse(event.data)));
+    events.addEventListener("error", () => {
+      onConnection(false);
+      // After a refusal a browser does not try again by itself.
+      if (events?.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
+    });
+  };
+  const openIfSeen = () => (document.visibilityState === "visible" ? open() : close());
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => event.persisted && openIfSeen());
+  document.addEventListener("visibilitychange", openIfSeen);
+  openIfSeen();
 }
 
 /** Send an inference. Gives the status, the text of the reply, and how long it took. */

@@ -93,7 +93,8 @@ function pythonClient(request) {
     "",
     `with Client(${pythonText(grpcAddress(request))}, model=${pythonText(request.model)}) as client:`,
     `    ${argument} = ${literal}`,
-    `    print(client.${request.api}(${argument}, version=${request.version}${named}))`,
+    `    reply = client.${request.api}(${argument}, version=${request.version}${named})`,
+    request.api === "predict" ? "    print(dict(reply))" : "    print(reply)",
   ];
   return { text: lines.join("\n"), file: fileIfLong(request.body) };
 }
