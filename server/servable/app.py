@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from servable import data_plane, model_paths, startup
 from servable import options as flags
+from servable.codec.json import number_arrays
 from servable.config import batching, models, monitoring, ssl_config
 from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
@@ -239,6 +240,12 @@ class Server:
         scheme = "http" if self._configuration.http is None or self._configuration.http.tls is None else "https"
         host = _bracketed(self._configuration.options.bind_address)
         ports += [f"serving on {scheme}://{host}:{port} (REST)" for port in self.http_ports]
+        if exposure.is_served(self._configuration.options.console, self._configuration.options.bind_address):
+            ports += [f"console on {scheme}://{host}:{port}/" for port in self.http_ports]
+        if self.http_ports and not number_arrays.is_available():
+            ports.append(
+                "large JSON bodies are read slowly, which delays other calls: pip install 'servable[simdjson]'"
+            )
         ports += [f"metrics on {host}:{port}{OUR_PATH}" for port in self.metrics_ports]
         return [*table, *ports, *([f"try: {call}"] if call else [])]
 

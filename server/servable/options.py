@@ -251,8 +251,8 @@ class ServerOptions:
     console: str = flag(
         "auto",
         _STRING,
-        "Ours: a page on the REST port that shows the models and tries them: `true`, `false`, or `auto`, which has it "
-        "only if --bind_address is one that no other machine reaches.",
+        "Ours: whether the REST port has a page that shows the models and tries them: true, false or auto, which is "
+        "true where --bind_address lets only this machine in.",
     )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
@@ -450,6 +450,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
     _validate_http(options)
+    if options.console not in CONSOLE_CHOICES:
+        _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
     if not 0 <= options.metrics_port <= _LAST_PORT:
         _refuse(f"metrics_port must be from 0 to {_LAST_PORT}; was {options.metrics_port}.")
     if options.metrics_port and options.metrics_port in {options.port, options.rest_api_port}:
@@ -474,8 +476,6 @@ def _validate_http(options: ServerOptions) -> None:
     ):
         if value < 1:
             _refuse(f"{name} must be at least 1; was {value}.")
-    if options.console not in CONSOLE_CHOICES:
-        _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
     if options.rest_api_max_pending_mb < options.rest_api_max_body_mb:
         _refuse(
             f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
@@ -569,7 +569,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
-        "console", "monitoring_config_file", "metrics_port",
+        "monitoring_config_file", "metrics_port", "console",
     ),
     "Security": ("ssl_config_file", "use_alts_credentials"),
 }  # fmt: skip

@@ -75,7 +75,8 @@ def test_tls_and_alts_are_never_clear_text(tmp_path):
 @pytest.mark.behaviour("1.1", "ProfilerService is there unless its flag is false")
 @pytest.mark.behaviour("5", "--enable_profiler")
 def test_the_profiler_has_its_flag():
-    assert sorted(process._make_profiler(ServerOptions())) == [PROFILER + "Profile", PROFILER + "Terminate"]
+    names = ["GetSnapshot", "Monitor", "Profile", "StartContinuousProfiling", "StopContinuousProfiling", "Terminate"]
+    assert sorted(process._make_profiler(ServerOptions())) == [PROFILER + name for name in names]
     assert process._make_profiler(ServerOptions(enable_profiler=False)) == {}
 
 

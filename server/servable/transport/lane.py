@@ -322,12 +322,13 @@ class _MethodListener:
 class _CallReply:
     """The Reply of a call on a lane. Refers to the core's call only while that can be answered."""
 
-    __slots__ = ("_call", "_completion", "_deadline_s", "_lane", "_listener")
+    __slots__ = ("_call", "_completion", "_deadline_s", "_is_answered", "_lane", "_listener")
 
     def __init__(self, lane: Lane, listener: _MethodListener, call: object, deadline_s: float) -> None:
         self._lane, self._listener = lane, listener
         self._call: object | None = call
         self._deadline_s = deadline_s
+        self._is_answered = False
         # Exactly one thread may register for the call's completion: the leader before the answer, or the thread that
         # answers. `list.pop` is atomic under the GIL, and the one that gets the item registers.
         self._completion = [True]
@@ -353,9 +354,12 @@ class _CallReply:
         if call is None:
             return
         and_close = self._claim_completion()
+        # Before the answer is sent: the leader may learn of the call's end before this thread goes on.
+        self._is_answered = True
         try:
             send(call, answer, self.end if and_close else _ignore, and_close=and_close)
         except BaseException:
+            self._is_answered = False
             if and_close:
                 self._completion.append(True)
             raise
@@ -418,7 +422,7 @@ class _CallReply:
 
     def end(self, _event: Event) -> None:
         """Note that the call is over, answered or cancelled."""
-        if self._call is not None:
+        if self._call is not None and not self._is_answered:
             self._lane.aborted_calls += 1
         self._call = None
         self._lane.expected -= 1

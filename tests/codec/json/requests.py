@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import pytest
 
 from servable import wire
-from servable.codec.json import reading
+from servable.codec.json import number_arrays, reading
+from servable.errors import ServingError
 
 ALL_DTYPES = [
     wire.DT_FLOAT,
@@ -32,6 +34,25 @@ def read(body, **dtypes):
     if not isinstance(body, bytes):
         body = (body if isinstance(body, str) else json.dumps(body)).encode()
     return reading.read_predict(body).read_tensors(inputs(**dtypes)).arrays
+
+
+def outcome_of(body, signature):
+    """What a body is for the inputs of a signature: its arrays in full, or the step that refused it, and how."""
+    step = "read_predict"
+    try:
+        predict = reading.read_predict(body)
+        step = "read_tensors"
+        given = predict.read_tensors(signature)
+    except ServingError as error:
+        return step, error.code, error.message_bytes
+    arrays = {alias: (array.dtype, array.shape, array.tolist()) for alias, array in given.arrays.items()}
+    return given.layout, repr(sorted(arrays.items()))
+
+
+def outcome_without_pysimdjson(body, signature):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(number_arrays, "simdjson", None)
+        return outcome_of(body, signature)
 
 
 def assert_same(read_arrays, expected):

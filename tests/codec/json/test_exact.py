@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servable import wire
 from servable.codec.json import exact, reading
 from servable.codec.json.values import JsonObject, to_bytes
+from servable.errors import InvalidArgument
+from tests.codec.json.requests import inputs
 
 INVALID = "Invalid value."
 ESCAPE = "Invalid escape character in string."
@@ -102,6 +105,23 @@ def test_half_a_million_levels_are_read_and_refused_without_a_crash():
         reading.read(b"[" * depth)
 
 
+def test_more_levels_than_the_limit_are_refused(monkeypatch):
+    monkeypatch.setattr(exact, "MOST_LEVELS", 2000)
+    assert exact.read(b"[" * 2000 + b"]" * 2000)
+    with pytest.raises(exact.MalformedJson, match="More than 2000 levels"):
+        exact.read(b"[" * 2001 + b"]" * 2001)
+
+
+def test_more_values_than_the_limit_are_refused_unless_they_are_arrays_of_numbers(monkeypatch):
+    pytest.importorskip("simdjson")
+    monkeypatch.setattr(reading, "MOST_VALUES", 1000)
+    assert len(reading.read(b"[" + b"0," * 998 + b"0]")) == 999
+    with pytest.raises(InvalidArgument, match="more than 1000 values"):
+        reading.read(b"[" + b"0," * 1000 + b"0]")
+    numbers = b'{"inputs": [' + b"0," * 1000 + b"0]}"
+    assert reading.read_predict(numbers).read_tensors(inputs(x=wire.DT_FLOAT)).arrays["x"].shape == (1001,)
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -131,6 +151,23 @@ def outcome_of(read, body):
         return plain(read(body))
     except exact.MalformedJson as error:
         return str(error)
+
+
+escapes = st.sampled_from(
+    ["\\ud83d", "\\uDBff", "\\ude00", "\\uDC0f", "\\u0041", "\\", "\\\\", "\\uD8", "u", "d83d", "\ude00", "é"]
+)
+
+
+@given(st.lists(escapes, max_size=8).map("".join))
+def test_surrogates_are_read_by_both_readers_alike(text):
+    body = f'["{text}"]'.encode(errors="surrogatepass")
+    assert outcome_of(reading.read, body) == outcome_of(exact.read, body)
+
+
+def test_pairs_of_surrogates_are_left_to_python(monkeypatch):
+    monkeypatch.setattr(exact, "read", None)
+    text = "😀 and 𝄞"
+    assert reading.read(json.dumps([text]).encode()) == [text]
 
 
 @given(st.binary(max_size=40) | st.text('{}[]",:\\u0123eE+-.nulltrefasIfinityN \n', max_size=40).map(str.encode))

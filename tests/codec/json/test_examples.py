@@ -22,6 +22,21 @@ def test_each_kind_of_value_has_its_list():
     assert read["none"].WhichOneof("kind") is None
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0.5, 1e39], "float_list"),
+        ([2**63 - 1, -(2**63)], "int64_list"),
+        ([1, True], "int64_list"),
+        (["a"], "bytes_list"),
+    ],
+)
+def test_many_values_of_one_kind_are_added_as_one_by_one(values, kind):
+    (together,) = features({"x": values})
+    each = [example["x"] for example in features(*({"x": value} for value in values))]
+    assert [*getattr(together["x"], kind).value] == [getattr(feature, kind).value[0] for feature in each]
+
+
 def test_a_context_makes_a_list_with_context():
     body = b'{"context": {"c": 1}, "examples": [{"x": NaN}, {}], "signature_name": "s"}'
     read = reading.read_examples(body)

@@ -1,16 +1,16 @@
-"""Whatever a body holds, it is read or refused with a ServingError.
+"""Whatever a body holds, it is read or refused with a ServingError, and alike with pysimdjson and without it.
 
 `SERVABLE_MUTATIONS=100000` tries more of them.
 """
 
-import functools
 import os
 import random
 
 from servable import wire
 from servable.codec.json import reading
+from servable.codec.json.layout import Layout
 from servable.errors import Code, ServingError
-from tests.codec.json.requests import ALL_DTYPES, inputs
+from tests.codec.json.requests import ALL_DTYPES, inputs, outcome_of, outcome_without_pysimdjson
 
 COUNT = int(os.environ.get("SERVABLE_MUTATIONS", "5000"))
 SEEDS = [
@@ -20,6 +20,7 @@ SEEDS = [
     b'{"examples": [{"x": [1, 2], "s": "\\u00e9\\ud83d\\ude00"}], "context": {"c": NaN}}',
     b'{"instances": [' + b",".join([b"[0.25, 1, -3e-2]"] * 60) + b"]}",
     b'{"inputs": [[Infinity, -Inf, null], [], {}]} \xff',
+    b'{"inputs": {"x": [' + b", ".join([b"12.5"] * 150) + b'], "y": [["a"], [' + b"7," * 300 + b"7]]}}",
 ]
 PIECES = [
     b"[",
@@ -39,6 +40,8 @@ PIECES = [
     b"\xff",
     b"9" * 40,
 ]
+LONG = b"[" + b"0.5," * 150 + b"1]"
+PIECES += [LONG, b'"x":' + LONG, LONG + b":", b'"' + LONG + b'"', LONG.replace(b",", b" "), b'"instances":' + LONG]
 PIECES += [b'{"b64":', b'"x":', b"null", b"[" * 70, b'"instances":', b'"inputs":', b" " * 600]
 
 
@@ -59,14 +62,6 @@ def mutate(body, rng):
     return body
 
 
-def outcome_of(read):
-    try:
-        read()
-    except ServingError as error:
-        return error.code
-    return "read"
-
-
 def test_mutated_bodies_are_read_or_refused():
     rng, outcomes = random.Random(13), set()
     for _ in range(COUNT):
@@ -74,13 +69,18 @@ def test_mutated_bodies_are_read_or_refused():
         signature = inputs(**dict(zip("xy", rng.choices(ALL_DTYPES, k=2), strict=True)))
         if rng.random() < 0.6:
             signature.pop("y")
-        predict = functools.partial(read_predict, body, signature)
-        outcomes |= {outcome_of(predict), outcome_of(functools.partial(reading.read_examples, body))}
-    assert outcomes == {"read", Code.INVALID_ARGUMENT}
+        outcome = outcome_of(body, signature)
+        assert outcome == outcome_without_pysimdjson(body, signature), body
+        outcomes |= {outcome[0], outcome_of_examples(body)}
+    assert outcomes == {Layout.ROW, Layout.COLUMN, "read_predict", "read_tensors", "read", Code.INVALID_ARGUMENT}
 
 
-def read_predict(body, signature):
-    reading.read_predict(body).read_tensors(signature)
+def outcome_of_examples(body):
+    try:
+        reading.read_examples(body)
+    except ServingError as error:
+        return error.code
+    return "read"
 
 
 def test_the_seeds_are_read():

@@ -1,7 +1,9 @@
 """Large arrays of numbers are read alike with pysimdjson and without it, and only where an array may stand."""
 
+import gc
 import json
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from servable import wire
 from servable.codec.json import number_arrays
 from servable.errors import ServingError
-from tests.codec.json.requests import assert_same, read
+from tests.codec.json.requests import assert_same, inputs, outcome_of, outcome_without_pysimdjson, read
 
 simdjson = pytest.importorskip("simdjson")
 F = wire.DT_FLOAT
@@ -200,13 +202,101 @@ def test_the_readers_agree_on_random_text_around_numbers():
     alphabet = ["[", "]", ",", "1", "-0", "2.5", "1e3", " ", "{", "}", '"x":', '"', "null", "NaN", "\\", "0"]
     for _ in range(2_000):
         text = "".join(rng.choices(alphabet, k=rng.randrange(1, 12))).replace(",", "," + " " * LONG)
-        body = '{"inputs":' + text + "}"
-        told = []
-        for library in (simdjson, None):
-            number_arrays.simdjson = library
-            try:
-                told.append(repr(read(body, x=F)))
-            except ServingError as error:
-                told.append(str(error))
-        number_arrays.simdjson = simdjson
-        assert told[0] == told[1], text
+        body = ('{"inputs":' + text + "}").encode()
+        assert outcome_of(body, inputs(x=F)) == outcome_without_pysimdjson(body, inputs(x=F)), text
+
+
+GOOD = b"[" + b",".join([b"1.5"] * 300) + b"]"
+BAD = b"[" + b" ".join([b"1.5"] * 300) + b"]"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [1.0], "other": %b}' % BAD,
+        b'{"inputs": {"x": [1.0], "other": %b}}' % BAD,
+        b'{"inputs": {"x": [1.0], "other": {"deeper": {"and": %b}}}}' % BAD,
+        b'{"instances": %b, "instances": %b}' % (GOOD, BAD),
+        b'{"instances": [{"x": %b, "x": %b}]}' % (GOOD, BAD),
+        b'{"signature_name": 3, "instances": %b}' % BAD,
+        b'{"signature_name": %b, "instances": [1]}' % GOOD,
+        b'{"instances": %b, "inputs": %b}' % (GOOD, GOOD),
+        b'{"neither": %b}' % GOOD,
+        b'{%b: 1, "inputs": ["a"]}' % GOOD,
+        b'{"inputs": {%b: 1, "x": ["a"]}}' % GOOD,
+        b'{"inputs": {"x": ["a", %b, "b"]}}' % GOOD,
+        b'{"instances": [["a", %b, "b"]]}' % GOOD,
+        b'{"inputs": {"x": [{"b64": %b}]}}' % GOOD,
+        b'{"instances": %b} and %b' % (GOOD, BAD),
+        b'[%b, "a", %b, {}]' % (GOOD, GOOD),
+        b"%b" % GOOD,
+        b'"%b"' % GOOD,
+    ],
+)
+@pytest.mark.parametrize("signature", [inputs(x=F), inputs(x=wire.DT_STRING), inputs(x=wire.DT_INT64, y=F), {}])
+def test_an_array_in_any_other_place_counts_as_it_does_without_pysimdjson(body, signature):
+    assert outcome_of(body, signature) == outcome_without_pysimdjson(body, signature)
+
+
+@pytest.mark.parametrize("value", [2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64])
+@pytest.mark.parametrize("dtype", [wire.DT_INT64, wire.DT_UINT64, wire.DT_UINT32, wire.DT_DOUBLE, F])
+def test_integers_that_no_double_holds_are_read_exactly(dtype, value):
+    body = json.dumps({"inputs": [0] * LONG + [value]}).encode()
+    assert outcome_of(body, inputs(x=dtype)) == outcome_without_pysimdjson(body, inputs(x=dtype))
+
+
+@pytest.mark.parametrize("unit", [b'"', b"[{", b"[", b"[0,", b'["', b"[1],"])
+def test_looking_for_arrays_takes_memory_in_proportion_to_the_body(unit):
+    body = unit * (1_000_000 // len(unit))
+    tracemalloc.start()
+    try:
+        number_arrays.extract(body)
+        assert tracemalloc.get_traced_memory()[1] < 8 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("body", [b'{"inputs": %b}' % GOOD, b'{"inputs": {"x": %b}, "other": %b}' % (GOOD, BAD)])
+def test_nothing_of_a_request_waits_for_the_garbage_collector(body):
+    gc.collect()
+    gc.disable()
+    try:
+        outcome_of(body, inputs(x=F))
+        outcome_of(body, inputs(x=wire.DT_STRING))
+        assert not gc.collect()
+    finally:
+        gc.enable()
+
+
+def outcome(text):
+    try:
+        return number_arrays._read_values(text, "d").tolist()
+    except number_arrays.NotTaken:
+        return None
+
+
+@given(st.lists(st.sampled_from(["[", "]", ",", "1", "-2.5e1", "[1", "2]", "],[", " ", "[]", "[[1,2],[3,4]]", "x"])))
+def test_an_array_in_chunks_is_accepted_only_if_it_is_whole(pieces):
+    text = "".join(pieces).encode()
+    whole = outcome(text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(number_arrays, "_CHUNK_BYTES", 3)
+        in_chunks = outcome(text)
+    assert in_chunks in (whole, None)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 8, 13, 100])
+def test_a_regular_array_is_read_alike_in_chunks_of_any_size(monkeypatch, chunk_bytes):
+    array = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5) / 7
+    text = json.dumps(array.tolist()).encode()
+    monkeypatch.setattr(number_arrays, "_CHUNK_BYTES", chunk_bytes)
+    assert outcome(text) == array.ravel().tolist()
+    assert outcome(text.replace(b" ", b"")) == array.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    "text", [b"[1,]", b"[,1]", b"[1],[2]", b"[[1,]2]", b"[[1],]", b"[1,2", b"1,2]", b"[[1,2]", b"[1,2]]"]
+)
+def test_what_the_added_brackets_could_hide_is_refused(monkeypatch, text):
+    monkeypatch.setattr(number_arrays, "_CHUNK_BYTES", 1)
+    assert outcome(text) is None

@@ -155,8 +155,8 @@ SMALL = gzip.compress(b"{}", mtime=0)
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{}", gzip.compress(b"", mtime=0), SMALL[:-1], SMALL + b"x", SMALL + SMALL, SMALL[:-8] + bytes(8), SMALL[:12],
-        BIG[:-1], BIG + b"x",
+        b"", b"{}", gzip.compress(b"", mtime=0), SMALL[:-1], SMALL + b"x", SMALL + SMALL, SMALL[:-8] + bytes(8),
+        SMALL[:12], BIG[:-1], BIG + b"x",
     ],
 )  # fmt: skip
 def test_a_body_that_is_not_exactly_one_gzip_member_is_empty(port, body):

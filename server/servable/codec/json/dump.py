@@ -7,20 +7,26 @@ so one long string is printed whole. NaN and infinities cannot be printed and en
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Final
 
+from servable.codec.json.number_arrays import NotTaken
 from servable.codec.json.values import JsonObject, Text, Value, to_bytes, to_number
 
 _MOST_BYTES: Final = 256
 _INDENT: Final = b"    "
 _ESCAPES: Final = {
-    **{code: b"\\u%04X" % code for code in range(0x20)},
-    **{
-        ord(char): escape
-        for char, escape in zip('\b\f\n\r\t"\\', (b"\\b", b"\\f", b"\\n", b"\\r", b"\\t", b'\\"', b"\\\\"), strict=True)
-    },
+    **{bytes((code,)): b"\\u%04X" % code for code in range(0x20)},
+    b"\b": b"\\b",
+    b"\f": b"\\f",
+    b"\n": b"\\n",
+    b"\r": b"\\r",
+    b"\t": b"\\t",
+    b'"': b'\\"',
+    b"\\": b"\\\\",
 }
+_ESCAPED: Final = re.compile(rb'[\x00-\x1f"\\]')
 
 
 def dump(value: Value) -> str:
@@ -91,15 +97,13 @@ def _scalar(value: Value) -> bytes | None:
         return b"%d" % value
     if isinstance(value, float):
         return _number(value) if math.isfinite(value) else None
-    assert isinstance(value, (str, bytes))  # noqa: S101  For mypy.
+    if not isinstance(value, (str, bytes)):
+        raise NotTaken  # A `NumberArray`, whose values must be read one by one to be printed.
     return _quote(value)
 
 
 def _quote(text: Text) -> bytes:
-    raw = to_bytes(text)
-    if raw.isascii() and raw.isalnum():
-        return b'"%b"' % raw
-    return b'"%b"' % b"".join(_ESCAPES.get(code) or bytes((code,)) for code in raw)
+    return b'"%b"' % _ESCAPED.sub(lambda found: _ESCAPES[found[0]], to_bytes(text))
 
 
 def _number(value: float) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from servable.codec.json.values import LEAST_INT64, MOST_UINT64, JsonObject, Text, Value
 
@@ -39,6 +39,9 @@ _ESCAPES: Final = {
 }
 # The greatest power of ten of a double.
 _MOST_EXPONENT: Final = 308
+
+MOST_LEVELS: Final = 1_000_000
+"""The original has no limit; a level takes some 200 bytes here, for one byte of the body."""
 
 EMPTY: Final = "The document is empty."
 _INVALID: Final = "Invalid value."
@@ -71,28 +74,24 @@ def read(body: bytes) -> Value:
 
 
 class _Frame:
-    """An array or an object that has not ended: its items, and the name that waits for its value."""
+    """An array or an object that has not ended: its items or members, and the name that waits for its value."""
 
-    __slots__ = ("is_array", "items", "members", "name")
+    __slots__ = ("contents", "is_array", "name")
 
     def __init__(self, *, is_array: bool) -> None:
         self.is_array = is_array
-        self.items: list[Value] = []
-        self.members: list[tuple[Text, Value]] = []
+        self.contents: list[Any] = []
         self.name: Text = ""
 
     def add(self, value: Value) -> None:
-        if self.is_array:
-            self.items.append(value)
-        else:
-            self.members.append((self.name, value))
+        self.contents.append(value if self.is_array else (self.name, value))
 
     def close(self) -> Value:
-        return self.items if self.is_array else JsonObject(self.members)
+        return self.contents if self.is_array else JsonObject(self.contents)
 
 
 class _Reader:
-    """Reads one body. Containers are on a stack of its own, so no depth is too much."""
+    """Reads one body. Containers are on a stack of its own, so that Python's does not bound the depth."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -143,6 +142,8 @@ class _Reader:
     def _begin_value(self, first: bytes) -> tuple[Value, bool]:
         """A scalar, and that it is complete; or a container is opened."""
         if first in (b"[", b"{"):
+            if len(self._frames) == MOST_LEVELS:
+                self._fail(f"More than {MOST_LEVELS} levels.")
             self._at += 1
             self._frames.append(_Frame(is_array=first == b"["))
             return None, False

@@ -5,12 +5,12 @@ Source of the behaviour: TensorFlow Serving, util/json_tensor.cc (FillClassifyRe
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from servable import wire
 from servable.codec.json import b64
 from servable.codec.json.dump import dump
-from servable.codec.json.values import MOST_INT64, JsonObject, Value, kind_of, to_bytes, to_name, to_number
+from servable.codec.json.values import LEAST_INT64, MOST_INT64, JsonObject, Value, kind_of, to_bytes, to_name, to_number
 from servable.errors import InvalidArgument
 
 _NAMES: Final = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
@@ -49,8 +49,10 @@ def _read_example(value: Value) -> wire.Example:
     for key, items in value:
         name = to_name(key)
         feature = wire.Feature()
-        for item in items if isinstance(items, list) else [items]:
-            _add(name, item, feature)
+        values = items if isinstance(items, list) else [items]
+        if not _extend(feature, values):
+            for item in values:
+                _add(name, item, feature)
         try:
             # The last one of a name wins.
             example.features.feature[name].CopyFrom(feature)
@@ -58,6 +60,18 @@ def _read_example(value: Value) -> wire.Example:
             # C++ would take it; Python's protobuf has no such names.
             raise InvalidArgument(f"The name of a feature is no UTF-8: {name}") from error
     return example
+
+
+def _extend(feature: wire.Feature, values: list[Any]) -> bool:
+    """Add numbers of one kind at once; False for what must be looked at one by one."""
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        feature.float_list.value.extend(values)
+    elif kinds == {int} and min(values) >= LEAST_INT64 and max(values) <= MOST_INT64:
+        feature.int64_list.value.extend(values)
+    else:
+        return False
+    return True
 
 
 def _add(name: str, value: Value, feature: wire.Feature) -> None:

@@ -1,18 +1,19 @@
 """Large arrays of numbers, read by pysimdjson where it is installed: several times as fast as Python's json.
 
 `extract` takes such arrays out of a body and leaves a marker in the place of each, so that what is left is small and is
-read as any other body. It is sound by this: an array that is taken out is whole JSON by itself, since pysimdjson
-accepts it; and its marker, a string in quotes, is read as a string only where a value may stand. Had the array been
-part of a string, the marker's quotes would break that string, and the rest would be no JSON.
+read as any other body. It is sound by this: an array that is taken out is whole JSON by itself, since pysimdjson has
+read it; and its marker, a string in quotes, is read as a string only where a string may stand. Had the array been part
+of a string, the marker's quotes would break that string, and the rest would be no JSON. What the caller must see to is
+that it finds each array once: a marker that is a name, or where no array is looked for, would pass for a string.
 
 What this module does not take (`NotTaken`) is read again as any other body; so it tells no errors.
 """
 
 from __future__ import annotations
 
-import bisect
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,9 +51,17 @@ _CONVERSIONS: Final[dict[int, tuple[str, tuple[int, int] | None, type[np.generic
     wire.DT_UINT32: ("u", (0, 2**32 - 1), np.uint32),
     wire.DT_UINT64: ("u", None, np.uint64),
 }
-# A parser keeps memory for the largest body that it has read, and one document at a time.
+# Every integer below is a double.
+_EXACT: Final = 2.0**53
+_NO_INTEGER: Final = (b".", b"e", b"E")
+_MOST_LEVELS: Final = 8
+"""The shape is found in a pass over all brackets for each level, so deeper arrays are for another reader."""
+# One a thread. It keeps memory for the largest text that it has read.
 _parsers = threading.local()
-_MOST_KEPT_BYTES: Final = 16_000_000
+# pysimdjson holds the interpreter while it reads, for some half a millisecond for so many bytes.
+_CHUNK_BYTES: Final = 64 * 1024
+# More white space beside a cut is for another reader.
+_MOST_SPACE: Final = 64
 
 
 class NotTaken(Exception):
@@ -66,13 +75,15 @@ def is_available() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NumberArray:
-    """An array of numbers that is still text; regular or not.
+    """An array of numbers, regular or not.
 
     Attributes:
         text: From its first bracket to its last.
+        doubles: All numbers in order.
     """
 
     text: bytes
+    doubles: Array
 
     def read(self, dtype: int) -> Array:
         """The array, of the shape that the brackets say.
@@ -84,19 +95,33 @@ class NumberArray:
         if conversion is None:
             raise NotTaken
         kind, limits, scalar = conversion
-        values = _read_values(self.text, kind)
+        values = self.doubles if kind == "d" else self._read_integers(kind)
         if limits is not None and values.size and not limits[0] <= values.min() <= values.max() <= limits[1]:
             raise NotTaken
-        shape = _read_shape(self.text.translate(None, _NO_BRACKETS), values.size)
+        skeleton = self.text.translate(None, _NO_BRACKETS)
+        self._let_others_run()
+        shape = _read_shape(skeleton, values.size)
+        self._let_others_run()
         with np.errstate(over="ignore"):  # A float that is too large is infinite, as in C++.
             return values.astype(scalar).reshape(shape)
+
+    def _let_others_run(self) -> None:
+        if len(self.text) > _CHUNK_BYTES:
+            time.sleep(0)
+
+    def _read_integers(self, kind: str) -> Array:
+        are_integers = not any(mark in self.text for mark in _NO_INTEGER)
+        least, most = self.doubles.min(), self.doubles.max()
+        if are_integers and least > -_EXACT and most < _EXACT and (kind == "i" or least >= 0):
+            return self.doubles.astype(np.int64)
+        return _read_values(self.text, kind)
 
 
 def extract(body: bytes) -> tuple[bytes, Sequence[NumberArray]]:
     """Take the large arrays of numbers out of a body.
 
     Returns:
-        The rest of the body, with a marker for each (see `restore`), and the arrays; there may be none.
+        The rest of the body, with a marker for each (see `find_marked`), and the arrays; there may be none.
     """
     if simdjson is None or len(body) < LEAST_BYTES or _MARKER in body or _MARKER_TEXT.encode() in body:
         return body, ()
@@ -104,8 +129,13 @@ def extract(body: bytes) -> tuple[bytes, Sequence[NumberArray]]:
     arrays: list[NumberArray] = []
     copied_to = 0
     for start, end in _find_candidates(body):
+        text = body[start:end]
+        try:
+            doubles = _read_values(text, "d")
+        except NotTaken:
+            continue
         rest += [body[copied_to:start], b'"%b%d"' % (_MARKER, len(arrays))]
-        arrays.append(NumberArray(body[start:end]))
+        arrays.append(NumberArray(text, doubles))
         copied_to = end
     rest.append(body[copied_to:])
     return b"".join(rest), arrays
@@ -118,40 +148,86 @@ def find_marked(text: object, arrays: Sequence[NumberArray]) -> NumberArray | No
     return arrays[int(text.removeprefix(_MARKER_TEXT))]
 
 
-def _find_candidates(body: bytes) -> list[tuple[int, int]]:
+def _find_candidates(body: bytes) -> Iterator[tuple[int, int]]:
     """Spans from a bracket to the last bracket before a quote or a brace, if they are long."""
-    stops = sorted(_find_all(body, b'"') + _find_all(body, b"{") + _find_all(body, b"}") + [len(body)])
-    found, at = [], body.find(b"[")
+    # Where each mark is next; looked for again only once it has been passed, so that no byte is looked at twice.
+    stops = dict.fromkeys((b'"', b"{", b"}"), -1)
+    at = body.find(b"[")
     while at != -1:
-        stop = stops[bisect.bisect_left(stops, at)]
+        for mark, position in stops.items():
+            if position < at:
+                found = body.find(mark, at)
+                stops[mark] = len(body) if found == -1 else found
+        stop = min(stops.values())
         if stop - at >= LEAST_BYTES:
             end = body.rfind(b"]", at, stop) + 1
             if end:
-                found.append((at, end))
+                yield at, end
         at = body.find(b"[", stop)
-    return found
-
-
-def _find_all(body: bytes, mark: bytes) -> list[int]:
-    positions, at = [], body.find(mark)
-    while at != -1:
-        positions.append(at)
-        at = body.find(mark, at + 1)
-    return positions
 
 
 def _read_values(text: bytes, kind: str) -> Array:
-    """All numbers of an array, in order."""
-    # The document must be gone before its parser reads another, so nothing outlives this function but the copy.
+    """All numbers of an array, in order; at least one.
+
+    A long text is read in chunks, and other threads get the interpreter in between.
+
+    Raises:
+        NotTaken: if it is no JSON, holds anything else, or a number that is not of this kind.
+    """
+    if len(text) <= _CHUNK_BYTES:
+        return _read_chunk(text, kind)
+    read = []
+    for chunk in _split(text):
+        read.append(_read_chunk(chunk, kind))
+        time.sleep(0)
+    return np.concatenate(read)
+
+
+def _split(text: bytes) -> Iterator[bytes]:
+    """Chunks of an array, cut at commas, each made an array by brackets for the lists that are open at its ends.
+
+    The text is JSON if all chunks are: what is read before a comma, with the lists closed, and after it, with them
+    opened, meet in the same lists. Two things could be hidden by the brackets that are added, and are looked for: a cut
+    between a bracket and a comma, where an element is missing, and a list that was never open.
+
+    Raises:
+        NotTaken: if the text is no array, or a deep one.
+    """
+    at, depth = 0, 0
+    while at < len(text):
+        found = text.find(b",", at + _CHUNK_BYTES)
+        end = len(text) if found == -1 else found
+        opened = depth + text.count(b"[", at, end) - text.count(b"]", at, end)
+        if (end == len(text)) != (opened == 0) or not 0 <= opened <= _MOST_LEVELS:
+            raise NotTaken
+        first, last = (
+            text[at : at + _MOST_SPACE].lstrip(_SPACE)[:1],
+            text[max(end - _MOST_SPACE, at) : end].rstrip(_SPACE),
+        )
+        if not first or not last or (at and first == b"]") or last.endswith(b"["):
+            raise NotTaken
+        yield b"".join((b"[" * depth, text[at:end], b"]" * opened))
+        at, depth = end + 1, opened
+
+
+def _read_chunk(text: bytes, kind: str) -> Array:
     parser = getattr(_parsers, "parser", None)
     if parser is None:
         parser = _parsers.parser = simdjson.Parser()
-    if len(text) > _MOST_KEPT_BYTES:
-        del _parsers.parser
     try:
-        return np.frombuffer(parser.parse(text).as_buffer(of_type=kind), {"d": "f8", "i": "i8", "u": "u8"}[kind])
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        # The document must be gone before its parser reads another, so nothing outlives this function but the copy.
+        values = np.frombuffer(parser.parse(text).as_buffer(of_type=kind), {"d": "f8", "i": "i8", "u": "u8"}[kind])
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+        AttributeError,
+    ) as error:  # A lone number has no buffer.
         raise NotTaken from error
+    if not values.size:
+        raise NotTaken
+    return values
 
 
 def _read_shape(skeleton: bytes, count: int) -> tuple[int, ...]:
@@ -161,7 +237,7 @@ def _read_shape(skeleton: bytes, count: int) -> tuple[int, ...]:
     are those of that shape.
     """
     rank = len(skeleton) - len(skeleton.lstrip(b"["))
-    if not count or rank > MOST_RANK:
+    if rank > _MOST_LEVELS:
         raise NotTaken
     shape: list[int] = []
     block = b""

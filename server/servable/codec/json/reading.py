@@ -25,11 +25,14 @@ from servable.codec.json.number_arrays import Array, NotTaken, NumberArray
 from servable.codec.json.values import JsonObject, Value, to_message
 from servable.errors import InvalidArgument
 
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_HIGH_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 _LARGE_EXPONENT: Final = re.compile(rb"[eE]\+?[0-9]{3}")
 _ANY_DIGIT_TO_0: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * 300
 _LEADING_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_BEFORE_VALUES: Final = (b",", b"[", b"{")
+MOST_VALUES: Final = 10_000_000
+"""Values that are read one by one take some 250 bytes each at worst, and all that time on the interpreter."""
 _decoder: Final = json.JSONDecoder(object_pairs_hook=cast("Any", JsonObject))
 
 
@@ -70,8 +73,8 @@ class PredictBody:
             try:
                 return _read_tensors(self._document, inputs)
             except (NotTaken, InvalidArgument):
-                # Read again without what was taken out: that tells what is wrong, if anything is.
-                return _read_tensors(_read_object(self._body), inputs)
+                pass  # Read again without what was taken out: that tells what is wrong, if anything is.
+            return _read_tensors(_read_object(self._body), inputs)
         return _read_tensors(self._document, inputs)
 
 
@@ -89,11 +92,15 @@ def read_predict(body: bytes) -> PredictBody:
     Raises:
         InvalidArgument: if the body is no JSON object, or its `signature_name` no string.
     """
-    document = _read_by_pysimdjson(body)
-    has_arrays = document is not None
-    if document is None:
-        document = _read_object(body)
-    return PredictBody(_read_signature_name(document), body, document, has_arrays)
+    rest, arrays = number_arrays.extract(body)
+    if arrays:
+        try:
+            document = _restore_all(_read_object(rest), arrays)
+            return PredictBody(_read_signature_name(document), body, document, _has_arrays=True)
+        except (NotTaken, InvalidArgument):
+            pass  # Read again without what was taken out: that tells what is wrong, if anything is.
+    document = _read_object(body)
+    return PredictBody(_read_signature_name(document), body, document, _has_arrays=False)
 
 
 def read_examples(body: bytes) -> ExamplesBody:
@@ -112,7 +119,10 @@ def read(body: bytes) -> Value:
 
     Raises:
         exact.MalformedJson: if there is none, or if it is not whole.
+        InvalidArgument: if it holds too many values.
     """
+    if len(body) > MOST_VALUES and sum(map(body.count, _BEFORE_VALUES)) > MOST_VALUES:
+        raise InvalidArgument(f"JSON Value: more than {MOST_VALUES} values outside of arrays of numbers")
     if not _may_be_read_otherwise(body):
         try:
             text = body.decode()
@@ -128,9 +138,9 @@ def read(body: bytes) -> Value:
 
 
 def _may_be_read_otherwise(body: bytes) -> bool:
-    """Whether Python's json may read what the original refuses: lone surrogates, numbers too large for a double."""
+    """Whether Python's json may read what the original refuses: lone high surrogates, numbers too large."""
     return (
-        (b"\\u" in body and _SURROGATE.search(body) is not None)
+        (b"\\u" in body and _LONE_HIGH_SURROGATE.search(body) is not None)
         or _LARGE_EXPONENT.search(body) is not None
         or (len(body) > len(_MANY_DIGITS) and _MANY_DIGITS in body.translate(_ANY_DIGIT_TO_0))
     )
@@ -147,27 +157,22 @@ def _read_object(body: bytes) -> JsonObject:
     return document
 
 
-def _read_by_pysimdjson(body: bytes) -> JsonObject | None:
-    """A request with NumberArrays in it; None if it has no large array of numbers, or one where no tensor may be."""
-    rest, arrays = number_arrays.extract(body)
-    if not arrays:
-        return None
-    try:
-        document = read(rest)
-    except exact.MalformedJson:
-        return None
-    if not isinstance(document, JsonObject):
-        return None
+def _restore_all(document: JsonObject, arrays: Sequence[NumberArray]) -> JsonObject:
+    """What is left of a body, with its arrays put back where a tensor may be.
+
+    Those places are `instances`, its rows and their members, `inputs` and its members.
+
+    Raises:
+        NotTaken: if an array is somewhere else, where its marker would count as a string.
+    """
     restored: list[NumberArray] = []
     members = [(name, _restore(value, arrays, restored, depth=2)) for name, value in document.members]
-    # A marker that is left would be read as a string.
-    if len(restored) < len(arrays) or isinstance(JsonObject(members).get("signature_name"), NumberArray):
-        return None
+    if len(restored) != len(arrays):
+        raise NotTaken
     return JsonObject(members)
 
 
 def _restore(value: Value, arrays: Sequence[NumberArray], restored: list[NumberArray], depth: int) -> Value:
-    """A value with its arrays: `instances`, a member of one of its rows, `inputs`, or a member of that."""
     array = number_arrays.find_marked(value, arrays)
     if array is not None:
         restored.append(array)

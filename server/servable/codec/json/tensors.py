@@ -105,7 +105,9 @@ def read_columns(value: Value | NumberArray, inputs: Inputs) -> dict[str, Array]
         Unimplemented: for a dtype that the original does not read.
     """
     if isinstance(value, JsonObject) and not b64.is_encoded(value):
-        return {alias: _read_tensor(alias, _require(value, alias), info.dtype) for alias, info in inputs.items()}
+        # The first one of a name wins.
+        columns = {to_name(name): column for name, column in reversed(value.members)}
+        return {alias: _read_tensor(alias, _require(columns, alias), info.dtype) for alias, info in inputs.items()}
     if len(inputs) > 1:
         raise InvalidArgument(
             "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
@@ -115,11 +117,10 @@ def read_columns(value: Value | NumberArray, inputs: Inputs) -> dict[str, Array]
     return {alias: _read_tensor(alias, value, info.dtype)}
 
 
-def _require(columns: JsonObject, alias: str) -> Value:
-    found = [value for name, value in columns.members if to_name(name) == alias][:1]
-    if not found:
+def _require(columns: Mapping[str, Value], alias: str) -> Value:
+    if alias not in columns:
         raise InvalidArgument(f"Missing named input: {alias} in 'inputs' object.")
-    return found[0]
+    return columns[alias]
 
 
 def _is_object(value: Value) -> bool:
