@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 
-from servable.console.events import MOST_LISTENERS, Events
+from servable.console.events import MOST_LISTENERS, Events, pause_after
 
 # No test waits longer for an event.
 PATIENCE_S = 10.0
@@ -141,3 +141,8 @@ def test_a_snapshot_that_fails_ends_the_streams_and_the_next_listener_starts_ane
     assert ended == []
     assert event == b'data: {"number": 1}\n\n'
     assert "no counts" in caplog.text
+
+
+def test_snapshots_that_take_long_are_taken_less_often():
+    assert pause_after(0.001, 1.0) == 1.0
+    assert pause_after(0.1, 1.0) == 2.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
@@ -20,6 +21,7 @@ _log = logging.getLogger(__name__)
 MOST_LISTENERS: Final = 32
 _PAUSE_S: Final = 1.0
 _MOST_PAST: Final = 120
+_MOST_SHARE: Final = 0.05
 
 
 class Events:
@@ -63,8 +65,9 @@ class Events:
     async def _tick(self) -> None:
         try:
             while self._listeners:
+                began_s = time.monotonic()
                 self._publish(_write(await asyncio.to_thread(self._take)))
-                await asyncio.sleep(self._pause_s)
+                await asyncio.sleep(pause_after(time.monotonic() - began_s, self._pause_s))
         except Exception:
             # The pages connect again after a while, and the next one may start anew.
             _log.exception("no snapshot for the console")
@@ -99,6 +102,11 @@ class Listener:
         if event is None:
             raise StopAsyncIteration
         return event
+
+
+def pause_after(took_s: float, least_s: float) -> float:
+    """How long to wait after a snapshot: with thousands of models one takes long, and requests must not feel it."""
+    return max(least_s, took_s / _MOST_SHARE)
 
 
 def _write(snapshot: Mapping[str, Any]) -> bytes:
