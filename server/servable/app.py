@@ -23,7 +23,8 @@ from servable.config.monitoring import MonitoringConfig
 from servable.config.ssl_config import TlsConfig
 from servable.console import exposure
 from servable.console.events import Events
-from servable.console.handler import Console
+from servable.console.handler import ConsoleHandler
+from servable.console.models import Models
 from servable.console.snapshots import Snapshots
 from servable.control_plane import ControlPlane
 from servable.data_plane import DataPlane
@@ -301,11 +302,12 @@ class Server:
 
     def _make_console(self) -> HttpHandler | None:
         options = self._configuration.options
-        if not exposure.is_served(options.console, options.bind_address):
+        if self._configuration.http is None or not exposure.is_served(options.console, options.bind_address):
             return None
-        snapshots = Snapshots(self._metrics.families, self._router, self._monitor)
-        events = Events(snapshots.take)
-        return Console(self._router, self._monitor, self._measured.load_of, events, options.bind_address)
+        check = options.enable_signature_method_name_check
+        models = Models(self._router, self._monitor, self._measured.load_of, check_method_name=check)
+        events = Events(Snapshots(self._metrics.families, models.revision).take)
+        return ConsoleHandler(models, events, options.bind_address, options.port or None).handle
 
     def _is_model_ready(self, name: str) -> bool | None:
         return self._monitor.is_available(name) if self._monitor.versions(name) else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
 import threading
 import time
@@ -28,7 +27,7 @@ from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.version import State, VersionState
 from servable.loops import Loop
-from servable.observability import page
+from servable.observability import page, process_usage
 from servable.observability.families import Family, Kind, Labels
 from servable.observability.metrics import Metrics
 from servable.routing import Router
@@ -165,9 +164,9 @@ class _Loads:
 
     def measuring(self, load: Loader) -> Loader:
         def measured(path: Path) -> Servable:
-            began_s, resident_bytes = time.monotonic(), _resident_bytes()
+            began_s, resident_bytes = time.monotonic(), process_usage.resident_bytes()
             loaded = load(path)
-            grown_bytes = max(_resident_bytes() - resident_bytes, 0)
+            grown_bytes = max(process_usage.resident_bytes() - resident_bytes, 0)
             with self._lock:
                 self._by_servable[loaded] = Load(time.monotonic() - began_s, grown_bytes)
             return loaded
@@ -177,15 +176,6 @@ class _Loads:
     def of(self, version: Servable) -> Load | None:
         with self._lock:
             return self._by_servable.get(version)
-
-
-def _resident_bytes() -> int:
-    """The resident memory of the process; 0 where there is no /proc."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _process_collectors() -> list[Collector]:

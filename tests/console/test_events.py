@@ -1,134 +1,148 @@
-"""Snapshots are sent to who listens, are taken once for all, and cost nothing while nobody does."""
+"""Snapshots for those who listen: shared, bounded, and none while nobody does."""
 
 import asyncio
-import contextlib
 import gc
+import itertools
 import json
 import logging
-import threading
 
-import pytest
+from servable.console.events import MOST_LISTENERS, Events, pause_after
 
-from servable.console import events as console_events
-from servable.console.events import Events
-from tests.console.serving import Served
-
-PATIENCE_S = 20.0
+# No test waits longer for an event.
+PATIENCE_S = 10.0
+PAUSE_S = 0.001
 
 
-class Counter:
-    """Gives the number of snapshots that were taken."""
+def run(coroutine):
+    async def bounded():
+        return await asyncio.wait_for(coroutine, PATIENCE_S)
 
-    def __init__(self):
-        self.taken = 0
-        self.threads = set()
-
-    def __call__(self):
-        self.taken += 1
-        self.threads.add(threading.get_ident())
-        return {"number": self.taken}
+    return asyncio.run(bounded())
 
 
-def number_of(event):
-    assert event.startswith(b"data: ")
-    assert event.endswith(b"\n\n")
-    return json.loads(event.removeprefix(b"data: "))["number"]
+def counting():
+    numbers = itertools.count(1)
+    return lambda: {"number": next(numbers)}
 
 
-async def next_of(listener):
-    return number_of(await asyncio.wait_for(anext(listener), PATIENCE_S))
+def numbers_in(event):
+    return [json.loads(line.removeprefix("data: "))["number"] for line in event.decode().split("\n\n") if line]
 
 
-def test_all_listeners_get_the_same_snapshots_from_another_thread():
-    counter = Counter()
-
-    async def listen():
-        events = Events(counter, period_s=0)
-        first, second = events.listen(), events.listen()
-        assert await next_of(first) == await next_of(second)
-        await next_of(first)
-
-    asyncio.run(listen())
-    assert counter.threads.isdisjoint({threading.get_ident()})
-
-
-def test_nothing_is_taken_before_and_after_somebody_listens():
-    counter = Counter()
-
-    async def listen():
-        events = Events(counter, period_s=0)
+async def until(condition):
+    while not condition():
         await asyncio.sleep(0)
-        assert counter.taken == 0
+
+
+def test_all_listeners_get_the_same_snapshot_which_is_taken_once():
+    async def listen():
+        events = Events(counting(), PAUSE_S)
+        listeners = [events.listen() for _ in range(3)]
+        return await asyncio.gather(*(anext(listener) for listener in listeners))
+
+    assert run(listen()) == [b'data: {"number": 1}\n\n'] * 3
+
+
+def test_one_who_comes_later_gets_what_is_past_in_one_piece():
+    async def listen():
+        events = Events(counting(), PAUSE_S)
+        first = events.listen()
+        seen = [numbers_in(await anext(first)) for _ in range(3)]
+        return seen, numbers_in(await anext(events.listen()))
+
+    seen, past = run(listen())
+    assert seen == [[1], [2], [3]]
+    assert past[:3] == [1, 2, 3]
+
+
+def test_a_slow_reader_misses_snapshots_and_keeps_none_for_itself():
+    async def listen():
+        events = Events(counting(), PAUSE_S)
+        slow, quick = events.listen(), events.listen()
+        await anext(slow)
+        for _ in range(200):
+            await anext(quick)
+        held = gc.get_referents(slow)
+        return held, numbers_in(await anext(slow))
+
+    held, late = run(listen())
+    assert sum(len(each) for each in held if isinstance(each, bytes)) == 0
+    assert len(late) == 1
+    assert late[0] > 200
+
+
+def test_what_is_past_is_bounded():
+    async def listen():
+        events = Events(counting(), PAUSE_S)
         listener = events.listen()
-        await next_of(listener)
-        ticker = events._ticker
-        del listener
-        await asyncio.wait_for(ticker, PATIENCE_S)
-        taken = counter.taken
-        # A new listener starts it again.
-        assert await next_of(events.listen()) > taken
+        while numbers_in(await anext(listener)) < [300]:
+            pass
+        return numbers_in(await anext(events.listen()))
 
-    asyncio.run(listen())
+    assert len(run(listen())) == 120
 
 
-def test_who_does_not_read_keeps_the_latest_event_only():
-    async def listen():
-        events = Events(Counter(), period_s=0)
-        slow, fast = events.listen(), events.listen()
-        for _ in range(50):
-            latest = await next_of(fast)
-        assert latest - 1 <= await next_of(slow) <= latest + 1
-        assert slow._latest.maxsize == 1
-
-    asyncio.run(listen())
-
-
-def test_there_is_a_most_of_listeners_and_one_that_leaves_makes_room(monkeypatch):
-    monkeypatch.setattr(console_events, "MOST_LISTENERS", 3)
-    served = Served()
+def test_nothing_is_taken_while_nobody_listens():
+    taken = counting()
 
     async def listen():
-        replies = [await served.console(request()) for _ in range(4)]
-        assert [reply.status for reply in replies] == [200, 200, 200, 503]
-        assert replies[0].content_type == "text/event-stream"
-        del replies
-        gc.collect()
-        assert (await served.console(request())).status == 200
+        events = Events(taken, PAUSE_S)
+        before = events.is_ticking
+        await anext(events.listen())
+        await until(lambda: not events.is_ticking)
+        return before, taken()["number"], events.is_ticking
 
-    asyncio.run(listen())
-
-
-def request():
-    from servable.http_exchange import HttpRequest
-
-    return HttpRequest("GET", "/console/events", b"", [(b"host", b"localhost")])
+    before, number, after = run(listen())
+    assert (before, after) == (False, False)
+    # The listener was let go at once; so at most one more snapshot was taken after its own.
+    assert number <= 3
 
 
-def test_a_failure_is_logged_and_the_next_page_starts_anew(caplog):
-    outcomes = iter([ValueError("odd")])
+def test_too_many_listeners_are_refused_until_one_has_gone():
+    async def listen():
+        events = Events(counting(), PAUSE_S)
+        listeners = [events.listen() for _ in range(MOST_LISTENERS)]
+        refused = events.listen()
+        listeners.pop()
+        return refused, events.listen()
+
+    refused, taken = run(listen())
+    assert refused is None
+    assert taken is not None
+
+
+def test_one_listener_that_is_cancelled_ends_no_other():
+    async def listen():
+        events = Events(counting(), PAUSE_S)
+        leaving, staying = asyncio.ensure_future(anext(events.listen())), events.listen()
+        await asyncio.sleep(0)
+        leaving.cancel()
+        return await anext(staying), await anext(staying)
+
+    assert run(listen()) == (b'data: {"number": 1}\n\n', b'data: {"number": 2}\n\n')
+
+
+def test_a_snapshot_that_fails_ends_the_streams_and_the_next_listener_starts_anew(caplog):
+    outcomes = iter([ValueError("no counts"), {"number": 1}])
 
     def take():
-        with contextlib.suppress(StopIteration):
-            raise next(outcomes)
-        return {"number": 7}
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def listen():
-        events = Events(take, period_s=0)
-        first = events.listen()
-        with contextlib.suppress(ValueError):
-            await asyncio.wait_for(events._ticker, PATIENCE_S)
-        await asyncio.sleep(0)
-        assert await next_of(events.listen()) == 7
-        assert first is not None
+        events = Events(take, PAUSE_S)
+        ended = [event async for event in events.listen()]
+        return ended, await anext(events.listen())
 
     with caplog.at_level(logging.ERROR):
-        asyncio.run(listen())
-    assert "no more snapshots" in caplog.text
-    caplog.clear()
+        ended, event = run(listen())
+    assert ended == []
+    assert event == b'data: {"number": 1}\n\n'
+    assert "no counts" in caplog.text
 
 
-@pytest.mark.parametrize("verb", ["HEAD"])
-def test_a_head_does_not_listen(verb):
-    served = Served()
-    assert served.ask("/console/events", verb).body == b""
-    assert not served.events.is_full
+def test_snapshots_that_take_long_are_taken_less_often():
+    assert pause_after(0.001, 1.0) == 1.0
+    assert pause_after(0.1, 1.0) == 2.0

@@ -1,53 +1,57 @@
-"""Whether the console is served, and which requests it answers.
+"""Whether the console is served, and whom it answers. Pure.
 
-A page of an attacker, open in the browser of somebody who may reach this server, can resolve a name of the attacker's
-to this server's address, and then read what the server answers ("DNS rebinding"). The request names that host. So a
-console on a loopback address answers only to hosts that cannot be anybody's: addresses, and `localhost`.
+A site that somebody visits can let its own name point to a loopback address, and its scripts would then read what is
+served there (DNS rebinding). The name stands in the header Host, so on a loopback address only `localhost` and IP
+addresses are answered: neither can be such a name.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final
 
-from servable.options import CONSOLE_CHOICES
-
-_AUTO, _ON, _ = CONSOLE_CHOICES
-_LOCAL_NAME: Final = "localhost"
+_HOST: Final = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*))(?::[0-9]*)?")
+_SAME_SITE: Final = frozenset({b"same-origin", b"none"})
 
 
 def is_served(choice: str, bind_address: str) -> bool:
-    """Whether there is a console, by `--console`; by default where only this machine reaches it."""
-    return choice == _ON or (choice == _AUTO and is_loopback(bind_address))
+    """Whether the REST port has a console.
+
+    Args:
+        choice: The value of --console: `auto`, `true` or `false`.
+        bind_address: Where the server listens.
+    """
+    return is_loopback(bind_address) if choice == "auto" else choice == "true"
 
 
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address to listen on."""
-    host = address.removeprefix("[").removesuffix("]")
-    if host == _LOCAL_NAME:
+def is_loopback(bind_address: str) -> bool:
+    """Whether only this machine reaches an address."""
+    address = bind_address.removeprefix("[").removesuffix("]")
+    parsed = _parse(address)
+    return address == "localhost" if parsed is None else parsed.is_loopback
+
+
+def is_host_answered(host: bytes | None, bind_address: str) -> bool:
+    """Whether a request with this header Host may see the console. No browser leaves the header out."""
+    if host is None or not is_loopback(bind_address):
         return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
+    match = _HOST.fullmatch(host.decode("latin-1"))
+    if match is None:
         return False
+    if match["bracketed"] is not None:
+        return _parse(match["bracketed"]) is not None
+    name = match["plain"].lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost") or _parse(name) is not None
 
 
-def may_ask(host: bytes | None, bind_address: str) -> bool:
-    """Whether a request is answered, by its Host header."""
-    if not is_loopback(bind_address):
-        return True
-    name = _name_of((host or b"").decode("latin-1").lower())
-    if name == _LOCAL_NAME or name.endswith("." + _LOCAL_NAME):
-        return True
+def is_of_another_site(fetch_site: bytes | None) -> bool:
+    """Whether a browser says, in Sec-Fetch-Site, that a page of another site asks."""
+    return fetch_site is not None and fetch_site not in _SAME_SITE
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(name)
+        return ipaddress.ip_address(address)
     except ValueError:
-        return False
-    return True
-
-
-def _name_of(host: str) -> str:
-    """The host without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+        return None

@@ -1,112 +1,96 @@
-"""Answers the console's requests: the page, the models as JSON, the events."""
+"""The console as a handler of HTTP. It answers GET and HEAD only, and only with what it shows."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
-from typing import Final
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from servable.console import exposure
-from servable.console.events import Events
-from servable.console.models import LoadOf, describe_models
-from servable.http_exchange import HttpReply, HttpRequest, html_error, json_error
-from servable.lifecycle.monitor import StateMonitor
-from servable.routing import Router
+from servable.console.events import MOST_LISTENERS, Events
+from servable.console.models import Models
+from servable.console.pages import SECURITY, START, Pages
+from servable.http_exchange import JSON, HttpReply, HttpRequest
 
-_TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-_PAGE: Final = "index.html"
-_PREFIX: Final = "/console/"
-# Nothing inline, nothing from elsewhere: a name of a model can at most be shown.
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS: Final = (
-    (b"Content-Security-Policy", _POLICY.encode()),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"X-Frame-Options", b"DENY"),
-    (b"Referrer-Policy", b"no-referrer"),
-    (b"Cross-Origin-Opener-Policy", b"same-origin"),
-    (b"Cross-Origin-Resource-Policy", b"same-origin"),
-)
-_NO_STORE: Final = ((b"Cache-Control", b"no-store"),)
+_FOLDER: Final = "/console"
+# Names stand in the query, since browsers change paths with names such as `..`.
+_SIGNATURES: Final = re.compile(r"/console/signatures\?model=(?P<name>[^&#]*)&version=(?P<version>[0-9]{1,19})")
+_NOT_STORED: Final = (b"cache-control", b"no-store")
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    content_type: str
-    body: bytes
-    tag: bytes
+class ConsoleHandler:
+    """Answers `/`, `/console` and `/console/...`. Its method runs on the loop of the HTTP thread."""
 
-
-class Console:
-    """Answers requests to `/` and `/console/...`: an HttpHandler."""
-
-    def __init__(
-        self, router: Router, monitor: StateMonitor, load_of: LoadOf, events: Events, bind_address: str
-    ) -> None:
-        """Read the page's files.
+    def __init__(self, models: Models, events: Events, bind_address: str, grpc_port: int | None) -> None:
+        """Read the files of the page.
 
         Args:
-            router: Has what serves.
-            monitor: Has the states of versions.
-            load_of: What a load took.
-            events: Sends snapshots.
+            models: Describes the models.
+            events: What the charts show.
             bind_address: Where the server listens.
+            grpc_port: The port of the gRPC API, for the calls that the page suggests; None if there is none.
         """
-        self._router, self._monitor, self._load_of = router, monitor, load_of
-        self._events, self._bind_address = events, bind_address
-        self._files = _read_files()
+        self._pages, self._models, self._events = Pages(), models, events
+        self._bind_address, self._grpc_port = bind_address, grpc_port
 
-    async def __call__(self, request: HttpRequest) -> HttpReply:
-        """Answer a request."""
-        if request.verb not in ("GET", "HEAD"):
-            return html_error(404)
-        if not exposure.may_ask(request.header(b"host"), self._bind_address):
-            return json_error(421, "The console answers to localhost and to addresses only, and not to other names")
-        reply = await self._answer(request)
-        reply.headers = (*reply.headers, *_HEADERS)
-        return reply
+    async def handle(self, request: HttpRequest) -> HttpReply:
+        """Answer a request; see http_exchange.HttpHandler."""
+        if request.verb not in {"GET", "HEAD"}:
+            return _refuse(405, "The console can only be read", ((b"allow", b"GET, HEAD"),))
+        if not exposure.is_host_answered(request.header(b"host"), self._bind_address):
+            message = "The console answers to localhost and to IP addresses only, not to the name in the header Host"
+            return _refuse(403, message)
+        path = request.path
+        if path == "/":
+            return self._pages.answer(START, request) or _not_found()
+        if path in {_FOLDER, f"{_FOLDER}/"}:
+            # Relative, since a proxy may have put a prefix before the path.
+            target = b"./" if path == _FOLDER else b"../"
+            return HttpReply(302, b"", None, (*SECURITY, (b"location", target)))
+        file = self._pages.answer(path.removeprefix(f"{_FOLDER}/"), request)
+        return file or await self._answer_data(path, request)
 
-    async def _answer(self, request: HttpRequest) -> HttpReply:
-        name = _PAGE if request.path in ("/", "/console", _PREFIX) else request.path.removeprefix(_PREFIX)
-        if name == "models":
-            return HttpReply(200, await asyncio.to_thread(self._write_models), headers=_NO_STORE)
-        if name == "events":
+    async def _answer_data(self, path: str, request: HttpRequest) -> HttpReply:
+        if exposure.is_of_another_site(request.header(b"sec-fetch-site")):
+            return _refuse(403, "The console tells nothing to the pages of other sites")
+        if path == f"{_FOLDER}/events":
             return self._answer_events(request)
-        file = self._files.get(name)
-        if file is None:
-            return html_error(404)
-        headers = ((b"ETag", file.tag), (b"Cache-Control", b"no-cache"))
-        if request.header(b"if-none-match") == file.tag:
-            return HttpReply(304, content_type=None, headers=headers)
-        return HttpReply(200, file.body, file.content_type, headers)
+        if path == f"{_FOLDER}/models":
+            return await asyncio.to_thread(self._describe_models)
+        match = _SIGNATURES.fullmatch(request.target)
+        if match is None:
+            return _not_found()
+        name = unquote_to_bytes(match["name"]).decode(errors="surrogateescape")
+        return await asyncio.to_thread(self._describe_signatures, name, int(match["version"]))
 
     def _answer_events(self, request: HttpRequest) -> HttpReply:
+        headers = (*SECURITY, _NOT_STORED)
         if request.verb == "HEAD":
-            return HttpReply(200, content_type="text/event-stream", headers=_NO_STORE)
-        if self._events.is_full:
-            return json_error(503, "Too many pages are open already")
-        return HttpReply(200, self._events.listen(), "text/event-stream", _NO_STORE)
+            return HttpReply(200, b"", "text/event-stream", headers)
+        listener = self._events.listen()
+        if listener is None:
+            message = f"{MOST_LISTENERS} pages are open already; close one of them"
+            return _refuse(503, message, ((b"retry-after", b"5"),))
+        return HttpReply(200, listener, "text/event-stream", headers)
 
-    def _write_models(self) -> bytes:
-        return json.dumps(describe_models(self._router, self._monitor, self._load_of)).encode()
+    def _describe_models(self) -> HttpReply:
+        return _answer({**self._models.describe(), "grpc_port": self._grpc_port})
+
+    def _describe_signatures(self, name: str, version: int) -> HttpReply:
+        signatures = self._models.describe_signatures(name, version)
+        return _not_found() if signatures is None else _answer({"signatures": signatures})
 
 
-def _read_files() -> Mapping[str, _File]:
-    files = {}
-    for entry in resources.files("servable.console").joinpath("static").iterdir():
-        content_type = _TYPES.get("." + entry.name.rpartition(".")[2])
-        if content_type is not None:
-            body = entry.read_bytes()
-            files[entry.name] = _File(content_type, body, b'"%b"' % hashlib.sha256(body).hexdigest()[:16].encode())
-    return files
+def _answer(value: Any) -> HttpReply:
+    return HttpReply(200, json.dumps(value).encode(), JSON, (*SECURITY, _NOT_STORED))
+
+
+def _refuse(status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> HttpReply:
+    return HttpReply(status, json.dumps({"error": message}).encode(), JSON, (*SECURITY, _NOT_STORED, *headers))
+
+
+def _not_found() -> HttpReply:
+    return _refuse(404, "The console has no such page")

@@ -1,100 +1,135 @@
-"""What the page's charts are made of: sums since the start, of which the page shows the differences.
-
-The sums are those of the metrics (`observability`), over all models, so the charts and a dashboard say the same.
-"""
+"""What the charts of the page show: what the server does now, from the difference of two readings of what it counts."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
-from weakref import ref
 
-from servable.lifecycle.monitor import StateMonitor
-from servable.lifecycle.version import ServableId, VersionState
+from servable.observability import process_usage
 from servable.observability.families import Family
 from servable.observability.histograms import Histogram
-from servable.routing import Router
 
-_REQUESTS: Final = "/tensorflow/serving/request_count"
+_REQUESTS: Final = "servable_requests"
 _LATENCY: Final = "servable_request_seconds"
-_BATCH_ROWS: Final = "servable_batch_rows"
-_BATCHES: Final = "servable_batches"
+_BATCHES: Final = "servable_batch_rows"
 _OK: Final = "OK"
+# Nobody looked for so long: the rates since then would be means of the past.
+_LONGEST_INTERVAL_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The counts at one moment."""
+
+    at_s: float
+    requests: float
+    errors: float
+    latency_s: Histogram | None
+    batch_rows: Histogram | None
+    cpu_s: float
 
 
 class Snapshots:
-    """Makes snapshots. Thread-safe."""
+    """Makes snapshots. To be used by one thread at a time."""
 
-    def __init__(self, families: Callable[[], Iterable[Family]], router: Router, monitor: StateMonitor) -> None:
-        """Make them of metrics.
+    def __init__(
+        self,
+        read_families: Callable[[], Iterable[Family]],
+        revision: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing has been read yet.
 
         Args:
-            families: The metrics as they are now; takes milliseconds.
-            router: Has what serves, under which labels.
-            monitor: Has the states of versions.
+            read_families: What the server counts, as observability.metrics has it.
+            revision: Another number whenever models have changed.
+            clock: Seconds since any moment.
         """
-        self._families, self._router = families, router
-        # Weak: routes hold the handles of their versions.
-        self._known_routes = ref(router.routes)
-        self._changes = 0
-        monitor.listen(self._on_state)
+        self._read_families, self._revision, self._clock = read_families, revision, clock
+        self._last: _Reading | None = None
 
     def take(self) -> dict[str, Any]:
-        """A snapshot, as JSON has it."""
-        routes = self._router.routes
-        if self._known_routes() is not routes:
-            self._known_routes = ref(routes)
-            self._changes += 1
-        families = {family.name: family for family in self._families()}
-        return {
-            "time_s": time.monotonic(),
-            # Whenever this differs, the page asks for the models again.
-            "changes": self._changes,
-            "requests": _count_requests(families.get(_REQUESTS), only_failed=False),
-            "errors": _count_requests(families.get(_REQUESTS), only_failed=True),
-            "latency": _merge(families.get(_LATENCY)),
-            "batches": _sum(families.get(_BATCHES)),
-            "batch_rows": _merge(families.get(_BATCH_ROWS)),
-            "cpu_s": time.process_time(),
-            "cpus": os.cpu_count() or 1,
-            "resident_bytes": _resident_bytes(),
+        """What has happened since the last snapshot, by names that say their units; rates are None in the first.
+
+        Quantiles are estimated within buckets of a histogram, each 1.8 times as wide as the one before.
+        """
+        last, now = self._last, self._read()
+        self._last = now
+        memory_bytes = process_usage.resident_bytes()
+        snapshot = {"revision": self._revision(), "requests": now.requests, "memory_bytes": memory_bytes or None}
+        if last is None or not 0 < now.at_s - last.at_s < _LONGEST_INTERVAL_S:
+            return snapshot
+        seconds = now.at_s - last.at_s
+        latency_s, batch_rows = _since(now.latency_s, last.latency_s), _since(now.batch_rows, last.batch_rows)
+        return snapshot | {
+            "requests_per_s": (now.requests - last.requests) / seconds,
+            "errors_per_s": (now.errors - last.errors) / seconds,
+            "p50_ms": _milliseconds(quantile(latency_s, 0.5)),
+            "p99_ms": _milliseconds(quantile(latency_s, 0.99)),
+            "mean_batch_rows": _mean(batch_rows),
+            "p99_batch_rows": quantile(batch_rows, 0.99),
+            "cpu_cores": (now.cpu_s - last.cpu_s) / seconds,
         }
 
-    def _on_state(self, _servable: ServableId, _state: VersionState) -> None:
-        self._changes += 1
+    def _read(self) -> _Reading:
+        families = {family.name: family for family in self._read_families()}
+        counts = _counts_by_status(families.get(_REQUESTS))
+        return _Reading(
+            self._clock(),
+            sum(counts.values()),
+            sum(count for status, count in counts.items() if status != _OK),
+            _merge(families.get(_LATENCY)),
+            _merge(families.get(_BATCHES)),
+            process_usage.cpu_seconds(),
+        )
 
 
-def _count_requests(family: Family | None, *, only_failed: bool) -> float:
-    if family is None:
-        return 0
-    at = family.label_names.index("status")
-    numbers = [(labels, value) for labels, value in family.values.items() if not isinstance(value, Histogram)]
-    return sum(value for labels, value in numbers if not (only_failed and labels[at] == _OK))
+def quantile(values: Histogram | None, share: float) -> float | None:
+    """The value below which a share of all values lies, as if they lay evenly in their buckets; None for no values.
+
+    What lies above the last limit counts as that.
+    """
+    count = 0 if values is None else values.count
+    if values is None or not count:
+        return None
+    wanted, before, low = share * count, 0, 0.0
+    for high, up_to in values.cumulative():
+        if up_to >= wanted and up_to > before:
+            return low if high == float("inf") else low + (high - low) * (wanted - before) / (up_to - before)
+        before, low = up_to, high
+    return low
 
 
-def _sum(family: Family | None) -> float:
-    return 0 if family is None else sum(each for each in family.values.values() if not isinstance(each, Histogram))
+def _counts_by_status(family: Family | None) -> Mapping[str, float]:
+    counts: dict[str, float] = {}
+    if family is not None:
+        status_at = family.label_names.index("status")
+        for labels, value in family.values.items():
+            if not isinstance(value, Histogram):
+                counts[labels[status_at]] = counts.get(labels[status_at], 0) + value
+    return counts
 
 
-def _merge(family: Family | None) -> dict[str, Any]:
-    """One histogram of those of all labels: limits, counts (one more than limits) and the sum of all values."""
-    histograms = [] if family is None else [each for each in family.values.values() if isinstance(each, Histogram)]
-    if not histograms:
-        return {"limits": [], "counts": [0], "sum": 0}
-    return {
-        "limits": list(histograms[0].buckets.limits),
-        "counts": [sum(counts) for counts in zip(*(each.counts for each in histograms), strict=True)],
-        "sum": sum(each.sum for each in histograms),
-    }
+def _merge(family: Family | None) -> Histogram | None:
+    found = [] if family is None else [value for value in family.values.values() if isinstance(value, Histogram)]
+    return Histogram(found[0].buckets).merge(found) if found else None
 
 
-def _resident_bytes() -> int:
-    """The resident memory of the process; 0 where there is no /proc."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _since(now: Histogram | None, last: Histogram | None) -> Histogram | None:
+    if now is None or last is None:
+        return now
+    added = Histogram(now.buckets)
+    added.counts = [new - old for new, old in zip(now.counts, last.counts, strict=True)]
+    added.sum = now.sum - last.sum
+    return added
+
+
+def _mean(values: Histogram | None) -> float | None:
+    count = 0 if values is None else values.count
+    return values.sum / count if values is not None and count else None
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000

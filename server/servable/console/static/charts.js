@@ -1,106 +1,121 @@
-// Live charts: differences of the snapshots that the server sends each second, as lines over the last two minutes.
+// Live charts of the last two minutes, each an SVG of its own.
 
-import { formatBytes, formatNumber, formatSeconds, make, makeSvg } from "./elements.js";
+import { drawn, element } from "./elements.js";
 
-const MOST_POINTS = 120;
+const POINTS = 120;
+const [WIDTH, HEIGHT] = [240, 56];
+
+const number = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value ? 2 : 0));
+const milliseconds = (value) => (value >= 1000 ? `${number(value / 1000)} s` : `${number(value)} ms`);
+export const bytes = (value) => (value >= 2 ** 30 ? `${(value / 2 ** 30).toFixed(2)} GB` : `${(value / 2 ** 20).toFixed(value < 10 * 2 ** 20 ? 1 : 0)} MB`);
 
 const CHARTS = [
-  { title: "Requests", unit: "/s", lines: [(step) => step.requests], show: formatNumber },
-  { title: "p50 · p99", lines: [(step) => step.p50, (step) => step.p99], show: formatSeconds },
-  { title: "Errors", unit: "/s", lines: [(step) => step.errors], show: formatNumber },
-  { title: "Rows in a batch", lines: [(step) => step.batchRows], show: formatNumber },
-  { title: "CPU", unit: " cores", lines: [(step) => step.cpu], show: (value) => value.toFixed(2) },
-  { title: "Memory", lines: [(step) => step.memory], show: formatBytes },
+  { title: "Requests/s", format: number, least: 1, series: [{ key: "requests_per_s" }] },
+  { title: "Latency", format: milliseconds, least: 1, series: [{ key: "p50_ms", name: "p50" }, { key: "p99_ms", name: "p99" }] },
+  { title: "Errors/s", format: number, least: 1, series: [{ key: "errors_per_s", tone: "bad" }] },
+  { title: "Batch rows", format: number, least: 2, series: [{ key: "mean_batch_rows", name: "mean" }, { key: "p99_batch_rows", name: "p99" }] },
+  { title: "CPU cores", format: number, least: 1, series: [{ key: "cpu_cores" }] },
+  { title: "Memory", format: bytes, least: 2 ** 20, series: [{ key: "memory_bytes" }] },
 ];
 
-/** The charts, put into an element; `add` takes a snapshot. */
+/** All charts, in an element. */
 export class Charts {
-  #before = null;
-  #steps = [];
-  #charts;
-
-  constructor(element) {
-    this.#charts = CHARTS.map((chart) => new Chart(chart));
-    element.replaceChildren(...this.#charts.map((chart) => chart.element));
+  constructor(parent) {
+    this.charts = CHARTS.map((about) => new Chart(about));
+    parent.replaceChildren(...this.charts.map((chart) => chart.element));
   }
 
+  /** Forget all values. */
+  clear() {
+    for (const chart of this.charts) chart.values = chart.values.map(() => []);
+  }
+
+  /** Show one more snapshot. What it lacks is a gap. */
   add(snapshot) {
-    const before = this.#before;
-    this.#before = snapshot;
-    // A server that was started anew counts from zero.
-    if (!before || snapshot.time_s <= before.time_s || snapshot.requests < before.requests) return;
-    this.#steps = [...this.#steps, subtract(snapshot, before)].slice(-MOST_POINTS);
-    for (const chart of this.#charts) chart.draw(this.#steps);
+    for (const chart of this.charts) chart.add(snapshot);
   }
-}
-
-function subtract(now, before) {
-  const seconds = now.time_s - before.time_s;
-  const latency = subtractCounts(now.latency, before.latency);
-  const rows = subtractCounts(now.batch_rows, before.batch_rows);
-  const runs = rows.reduce((sum, count) => sum + count, 0);
-  return {
-    requests: (now.requests - before.requests) / seconds,
-    errors: (now.errors - before.errors) / seconds,
-    p50: quantile(now.latency.limits, latency, 0.5),
-    p99: quantile(now.latency.limits, latency, 0.99),
-    batchRows: runs ? (now.batch_rows.sum - before.batch_rows.sum) / runs : NaN,
-    cpu: (now.cpu_s - before.cpu_s) / seconds,
-    memory: now.resident_bytes,
-  };
-}
-
-function subtractCounts(now, before) {
-  return now.counts.map((count, index) => count - (before.counts[index] ?? 0));
-}
-
-/** A quantile by the buckets of a histogram, in between by a straight line; NaN of none. */
-export function quantile(limits, counts, share) {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  let left = share * total;
-  for (let index = 0; total && index < limits.length; index += 1) {
-    const low = index ? limits[index - 1] : 0;
-    if (counts[index] >= left) return low + ((limits[index] - low) * left) / counts[index];
-    left -= counts[index];
-  }
-  return total ? limits[limits.length - 1] : NaN;
 }
 
 class Chart {
-  constructor({ title, unit = "", lines, show }) {
-    Object.assign(this, { unit, lines, show });
-    this.output = make("output", {}, "–");
-    this.peak = make("span", {});
-    this.area = makeSvg("path", { class: "area" });
-    this.paths = lines.map((_, index) => makeSvg("path", { class: index ? "second" : "first" }));
-    const svg = makeSvg("svg", { viewBox: "0 0 120 44", preserveAspectRatio: "none", "aria-hidden": "true" }, this.area, this.paths);
-    this.element = make("figure", { class: "chart" }, make("figcaption", {}, title, this.peak), this.output, svg);
+  constructor(about) {
+    this.about = about;
+    // Values by series, the newest last.
+    this.values = about.series.map(() => []);
+    this.pointed = null;
+    this.numbers = about.series.map(({ name }, at) => element("span", { class: `number series-${at}`, title: name }, "–"));
+    this.top = element("span", { class: "top-value muted" });
+    this.areas = about.series.map(({ tone }, at) => drawn("path", { class: `area series-${at} ${tone ?? ""}` }));
+    this.lines = about.series.map(({ tone }, at) => drawn("path", { class: `line series-${at} ${tone ?? ""}` }));
+    this.cursor = drawn("path", { class: "cursor" });
+    this.plot = drawn(
+      "svg",
+      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", pointermove: (event) => this.point(event), pointerleave: () => this.point(null) },
+      drawn("path", { class: "base", d: `M0 ${HEIGHT - 0.5}H${WIDTH}` }),
+      this.areas[0],
+      ...this.lines.reverse(),
+      this.cursor,
+    );
+    this.lines.reverse();
+    const names = about.series.map(({ name }, at) => (name ? element("span", { class: `key series-${at}` }, name) : null));
+    this.element = element(
+      "figure",
+      { class: "chart" },
+      element("figcaption", {}, about.title, ...names),
+      element("div", { class: "numbers-now" }, ...this.numbers),
+      element("div", { class: "plot" }, this.plot, this.top),
+    );
   }
 
-  draw(steps) {
-    const series = this.lines.map((line) => steps.map(line));
-    const most = Math.max(...series.flat().filter(Number.isFinite), 0);
-    const latest = series.map((values) => values[values.length - 1]);
-    const shown = latest.map((value) => (Number.isFinite(value) ? this.show(value) : "–")).join(" · ");
-    this.output.replaceChildren(shown, make("small", {}, this.unit));
-    this.peak.textContent = most ? `max ${this.show(most)}` : "";
-    series.forEach((values, index) => this.paths[index].setAttribute("d", trace(values, most)));
-    this.area.setAttribute("d", close(series[0], most));
+  add(snapshot) {
+    this.about.series.forEach(({ key }, at) => {
+      this.values[at].push(snapshot[key] ?? null);
+      if (this.values[at].length > POINTS) this.values[at].shift();
+    });
+    this.show();
   }
-}
 
-function points(values, most) {
-  const start = MOST_POINTS - values.length;
-  return values
-    .map((value, index) => [start + index + 1, 43 - (40 * value) / (most || 1)])
-    .filter(([, y]) => Number.isFinite(y));
-}
+  point(event) {
+    const box = this.plot.getBoundingClientRect();
+    this.pointed = event && Math.round(((event.clientX - box.left) / box.width) * (POINTS - 1));
+    this.show();
+  }
 
-function trace(values, most) {
-  return points(values, most).map(([x, y], index) => `${index ? "L" : "M"}${x} ${y.toFixed(2)}`).join("");
-}
+  show() {
+    const { format, least, title, series } = this.about;
+    const known = this.values.flat().filter((value) => value !== null);
+    const highest = Math.max(least, ...known);
+    this.top.textContent = known.length ? `max ${format(Math.max(...known))}` : "";
+    const length = this.values[0].length;
+    const at = this.pointed === null ? length - 1 : this.pointed - (POINTS - length);
+    this.values.forEach((values, index) => {
+      const value = values[at] ?? null;
+      this.numbers[index].textContent = value === null ? "–" : format(value);
+      this.lines[index].setAttribute("d", this.trace(values, highest, false));
+      if (index === 0) this.areas[0].setAttribute("d", this.trace(values, highest, true));
+    });
+    const x = (this.pointed ?? 0) * (WIDTH / (POINTS - 1));
+    this.cursor.setAttribute("d", this.pointed === null ? "" : `M${x} 0V${HEIGHT}`);
+    this.plot.setAttribute("aria-label", `${title}: ${this.numbers.map((shown, index) => `${series[index].name ?? ""} ${shown.textContent}`.trim()).join(", ")}`);
+  }
 
-function close(values, most) {
-  const found = points(values, most);
-  return found.length ? `${trace(values, most)}L${found[found.length - 1][0]} 44L${found[0][0]} 44Z` : "";
+  /** A path through values; each run of known ones stands alone. */
+  trace(values, highest, isArea) {
+    const offset = POINTS - values.length;
+    const point = (value, at) => `${((offset + at) * (WIDTH / (POINTS - 1))).toFixed(1)} ${(HEIGHT - 1 - (value / highest) * (HEIGHT - 2)).toFixed(1)}`;
+    const runs = [];
+    values.forEach((value, at) => {
+      if (value === null) return;
+      if (at === 0 || values[at - 1] === null) runs.push([]);
+      runs.at(-1).push([value, at]);
+    });
+    return runs
+      .map((run) => {
+        const [, from] = run[0];
+        const [, to] = run.at(-1);
+        // A point alone would not be seen.
+        const points = run.map(([value, at]) => point(value, at)).join("L");
+        return isArea ? `M${point(0, from)}L${points}L${point(0, to)}Z` : `M${points}h0.8`;
+      })
+      .join("");
+  }
 }

@@ -1,102 +1,142 @@
-// The form that tries a signature: it sends what any client of the REST API may send.
+// The form that tries a signature, its reply, and the same request elsewhere.
 
-import { formatSeconds, make } from "./elements.js";
-import { makeImageField } from "./image.js";
-import * as replies from "./reply.js";
-import * as snippets from "./snippets.js";
-import { exampleOf, format, imageShapeOf } from "./tensors.js";
+import { button, choices, element } from "./elements.js";
+import { ExamplesField } from "./examples_field.js";
+import { InputField } from "./input_field.js";
+import { errorOf, showError, showReply } from "./reply.js";
+import { infer } from "./server.js";
+import { makeSnippets } from "./snippets.js";
 
-export function makeTrial(model, version, signature) {
-  const path = `/v1/models/${encodeURIComponent(model)}/versions/${version}:predict`;
-  const body = { signature_name: signature.key, inputs: {} };
-  for (const input of signature.inputs) body.inputs[input.alias] = exampleOf(input);
-  const editor = make("textarea", { "aria-label": "Request as JSON", spellcheck: "false", ".value": format(body) });
-  const answer = make("div", { role: "status", class: "answer" });
-  const send = make("button", { type: "submit", class: "button main" }, "Predict");
-  const code = makeCode();
+// Strings of JSON hold no line ends, so these are between values.
+const LINE_ENDS = /\s*\n\s*/g;
+const API_NAMES = { predict: "Predict", classify: "Classify", regress: "Regress" };
 
-  const describe = () => {
-    const read = parse(editor.value);
-    code.show(
-      read.error
-        ? { JSON: read.error }
-        : snippets.write({ url: location.origin + path, model, version, signature: signature.key, inputs: signature.inputs, body: read.value }),
-    );
-  };
-  const set = (alias, value) => {
-    const read = parse(editor.value);
-    const known = read.error ? body : read.value;
-    editor.value = format({ ...known, inputs: { ...known.inputs, [alias]: value } });
-    describe();
-  };
-  const fail = (text) => answer.replaceChildren(make("p", { class: "error", role: "alert" }, text));
-  const submit = async (event) => {
-    event.preventDefault();
-    const read = parse(editor.value);
-    if (read.error) return fail(read.error);
-    send.disabled = true;
-    try {
-      const started = performance.now();
-      const response = await fetch(path, { method: "POST", body: editor.value, headers: { "Content-Type": "application/json" } });
-      const text = await response.text();
-      const took = make("p", { class: "quiet" }, `${response.status} after ${formatSeconds((performance.now() - started) / 1e3)}`);
-      // NaN and infinities are written as such, which is not JSON.
-      const told = parse(text.replace(/(?<=[[,:\s])-?(?:NaN|Infinity)(?=[\],}\s])/g, (token) => JSON.stringify(token)));
-      if (!response.ok) return fail(`${response.status}: ${told.value?.error ?? text}`);
-      answer.replaceChildren(took, ...(told.error ? [make("pre", {}, text)] : replies.show(told.value, signature.outputs)));
-    } catch (error) {
-      fail(`The server could not be asked: ${error.message}`);
-    } finally {
-      send.disabled = false;
+/** A form for one signature. `target` says which model and version are asked now: they may change while it stands. */
+export class Trial {
+  constructor(signature, target) {
+    this.signature = signature;
+    this.target = target;
+    [this.api] = signature.apis;
+    this.isSending = this.isWaiting = false;
+    this.snippet = "curl";
+    this.fields = element("div", { class: "fields" });
+    this.send = button("Run", () => this.run(), { class: "primary", title: "Ctrl+Enter" });
+    this.told = element("span", { class: "muted small", role: "status" });
+    this.result = element("div", { class: "result", "aria-live": "polite" }, element("p", { class: "muted" }, "The reply comes here."));
+    this.code = element("div", { class: "snippets" });
+    this.element = this.api ? this.make() : element("p", { class: "muted" }, "JSON cannot carry the inputs or outputs of this signature. Call it over gRPC.");
+    if (this.api) this.showFields();
+  }
+
+  make() {
+    const apis = this.signature.apis.map((value) => ({ value, text: API_NAMES[value] }));
+    this.apiChoice = element("div");
+    this.apis = apis;
+    const form = element("div", { class: "card form" }, element("h3", {}, "Try it"), this.apiChoice, this.fields, element("div", { class: "send" }, this.send, this.told));
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.run();
+    });
+    const reply = element("div", { class: "card" }, element("h3", {}, "Reply"), this.result);
+    const snippets = element("div", { class: "card wide" }, element("h3", {}, "The same request elsewhere"), this.code);
+    return element("div", { class: "trial" }, form, reply, snippets);
+  }
+
+  showFields() {
+    const onChange = (isComplete) => this.onChange(isComplete);
+    this.examples = this.api === "predict" ? null : new ExamplesField(onChange);
+    this.inputs = this.examples ? [] : this.signature.inputs.map((tensor) => new InputField(tensor, onChange));
+    this.fields.replaceChildren(...(this.examples ? [this.examples] : this.inputs).map((field) => field.element));
+    if (this.apis.length > 1) this.apiChoice.replaceChildren(choices("API", this.apis, this.api, (api) => this.choose(api)));
+    this.onChange(false);
+  }
+
+  choose(api) {
+    this.api = api;
+    this.showFields();
+  }
+
+  onChange(isComplete) {
+    clearTimeout(this.showing);
+    this.showing = setTimeout(() => this.showSnippets(), 150);
+    if (isComplete) this.run();
+  }
+
+  /** The request as it stands in the form. Throws if a field holds no JSON. */
+  makeRequest() {
+    const { model, version, grpcPort } = this.target();
+    const signature = this.signature.key;
+    const content = this.examples
+      ? `"examples": ${this.examples.text()}`
+      : `"inputs": {${this.inputs.map((field) => `${JSON.stringify(field.tensor.name)}: ${field.text()}`).join(", ")}}`;
+    return {
+      model: model.name,
+      version,
+      grpcPort,
+      signature,
+      api: this.api,
+      url: `${model.url}/versions/${version}:${this.api}`,
+      body: `{"signature_name": ${JSON.stringify(signature)}, ${content}}`.replace(LINE_ENDS, ""),
+      inputs: this.inputs.map((field) => ({ tensor: field.tensor, value: field.value() })),
+      examples: this.examples?.text(),
+    };
+  }
+
+  /** Send the request. What changes meanwhile is sent when its reply has come, so that there is one at a time. */
+  async run() {
+    this.isWaiting = true;
+    if (this.isSending) return;
+    this.isSending = true;
+    this.send.disabled = true;
+    while (this.isWaiting) {
+      this.isWaiting = false;
+      await this.runOnce();
     }
-  };
-  const images = signature.inputs.map((input) => [input, imageShapeOf(input)]).filter(([, shape]) => shape);
-  const fields = images.map(([input, shape]) => makeImageField(input, shape, (value) => set(input.alias, value), fail));
-  editor.addEventListener("input", describe);
-  describe();
-  return [
-    make(
-      "form",
-      { class: "card", onsubmit: submit },
-      make("h3", {}, "Try it"),
-      fields,
-      editor,
-      make("div", { class: "row end" }, send, make("span", { class: "quiet" }, `POST ${path}`)),
-    ),
-    make("section", { class: "card", "aria-label": "Reply" }, make("h3", {}, "Reply"), answer),
-    make("section", { class: "card" }, make("h3", {}, "The same request from elsewhere"), code.element),
-  ];
-}
+    this.isSending = false;
+    this.send.disabled = false;
+  }
 
-function parse(text) {
-  try {
-    const value = JSON.parse(text);
-    return value !== null && typeof value === "object" ? { value } : { error: "A request is an object in JSON." };
-  } catch (error) {
-    return { error: error.message };
+  async runOnce() {
+    this.told.textContent = "running…";
+    try {
+      const request = this.makeRequest();
+      const { status, text, milliseconds } = await infer(request.url, request.body);
+      this.told.textContent = `version ${request.version}, ${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
+      this.result.replaceChildren(...(status === 200 ? showReply(request.api, this.signature, text) : [showError(`HTTP ${status}`, errorOf(text))]));
+    } catch (error) {
+      this.told.textContent = "";
+      this.result.replaceChildren(showError("Not sent", error.message));
+    }
+  }
+
+  showSnippets() {
+    let shown;
+    try {
+      shown = makeSnippets(this.makeRequest());
+    } catch (error) {
+      this.code.replaceChildren(element("p", { class: "muted" }, error.message));
+      return;
+    }
+    const titles = Object.keys(shown.made).map((title) => ({ value: title, text: title }));
+    const { text, file } = shown.made[this.snippet];
+    const choose = (title) => {
+      this.snippet = title;
+      this.showSnippets();
+      this.code.querySelector('[aria-pressed="true"]').focus();
+    };
+    const copy = button("Copy", async () => {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = "Copied";
+    });
+    const download = file ? button(`Save ${file.name}`, () => save(file)) : null;
+    this.code.replaceChildren(
+      element("div", { class: "snippet-head" }, choices("Language", titles, this.snippet, choose), copy, download),
+      element("pre", { tabindex: 0 }, element("code", {}, text)),
+    );
   }
 }
 
-/** Tabs of code, each with a button that copies it. */
-function makeCode() {
-  const tabs = make("div", { class: "tabs", role: "tablist" });
-  const text = make("pre", { tabindex: 0 });
-  const copy = make("button", { type: "button", class: "button", onclick: () => navigator.clipboard?.writeText(text.textContent) }, "Copy");
-  let chosen = "curl";
-  let codes = {};
-  const choose = (title) => {
-    chosen = title in codes ? title : Object.keys(codes)[0];
-    text.textContent = codes[chosen];
-    for (const tab of tabs.children) tab.setAttribute("aria-selected", String(tab.textContent === chosen));
-  };
-  return {
-    element: make("div", {}, tabs, text, make("div", { class: "row end" }, copy)),
-    show(found) {
-      codes = found;
-      tabs.replaceChildren(
-        ...Object.keys(found).map((title) => make("button", { type: "button", class: "button", role: "tab", onclick: () => choose(title) }, title)),
-      );
-      choose(chosen);
-    },
-  };
+function save({ name, content }) {
+  const url = URL.createObjectURL(new Blob([content], { type: "application/json" }));
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
