@@ -18,6 +18,7 @@ from servable.inference.regress import require_regressor
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.version import State, VersionState
 from servable.routing import Labels, Router
+from servable.saved_model import INIT_OP_SIGNATURE
 from servable.servables import Servable
 from servable.signatures import CLASSIFY_METHOD, REGRESS_METHOD, Signature
 
@@ -95,7 +96,7 @@ class Models:
         if handle is None:
             return None
         signatures = handle.servable.signatures
-        return [self._describe_signature(signatures[key]) for key in sorted(signatures)]
+        return [self._describe_signature(signatures[key]) for key in sorted(signatures.keys() - {INIT_OP_SIGNATURE})]
 
     def _note_change(self) -> None:
         # Two at the same time may count as one: whoever looks after that sees both.
