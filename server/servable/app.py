@@ -174,6 +174,8 @@ class Server:
         self._metrics.add_source(self._grpc.families)
         self._is_ready = False
         self._http = _make_http_servers(configuration.http, self._make_http_plane().handle)
+        for http_server in self._http:
+            self._metrics.add_source(http_server.families)
         self._metrics_http = _make_http_servers(configuration.metrics, self._measured.port_handler())
         self.http_ports: list[int] = []
         self.metrics_ports: list[int] = []

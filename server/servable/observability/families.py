@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from servable.observability.histograms import Histogram
@@ -37,3 +37,13 @@ class Family:
     label_names: Labels
     values: Mapping[Labels, float | Histogram]
     meaning: str = ""
+
+
+def merge(families: Iterable[Family]) -> list[Family]:
+    """One family of each name, with the values of all; each of them has labels of its own."""
+    by_name: dict[str, Family] = {}
+    for family in families:
+        known = by_name.get(family.name)
+        merged = family if known is None else replace(known, values={**known.values, **family.values})
+        by_name[family.name] = merged
+    return list(by_name.values())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from servable.errors import Code
-from servable.observability.families import Family, Kind, Labels
+from servable.observability.families import Family, Kind, Labels, merge
 from servable.observability.histograms import EXAMPLES, MICROSECONDS, Histogram
 from servable.observability.request_counts import MethodCounts, RequestCounts, RequestLabels
 from servable.observability.request_families import request_families
@@ -112,7 +112,7 @@ class Metrics:
         found = [*self._own_families(), *request_families(self.requests)]
         for source in tuple(self._sources):
             found += source()
-        return sorted(found, key=lambda family: family.name)
+        return sorted(merge(found), key=lambda family: family.name)
 
     def fold(self) -> None:
         """Bring the counts of requests up to date. To be called now and then, if nobody reads."""

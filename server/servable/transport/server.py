@@ -22,6 +22,7 @@ from servable.methods import LaneMethod, Method, WaitingMethod
 from servable.observability.families import Family, Kind, Labels
 from servable.transport import health, lanes, reflection, status
 from servable.transport.arrivals import Arrivals, HoldingHandlers
+from servable.transport.families import client_aborts, requests_in_flight
 from servable.transport.handlers import CallCounts, MethodHandlers, OpenStreams
 
 _log = logging.getLogger(__name__)
@@ -177,16 +178,8 @@ class GrpcServer:
         lanes_s = lanes.busy_s() if lanes is not None else {}
         busy_s: dict[Labels, float] = {(name,): seconds for name, seconds in lanes_s.items()}
         return [
-            Family(
-                "servable_requests_in_flight", Kind.GAUGE, ("entrypoint",), {("GRPC",): in_flight}, "Calls under way."
-            ),
-            Family(
-                "servable_client_aborts",
-                Kind.COUNTER,
-                ("entrypoint",),
-                {("GRPC",): aborted},
-                "Calls that ended before they were answered: cancelled, disconnected or too late.",
-            ),
+            requests_in_flight("GRPC", in_flight),
+            client_aborts("GRPC", aborted),
             Family(
                 "servable_lane_busy_seconds", Kind.COUNTER, ("lane",), busy_s, "Time that a lane has spent in methods."
             ),

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from servable.http_exchange import HttpReply
-from tests.transport.http.serving import PATIENCE_S, Client, ask, get, post, serving
+from tests.transport.http.serving import PATIENCE_S, Client, ask, get, post, serving, serving_server
 
 
 @pytest.mark.parametrize("status", [200, 400, 429, 499, 504])
@@ -73,6 +73,27 @@ def test_the_handler_is_cancelled_when_its_client_goes_away(request_, caplog):
             assert handler.called.wait(PATIENCE_S)
         assert handler.cancelled.wait(PATIENCE_S)
     assert caplog.text == ""
+
+
+def values_of(server):
+    return [family.values[("REST",)] for family in server.families()]
+
+
+def test_requests_in_flight_and_those_whose_client_left_are_counted():
+    handler = Waiting()
+    with serving_server(handler) as (server, port):
+        assert values_of(server) == [0, 0]
+        with Client(port) as client:
+            client.send(get())
+            assert handler.called.wait(PATIENCE_S)
+            assert values_of(server) == [1, 0]
+        assert handler.cancelled.wait(PATIENCE_S)
+        # The handler's end is one step of the loop before the count; the answer to another request is steps after.
+        handler.called.clear()
+        with Client(port) as client:
+            client.send(get())
+            assert handler.called.wait(PATIENCE_S)
+            assert values_of(server) == [1, 1]
 
 
 def test_a_client_that_leaves_before_its_pipelined_requests_are_answered_is_no_fault(caplog):

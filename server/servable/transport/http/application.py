@@ -41,7 +41,7 @@ class Application:
         arrival: Arrival = scope[ARRIVAL]
         arrival.belong_to(asyncio.current_task())
         try:
-            reply = await self._answer(arrival, scope, receive)
+            reply = await self._count(self._answer(arrival, scope, receive))
             if reply is not None:
                 await self._send(reply, arrival, is_head=scope["method"] == "HEAD", send=send)
         except asyncio.CancelledError:
@@ -52,6 +52,17 @@ class Application:
             raise
         finally:
             arrival.connection.end_answer(arrival)
+
+    async def _count(self, answer: Awaitable[HttpReply | None]) -> HttpReply | None:
+        connections = self._connections
+        connections.in_flight += 1
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            connections.aborted += 1
+            raise
+        finally:
+            connections.in_flight -= 1
 
     async def _answer(self, arrival: Arrival, scope: Message, receive: Receive) -> HttpReply | None:
         """The reply; None if the client has gone."""

@@ -56,6 +56,8 @@ class Connections:
         date: The value of the header Date, right to a second or two.
         is_draining: Whether each reply tells its client to close the connection.
         streams: The tasks of replies without an end of their own, which a drain ends.
+        in_flight: How many requests have come and have no reply yet.
+        aborted: How many had none when their client went away, or when the server stopped.
     """
 
     def __init__(self, limits: HttpLimits) -> None:
@@ -65,6 +67,7 @@ class Connections:
         self.date = _format_date()
         self.is_draining = False
         self.streams: set[asyncio.Task[object]] = set()
+        self.in_flight = self.aborted = 0
         self._on_loss: Callable[[], None] = lambda: None
 
     def check_times(self, connections: Collection[Timed], now_s: float) -> None:

@@ -20,6 +20,8 @@ from uvicorn.server import ServerState
 
 from servable.errors import Unavailable
 from servable.http_exchange import HttpHandler
+from servable.observability.families import Family
+from servable.transport.families import client_aborts, requests_in_flight
 from servable.transport.http import tls
 from servable.transport.http.application import Application
 from servable.transport.http.connection import Connection
@@ -91,6 +93,12 @@ class HttpServer:
         """
         self.begin_drain(grace_s).result()
         self.stop()
+
+    def families(self) -> list[Family]:
+        """The metrics of this server, as they are now."""
+        core = self._core
+        in_flight, aborted = (0, 0) if core is None else (core.connections.in_flight, core.connections.aborted)
+        return [requests_in_flight("REST", in_flight), client_aborts("REST", aborted)]
 
     def pending_bytes(self) -> int:
         """The bytes that are held now for requests and replies, right to a moment."""
