@@ -19,7 +19,7 @@ RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --whe
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="servable" \
-    org.opencontainers.image.description="Serves TensorFlow SavedModels over gRPC, compatible with tensorflow_model_server." \
+    org.opencontainers.image.description="Serves TensorFlow SavedModels over gRPC and REST, compatible with tensorflow_model_server." \
     org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=builder /opt/servable /opt/servable
 COPY docker/tf_serving_entrypoint.sh docker/tensorflow_model_server /usr/bin/
