@@ -315,8 +315,10 @@ class Server:
         return self._monitor.is_available(name) if self._monitor.versions(name) else None
 
     def _listen_for_http(self) -> None:
-        self.http_ports = [port for server in self._http for port in _start_if_possible(server)]
-        self.metrics_ports = [port for server in self._metrics_http for port in _start_if_possible(server)]
+        self.http_ports = [port for server in self._http for port in _start_if_possible(server, "with gRPC only")]
+        self.metrics_ports = [
+            port for server in self._metrics_http for port in _start_if_possible(server, "without --metrics_port")
+        ]
 
     def _load(self, models: Sequence[ModelConfig]) -> None:
         change = self._control.served_models.apply(models)
@@ -360,11 +362,11 @@ def _make_http_servers(settings: HttpSettings | None, handler: HttpHandler) -> l
     return [HttpServer(settings, handler)]
 
 
-def _start_if_possible(server: HttpServer) -> list[int]:
+def _start_if_possible(server: HttpServer, what_remains: str) -> list[int]:
     try:
         return server.start()
     except Unavailable as error:
-        _log.error("Failed to start HTTP Server: %s The server goes on with gRPC only.", error.message)
+        _log.error("Failed to start HTTP Server: %s The server goes on %s.", error.message, what_remains)
         return []
 
 

@@ -9,6 +9,7 @@ many bytes are its own. An output is answered in bytes if its `parameters.binary
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from servable import requests
 from servable.codec.decoding import MalformedTensor
-from servable.codec.json import number_arrays
+from servable.codec.json import number_arrays, reading
 from servable.codec.json.number_arrays import NotTaken, NumberArray
 from servable.errors import InvalidArgument
 from servable.inference.predict import check_reply_size
@@ -186,14 +187,26 @@ def _json_text(message: InferMessage) -> bytes:
 
 
 def _parse(text: bytes) -> dict[str, Any]:
+    reading.require_few_values(text)
     try:
-        # RecursionError: lists in lists. UnicodeDecodeError and numbers of thousands of digits are ValueErrors, too.
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = json.loads(text, parse_float=_read_finite if reading.may_overflow(text) else None)
+    except json.JSONDecodeError as error:
         raise InvalidArgument(f"JSON Parse error: {error}") from error
+    except RecursionError as error:
+        raise InvalidArgument("JSON Parse error: lists or objects are nested too deeply") from error
+    except ValueError as error:
+        # No UTF-8, a number of thousands of digits, or one that is too large for a double.
+        raise InvalidArgument("JSON Parse error: a text is no UTF-8, or a number is too large") from error
     if not isinstance(document, dict):
         raise InvalidArgument("the request is no JSON object")
     return document
+
+
+def _read_finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(text)
+    return value
 
 
 def _get(fields: Mapping[str, Any], key: str, kind: type[ValueT], default: ValueT | None = None) -> ValueT:

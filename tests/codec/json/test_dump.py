@@ -51,3 +51,7 @@ def test_the_text_ends_before_the_first_event_after_256_bytes():
     whole = "[" + ", ".join(map(str, range(1000))) + "]"
     assert dump(list(range(1000))) == whole[: whole.index(",", 255)]
     assert dump([[math.nan]]) == "[["
+
+
+def test_of_a_string_as_long_as_a_body_the_beginning_is_printed():
+    assert dump("x" * 20_000_000) == f'"{"x" * 4096}"'

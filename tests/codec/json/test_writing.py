@@ -253,3 +253,9 @@ def as_latin_1(value):
 def assert_same(given_value, wanted):
     # By text: a NaN differs from itself.
     assert json.dumps(given_value) == json.dumps(wanted)
+
+
+def test_the_end_of_a_very_long_message_is_cut_off():
+    written = writing.write_error(b"x" * 20_000_000)
+    assert len(written) < 17_000
+    assert json.loads(written)["error"].strip("x") == ""

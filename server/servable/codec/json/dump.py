@@ -15,6 +15,7 @@ from servable.codec.json.number_arrays import NotTaken
 from servable.codec.json.values import JsonObject, Text, Value, to_bytes, to_number
 
 _MOST_BYTES: Final = 256
+_MOST_STRING_LENGTH: Final = 4096
 _INDENT: Final = b"    "
 _ESCAPES: Final = {
     **{bytes((code,)): b"\\u%04X" % code for code in range(0x20)},
@@ -103,7 +104,8 @@ def _scalar(value: Value) -> bytes | None:
 
 
 def _quote(text: Text) -> bytes:
-    return b'"%b"' % _ESCAPED.sub(lambda found: _ESCAPES[found[0]], to_bytes(text))
+    # The original prints all of it. Of a string as long as a body that would hold the interpreter for seconds.
+    return b'"%b"' % _ESCAPED.sub(lambda found: _ESCAPES[found[0]], to_bytes(text[:_MOST_STRING_LENGTH]))
 
 
 def _number(value: float) -> bytes:

@@ -31,7 +31,7 @@ _ANY_DIGIT_TO_0: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * 300
 _LEADING_SPACE: Final = re.compile(r"[ \t\n\r]*")
 _BEFORE_VALUES: Final = (b",", b"[", b"{")
-MOST_VALUES: Final = 10_000_000
+MOST_VALUES: Final = 4_000_000
 """Values that are read one by one take some 250 bytes each at worst, and all that time on the interpreter."""
 _decoder: Final = json.JSONDecoder(object_pairs_hook=cast("Any", JsonObject))
 
@@ -121,8 +121,7 @@ def read(body: bytes) -> Value:
         exact.MalformedJson: if there is none, or if it is not whole.
         InvalidArgument: if it holds too many values.
     """
-    if len(body) > MOST_VALUES and sum(map(body.count, _BEFORE_VALUES)) > MOST_VALUES:
-        raise InvalidArgument(f"JSON Value: more than {MOST_VALUES} values outside of arrays of numbers")
+    require_few_values(body)
     if not _may_be_read_otherwise(body):
         try:
             text = body.decode()
@@ -137,13 +136,26 @@ def read(body: bytes) -> Value:
     return exact.read(body)
 
 
+def require_few_values(body: bytes) -> None:
+    """Refuse a body that would take too much memory.
+
+    Raises:
+        InvalidArgument: if it holds too many values.
+    """
+    if len(body) > MOST_VALUES and sum(map(body.count, _BEFORE_VALUES)) > MOST_VALUES:
+        raise InvalidArgument(f"JSON Value: more than {MOST_VALUES} values outside of arrays of numbers")
+
+
+def may_overflow(body: bytes) -> bool:
+    """Whether a number of a body may be too large for a double, which Python's json reads as infinity."""
+    return _LARGE_EXPONENT.search(body) is not None or (
+        len(body) > len(_MANY_DIGITS) and _MANY_DIGITS in body.translate(_ANY_DIGIT_TO_0)
+    )
+
+
 def _may_be_read_otherwise(body: bytes) -> bool:
     """Whether Python's json may read what the original refuses: lone high surrogates, numbers too large."""
-    return (
-        (b"\\u" in body and _LONE_HIGH_SURROGATE.search(body) is not None)
-        or _LARGE_EXPONENT.search(body) is not None
-        or (len(body) > len(_MANY_DIGITS) and _MANY_DIGITS in body.translate(_ANY_DIGIT_TO_0))
-    )
+    return (b"\\u" in body and _LONE_HIGH_SURROGATE.search(body) is not None) or may_overflow(body)
 
 
 def _read_object(body: bytes) -> JsonObject:

@@ -20,6 +20,8 @@ from servable.errors import InvalidArgument, ResourceExhausted
 
 # As many as a message over gRPC may have.
 _MOST_REPLY_BYTES: Final = 2**31 - 1
+# Messages quote names and strings of the request, which may be as long as a body.
+_MOST_MESSAGE_BYTES: Final = 16_384
 _BYTES_SUFFIX: Final = "_bytes"
 # Never part of a text: it would be escaped.
 _ROW_END: Final = "\0"
@@ -73,8 +75,8 @@ def write_regressions(values: Array) -> bytes:
 
 
 def write_error(message: bytes) -> bytes:
-    """The body of a reply with an error. The message need not be UTF-8."""
-    return _join(_document("error", [quote(message)]))
+    """The body of a reply with an error. The message need not be UTF-8; of a very long one the end is cut off."""
+    return _join(_document("error", [quote(message[:_MOST_MESSAGE_BYTES])]))
 
 
 def _classifications(labels: Array, scores: Array) -> Iterator[str]:
