@@ -184,3 +184,32 @@ def test_a_signature_without_inputs_is_named():
 
 def test_names_are_cut_at_a_nul_as_in_the_original():
     assert read(r'{"inputs": {"x\u0000y": [1]}}', x=F)["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '{"a": 1, "a": 2}, {"b": 1, "b": 2}',
+        '{"a": 1, "b": 2}, {"a": 1}',
+        '{"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}',
+        '{"a": 1, "b": 2}, {"a": 1, "c": 2}',
+        '{"a": 1, "b": 2}, {"a": [1], "b": 2}',
+        '{"a": 1, "b": 2}, {"a": 1, "b": "2"}',
+        '{"a": 1, "b": 2}, {"b64": "YQ=="}',
+        '{"a": 1, "b": 2}, 3',
+    ],
+)
+def test_rows_that_differ_in_their_names_or_shapes_are_refused(rows):
+    with pytest.raises(InvalidArgument):
+        read('{"instances": [' + rows + "]}", a=F, b=F)
+
+
+def test_rows_are_read_whatever_the_order_of_their_names():
+    expected = {"a": f32([1, 2], [3, 4]), "b": np.array([b"p", b"q"], object)}
+    assert_same(read('{"instances": [{"a": [1, 2], "b": "p"}, {"b": "q", "a": [3, 4]}]}', a=F, b=S), expected)
+
+
+def test_an_input_of_the_name_b64_is_read():
+    assert_same(read('{"instances": [{"b64": 1}, {"b64": 2}]}', b64=F), {"b64": f32(1, 2)})
+    with pytest.raises(InvalidArgument, match="got list at item 1"):
+        read('{"instances": [{"b64": 1}, {"b64": "YQ=="}]}', b64=F)

@@ -127,7 +127,29 @@ def _is_object(value: Value) -> bool:
     return isinstance(value, JsonObject) and not b64.is_encoded(value)
 
 
+def _read_regular_objects(rows: Sequence[Value], inputs: Inputs) -> dict[str, Array] | None:
+    """The inputs of rows that are right in all respects, each input's values at once; None for any others."""
+    columns: dict[Any, list[Value]] = {alias: [] for alias in inputs}
+    if "b64" in columns:
+        return None  # Whether such a row is an object depends on its value.
+    for index, row in enumerate(rows):
+        if not isinstance(row, JsonObject) or len(row) != len(columns):
+            return None
+        for name, value in row.members:
+            column = columns.get(name)
+            # A longer one has had this name in this row already; as many names as inputs then leave none out.
+            if column is None or len(column) != index:
+                return None
+            column.append(value)
+    arrays = {alias: _read_regular(column, inputs[alias].dtype) for alias, column in columns.items()}
+    found = {alias: array for alias, array in arrays.items() if array is not None}
+    return found if len(found) == len(arrays) else None
+
+
 def _read_objects(rows: Sequence[Value], inputs: Inputs) -> dict[str, Array]:
+    regular = _read_regular_objects(rows, inputs)
+    if regular is not None:
+        return regular
     read, names = _Rows(), set(inputs)
     for index, row in enumerate(rows):
         if not isinstance(row, JsonObject) or b64.is_encoded(row):
