@@ -1,0 +1,1 @@
+"""What is decided about calls, and who follows them: put around every method, whatever carried it."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry traces of calls, made after their replies (extra `servable[otel]`)."""
