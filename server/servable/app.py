@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from servable import data_plane, model_paths, startup
 from servable import options as flags
+from servable.call_policy import CallPolicy
+from servable.calls import Action, MethodInfo
 from servable.codec.json import number_arrays
 from servable.config import batching, models, monitoring, ssl_config
 from servable.config.batching import BatchingConfig
@@ -36,7 +38,7 @@ from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
 from servable.management.model_service import GetModelStatus, HandleReloadConfigRequest
 from servable.management.served_models import wait_until_any_serves
-from servable.methods import Method, WaitingMethod
+from servable.methods import Answer, Method, without_context
 from servable.metrics_plane import OUR_PATH, MetricsPlane
 from servable.observability.metrics import Metrics
 from servable.open_inference import grpc_api
@@ -136,8 +138,9 @@ class Server:
         self,
         configuration: Configuration,
         loader: Loader,
-        extra_methods: Mapping[str, Method] = MappingProxyType({}),
+        extra_methods: Mapping[str, Answer] = MappingProxyType({}),
         metrics: Metrics | None = None,
+        policy: CallPolicy | None = None,
     ) -> None:
         """Put the packages together; nothing is loaded and nothing listens yet.
 
@@ -146,6 +149,7 @@ class Server:
             loader: Loads a version from its directory.
             extra_methods: More methods by full path, which the caller has made (the profiler). They may wait.
             metrics: What is counted, if the loader counts something, too.
+            policy: What is decided about calls, and who follows them; None: nothing, and nobody.
         """
         options = configuration.options
         self._configuration = configuration
@@ -160,16 +164,13 @@ class Server:
         self._control = ControlPlane(
             options, self._measured.measuring(loader), self._router, self._monitor, self._report_health
         )
-        self._data = DataPlane(options, configuration.batching, self._router, self._metrics)
+        self._policy = policy or CallPolicy()
+        self._data = DataPlane(options, configuration.batching, self._router, self._metrics, self._policy)
         self._grpc = GrpcServer(
-            {
-                **self._data.methods,
-                **grpc_api.methods(self._router, self._is_serving),
-                f"/{MODEL_SERVICE}/GetModelStatus": GetModelStatus(self._monitor),
-            },
+            {**self._data.methods, **self._information_methods()},
             configuration.settings,
             self._waiting_methods(extra_methods),
-            HotMethods(self._data.lane_methods, self._data.on_overrun),
+            HotMethods(self._data.lane_methods, self._data.on_overrun, self._policy.gate(self._data.infos.get)),
         )
         self._metrics.add_source(self._grpc.families)
         self._is_ready = False
@@ -284,6 +285,7 @@ class Server:
             self._monitor,
             self._configuration.options,
             lambda name, code, api, seconds: self._metrics.note_request(name, code, api, "REST", seconds),
+            guard=self._policy,
         )
         timeout_ms = self._configuration.options.rest_api_timeout_in_ms
         open_inference = OpenInferenceApi(
@@ -291,6 +293,7 @@ class Server:
             self._router,
             self._is_serving,
             timeout_ms / 1000 if timeout_ms > 0 else None,
+            self._policy,
         )
         return HttpPlane(
             is_ready=lambda: self._is_ready,
@@ -325,10 +328,34 @@ class Server:
         for name in wait_until_any_serves(change):
             _log.warning("%s does not serve yet; the server starts without it", name)
 
-    def _waiting_methods(self, extra_methods: Mapping[str, Method]) -> dict[str, WaitingMethod]:
+    def _information_methods(self) -> dict[str, Method]:
+        """Methods that tell of models and of the server, and take no time."""
+        policy, open_inference = self._policy, grpc_api.methods(self._router, self._is_serving)
+        status = f"/{MODEL_SERVICE}/GetModelStatus"
+        return {
+            **{
+                path: policy.method(without_context(answer), grpc_api.INFOS[path], grpc_api.FIND_MODEL.get(path))
+                for path, answer in open_inference.items()
+            },
+            status: policy.method(
+                without_context(GetModelStatus(self._monitor)),
+                MethodInfo("GetModelStatus", "GRPC", Action.STATUS, status),
+                data_plane.find_model,
+            ),
+        }
+
+    def _waiting_methods(self, extra_methods: Mapping[str, Answer]) -> dict[str, Method]:
         reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
-        extra = {path: _without_call_end(method) for path, method in extra_methods.items()}
-        return {f"/{MODEL_SERVICE}/HandleReloadConfigRequest": reload_, **extra}
+        path = f"/{MODEL_SERVICE}/HandleReloadConfigRequest"
+        return {
+            path: self._policy.method(reload_, MethodInfo("HandleReloadConfigRequest", "GRPC", Action.RELOAD, path)),
+            **{
+                path: self._policy.method(
+                    without_context(answer), MethodInfo(path.rpartition("/")[2], "GRPC", Action.PROFILE, path)
+                )
+                for path, answer in extra_methods.items()
+            },
+        }
 
     def _is_serving(self) -> bool:
         return self._grpc.health.is_serving()
@@ -337,10 +364,6 @@ class Server:
         # A model may have any name, even an empty one. Its state must not be reported as that of the server.
         if name not in _SERVICE_HEALTH_NAMES:
             self._grpc.health.set_serving(name, serving=self._monitor.is_available(name))
-
-
-def _without_call_end(method: Method) -> WaitingMethod:
-    return lambda request, time_left_s, _on_call_end: method(request, time_left_s)
 
 
 def _read_models(options: ServerOptions, of_paths: Sequence[ModelConfig]) -> Sequence[ModelConfig] | None:

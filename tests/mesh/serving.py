@@ -2,6 +2,7 @@
 
 import contextlib
 
+from servable.methods import without_context
 from servable.transport.server import GrpcServer, HotMethods, ServerSettings
 from tests.process.transport import UNARY
 from tests.transport.serving import inline
@@ -15,7 +16,7 @@ def reverse(request, time_left_s):
 def listening(address, *, lanes, credentials=None):
     """Yields a GrpcServer that says SERVING, and its port; it reverses what UNARY is sent, on lanes or past them."""
     settings = ServerSettings([address], credentials, lanes=lanes)
-    server = GrpcServer({UNARY: reverse}, settings, hot_methods=HotMethods({UNARY: inline(reverse)}))
+    server = GrpcServer({UNARY: without_context(reverse)}, settings, hot_methods=HotMethods({UNARY: inline(reverse)}))
     (port,) = server.start()
     server.health.set_serving("", serving=True)
     try:

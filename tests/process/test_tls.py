@@ -29,7 +29,7 @@ def find_address(request, tmp_path_factory):
 
 @contextlib.contextmanager
 def listening(address, credentials):
-    server = GrpcServer({UNARY: lambda request, time_left_s: request}, ServerSettings([address], credentials))
+    server = GrpcServer({UNARY: lambda request, *_: request}, ServerSettings([address], credentials))
     server.start()
     try:
         yield address

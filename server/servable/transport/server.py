@@ -18,11 +18,12 @@ import grpc
 
 from servable.config.ssl_config import TlsConfig
 from servable.errors import Unavailable
-from servable.methods import LaneMethod, Method, WaitingMethod
+from servable.methods import LaneMethod, Method
 from servable.observability.families import Family, Kind, Labels
 from servable.transport import health, lanes, reflection, status
 from servable.transport.arrivals import Arrivals, HoldingHandlers
 from servable.transport.families import client_aborts, requests_in_flight
+from servable.transport.gate import Gate
 from servable.transport.handlers import CallCounts, MethodHandlers, OpenStreams
 
 _log = logging.getLogger(__name__)
@@ -76,10 +77,12 @@ class HotMethods:
     Attributes:
         by_path: The methods by full path.
         on_overrun: Called with the id of a lane's thread that is in a method for too long.
+        gate: Refuses their calls as they arrive; None if none is refused.
     """
 
     by_path: Mapping[str, LaneMethod]
     on_overrun: Callable[[int], None] = lambda _thread_id: None
+    gate: Gate | None = None
 
 
 class GrpcServer:
@@ -89,7 +92,7 @@ class GrpcServer:
         self,
         methods: Mapping[str, Method],
         settings: ServerSettings,
-        waiting_methods: Mapping[str, WaitingMethod] = MappingProxyType({}),
+        waiting_methods: Mapping[str, Method] = MappingProxyType({}),
         hot_methods: HotMethods | None = None,
     ) -> None:
         """Make the server; it listens once it is started.
@@ -127,7 +130,9 @@ class GrpcServer:
         )
         hot = hot_methods or HotMethods({})
         count = settings.lanes if hot.by_path else 0
-        supervision = lanes.LaneSupervision(hot.on_overrun, self.health.fail, trailing_metadata=trailing_metadata)
+        supervision = lanes.LaneSupervision(
+            hot.on_overrun, self.health.fail, trailing_metadata=trailing_metadata, gate=hot.gate
+        )
         self._lanes = lanes.open_lanes(self._server, hot.by_path, count, self._arrivals, supervision)
 
     def start(self) -> list[int]:
