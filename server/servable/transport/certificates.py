@@ -25,7 +25,7 @@ from servable.transport import x509
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S: Final = 5.0
+_LOOK_EVERY_S: Final = 2.0
 _TAKEN, _REFUSED = "taken", "refused"
 
 
