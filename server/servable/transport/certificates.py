@@ -96,7 +96,7 @@ class CertificateReload:
         outcomes: dict[tuple[str, ...], float] = {(name,): self._outcomes[name] for name in (_TAKEN, _REFUSED)}
         return [
             Family(
-                "servable_tls_reloads_total",
+                "servable_tls_reloads",
                 Kind.COUNTER,
                 ("outcome",),
                 outcomes,

@@ -62,10 +62,12 @@ class Answer:
 class Client:
     """One connection."""
 
-    def __init__(self, port, context=None):
+    def __init__(self, port, context=None, session=None):
         plain = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
+        self.socket = plain
+        if context is not None:
+            self.socket = context.wrap_socket(plain, server_hostname="localhost", session=session)
         self._file = self.socket.makefile("rb")
 
     def __enter__(self):
