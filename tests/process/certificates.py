@@ -33,20 +33,26 @@ class Authority:
         certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0))
         self.certificate = certificate.public_bytes(serialization.Encoding.PEM)
 
-    def vouch_for(self, *names, alternative_names=HERE, valid=(_VALID_FROM, _VALID_UNTIL), key=None):
-        """An Identity, good for a server and for a client.
+    def vouch_for(
+        self, name, *uris, more_names=(), alternative_names=None, valid=(_VALID_FROM, _VALID_UNTIL), key=None
+    ):
+        """An Identity, by default for this machine and of these URIs, good for a server and for a client.
 
         Args:
-            names: Its common names.
-            alternative_names: Its other names; by default those of this machine.
+            name: Its common name.
+            uris: Among its alternative names.
+            more_names: More common names.
+            alternative_names: All its alternative names, in place of the default.
             valid: From when until when.
             key: Its key; None for a new one.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
+        if alternative_names is None:
+            alternative_names = [*HERE, *map(x509.UniformResourceIdentifier, uris)]
         extensions = [x509.BasicConstraints(ca=False, path_length=None)]
         if alternative_names:
             extensions.append(x509.SubjectAlternativeName(alternative_names))
-        certificate = self._sign(_named(*names), key, *extensions, valid=valid)
+        certificate = self._sign(_named(name, *more_names), key, *extensions, valid=valid)
         return Identity(_pem(key), certificate.public_bytes(serialization.Encoding.PEM))
 
     def _sign(self, subject, key, *extensions, valid=(_VALID_FROM, _VALID_UNTIL)):

@@ -120,7 +120,8 @@ def test_both_protocols_give_the_names_that_may_be_compared_with_rules(case, ver
     ids=["a SPIFFE ID", "two", "a wildcard", "NUL", "a URI", "two lines"],
 )
 def test_a_common_name_is_taken_for_nothing_else(common_names, verifying):
-    identity = OURS.vouch_for(*common_names, alternative_names=())
+    name, *more = common_names
+    identity = OURS.vouch_for(name, more_names=more, alternative_names=())
     assert ask(verifying[1], identity) == ()
     assert names_over_http(identity) == ()
 

@@ -49,7 +49,7 @@ def test_names_are_read_by_their_kinds_and_as_they_stand_in_the_certificate():
 
 
 def test_a_certificate_without_alternative_names_has_none():
-    certificate = x509.read(der(OURS.vouch_for("one", "two", alternative_names=())))
+    certificate = x509.read(der(OURS.vouch_for("one", more_names=["two"], alternative_names=())))
     assert (certificate.uris, certificate.dns_names, certificate.common_names) == ((), (), ("one", "two"))
 
 

@@ -1,16 +1,17 @@
 """Whose call a proxy forwards: the header `x-forwarded-client-cert`, believed from named peers only.
 
 The header is Envoy's (HTTP connection manager, "x-forwarded-client-cert"). It has one element for each proxy that the
-call has passed, separated by commas; the right-most is of the proxy that called us. Anyone can send such a header, so:
+call has passed, separated by commas: who calls first, the proxy that called us last. Anyone can send such a header, so:
 
 - From a peer that is not named in --trusted_proxies the header is ignored, and the peer's own names count.
-- From one that is, the **last** element counts. That proxy has written it, about whom it saw itself; all that stands
-  left of it came to the proxy from its client, who may have made it up.
-- If the last element names another trusted proxy, the element before it counts, and so on: what that proxy wrote is as
-  good as if it had called us itself.
+- From one that is, the **last** element is what that proxy itself saw, and all left of it came from its client. So each
+  element but the first must name a trusted proxy, whose word is as good as if it had called us itself; the first names
+  the caller. Where something stands left of a client that is no trusted proxy, that client has made it up, or has a
+  certificate whose names pretend to be elements (Envoy 1.40 quotes neither URIs nor DNS names): nobody is named then.
 - A trusted proxy speaks for others, never for itself: without the header, or with one that cannot be read, the call has
   no names at all. Envoy removes the header where its client showed no certificate, and such a client must not be taken
   for the proxy.
+- If an element has the whole certificate (`Cert`, which is quoted), its names are read from that and from nothing else.
 
 So the proxy must write the header (SANITIZE_SET or APPEND_FORWARD). One that only forwards what it gets (FORWARD_ONLY,
 ALWAYS_FORWARD_ONLY) lets its clients be anybody, and nothing here can see that.
@@ -18,12 +19,17 @@ ALWAYS_FORWARD_ONLY) lets its clients be anybody, and nothing here can see that.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
+import ssl
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
+from urllib.parse import unquote
 
 from servable.errors import InvalidArgument
+from servable.transport import x509
 from servable.transport.identities import is_common_name, is_dns_name, is_uri, make_names
 
 HEADER: Final = "x-forwarded-client-cert"
@@ -56,11 +62,9 @@ def identities_of(
         elements = parse(header)
     except ValueError:
         return ()
-    for element in reversed(elements):
-        names = _names(element)
-        if trusted.isdisjoint(names):
-            return names
-    return ()
+    caller, *proxies = map(_names, elements or [{}])
+    is_for_another = trusted.isdisjoint(caller) and not any(map(trusted.isdisjoint, proxies))
+    return caller if is_for_another else ()
 
 
 def parse(header: str) -> list[Element]:
@@ -113,13 +117,27 @@ def _check_name(name: str) -> str:
 
 def _names(element: Element) -> Sequence[str]:
     """The names of the client that a proxy saw; none of an element that Envoy would not write."""
-    hashes = element.get("hash", [])
-    if len(hashes) != 1 or not _HASH.fullmatch(hashes[0]):
+    hashes, certificates = element.get("hash", []), element.get("cert", [])
+    if len(hashes) != 1 or not _HASH.fullmatch(hashes[0]) or len(certificates) > 1:
         return ()
+    if certificates:
+        return _names_in_certificate(certificates[0], hashes[0].lower())
     subjects = element.get("subject", [])
     common_names = _common_names(subjects[0]) if len(subjects) == 1 else []
     uris = [uri for uri in element.get("uri", []) if uri]
     return make_names(uris, element.get("dns", []), common_names)
+
+
+@functools.lru_cache(maxsize=256)
+def _names_in_certificate(quoted_pem: str, hash_: str) -> Sequence[str]:
+    try:
+        der = ssl.PEM_cert_to_DER_cert(unquote(quoted_pem, errors="strict"))
+        certificate = x509.read(der)
+    except ValueError:
+        return ()
+    if hashlib.sha256(der).hexdigest() != hash_:
+        return ()
+    return make_names(certificate.uris, certificate.dns_names, certificate.common_names)
 
 
 def _common_names(subject: str) -> list[str]:
