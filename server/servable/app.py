@@ -280,7 +280,18 @@ class Server:
         ports += [f"metrics on {host}:{port}{OUR_PATH}" for port in self.metrics_ports]
         ports += [f"management on {admin_host}:{port} (gRPC)" for port in self.admin_ports]
         ports += [f"management on {scheme}://{admin_host}:{port} (HTTP)" for port in self.admin_http_ports]
+        ports += self._describe_what_is_nowhere()
         return [*table, *ports, *([f"try: {call}"] if call else [])]
+
+    def _describe_what_is_nowhere(self) -> list[str]:
+        """What an admin port has taken off the other ports, and is on no port of its own."""
+        configuration = self._configuration
+        if not configuration.has_admin:
+            return []
+        lines = [] if configuration.admin else ["reload and profiler are on no port: --admin_port has them"]
+        if configuration.monitoring.is_enabled and configuration.admin_http is None:
+            lines.append("the metrics of --monitoring_config_file are on no port: --admin_http_port has them")
+        return lines
 
     def leave(self) -> None:
         """Say NOT_SERVING for good, and serve on until `drain`."""

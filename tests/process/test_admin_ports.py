@@ -164,6 +164,17 @@ def test_the_server_says_where_management_is(both):
     assert f"console on http://127.0.0.1:{rest_port}/" not in lines
 
 
+def test_what_is_on_no_port_is_said_with_advice_that_helps(configure):
+    flags = {"admin_port": free_port(), "admin_http_port": free_port()}
+    for missing, what in (("admin_port", "reload and profiler"), ("admin_http_port", "the metrics")):
+        with started(configure(**{flag: port for flag, port in flags.items() if flag != missing})) as server:
+            (line,) = [line for line in server.describe() if "on no port" in line]
+            assert line.startswith(what)
+            assert line.endswith(f": --{missing} has them")
+    with started(configure(**flags)) as server:
+        assert not [line for line in server.describe() if "on no port" in line]
+
+
 def test_an_admin_port_that_is_taken_lets_nothing_start(configure):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         configuration = configure(admin_port=taken.getsockname()[1])
