@@ -32,12 +32,11 @@ class Authority:
         certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0))
         self.certificate = certificate.public_bytes(serialization.Encoding.PEM)
 
-    def vouch_for(self, name):
-        """An Identity for this machine, good for a server and for a client."""
+    def vouch_for(self, name, *uris):
+        """An Identity for this machine and of these URIs, good for a server and for a client."""
         key = ec.generate_private_key(ec.SECP256R1())
-        here = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
-        )
+        addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
+        here = x509.SubjectAlternativeName([*addresses, *map(x509.UniformResourceIdentifier, uris)])
         certificate = self._sign(_named(name), key, x509.BasicConstraints(ca=False, path_length=None), here)
         return Identity(_pem(key), certificate.public_bytes(serialization.Encoding.PEM))
 
