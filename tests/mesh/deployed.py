@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import itertools
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -46,6 +48,14 @@ class Deployed:
             time.sleep(0.02)  # Only its statistics show it.
         return self
 
+    def wait_for_access_log(self):
+        """Wait until a call has been logged, and give the lines of all that were."""
+        ends_at = time.monotonic() + PATIENCE_S
+        while not (lines := [line for line in self.log.read_text().splitlines() if line.startswith("{")]):
+            assert time.monotonic() < ends_at, self.log.read_text()
+            time.sleep(0.02)  # Only the file shows it.
+        return [json.loads(line) for line in lines]
+
 
 @contextlib.contextmanager
 def running(ports, folder):
@@ -66,7 +76,7 @@ def validated(folder):
 
 
 def write(folder, ports, listening, admin_port):
-    """Fill the files in: three servers, and where Envoy listens."""
+    """Fill the files in: up to three servers, and where Envoy listens."""
     certificates = folder / "tls"
     certificates.mkdir()
     own = AUTHORITY.vouch_for("envoy", "spiffe://example.org/envoy")
@@ -82,7 +92,8 @@ def write(folder, ports, listening, admin_port):
         },
         "servers.yaml": {
             f"address: 10.0.0.{number}, port_value: 8500": f"address: 127.0.0.1, port_value: {port}"
-            for number, port in enumerate(ports, 1)
+            # Envoy sees an address that is named twice as one.
+            for number, port in zip((1, 2, 3), itertools.cycle(ports), strict=False)
         },
         "own_certificate.yaml": {},
         "trusted_authority.yaml": {},

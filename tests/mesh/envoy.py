@@ -102,6 +102,7 @@ def program():
 
 def _start(configuration, log_path):
     arguments = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
+    arguments += ["--file-flush-interval-msec", "50"]  # Of access logs; 10 s by default.
     with log_path.open("wb") as log:
         return subprocess.Popen(
             [program(), "-c", configuration, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log

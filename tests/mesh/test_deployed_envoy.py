@@ -1,8 +1,6 @@
 """The files of deploy/envoy, run by the real Envoy: three servers over mutual TLS, of which some leave, die or fail."""
 
-import collections
 import contextlib
-import json
 import signal
 
 import grpc
@@ -22,6 +20,8 @@ from tests.serving import start
 pytestmark = pytest.mark.skipif(not envoy.IS_INSTALLED, reason=envoy.WHY_NOT)
 
 REPLIES = 500
+# As deploy/envoy has it.
+CONSECUTIVE_FAILURES = 20
 # Three times what Envoy needs to ask and to be answered.
 DELAY_S = 3 * deployed.HEALTH_INTERVAL_S
 REQUEST = request_bytes(deployed.MODEL, "serving_default", {"x": np.array([2.0], np.float32)})
@@ -45,7 +45,7 @@ def pair(models, ssl_config_file):
 
 @pytest.fixture
 def balancing(tmp_path):
-    """Runs the Envoy of deploy/ before servers on three ports, until the end of the test."""
+    """Runs the Envoy of deploy/ before servers on up to three ports, until the end of the test."""
     with contextlib.ExitStack() as ending:
         yield lambda *ports: ending.enter_context(deployed.running(ports, tmp_path))
 
@@ -92,9 +92,83 @@ def test_a_server_that_drains_costs_no_call_and_one_that_is_killed_only_tries(mo
         balancer.wait_for("membership_healthy", 1)
         await_all(groups)
         assert [failed(callers.stop()) for callers in groups] == [{}] * len(groups)
-        tried_again = balancer.statistic("upstream_rq_retry")
-    assert tried_again > 0
-    assert balancer_attempts(balancer) == tried_again
+        assert balancer.statistic("upstream_rq_retry") > 0
+        assert balancer.statistic("upstream_rq_retry_overflow") == 0
+        assert balancer.statistic("upstream_rq_retry_limit_exceeded") == 0
+
+
+def test_a_server_without_the_model_gets_no_call_though_it_serves(models, pair, ssl_config_file, balancing):
+    other = start(models, "gate", ssl_config_file=ssl_config_file)
+    try:
+        balancer = balancing(*pair, port_of(other))
+        balancer.wait_for("membership_healthy", 2)
+        with deployed.opening()(other.address) as channel:
+            assert is_serving(channel, "")
+        callers = calling(balancer)
+        callers.await_replies(REPLIES)
+        # NOT_FOUND is not tried again, so one call to that server would have failed.
+        assert failed(callers.stop()) == {}
+    finally:
+        other.close()
+
+
+def test_a_server_with_another_s_certificate_gets_no_call(pair, balancing):
+    impostor = plain.Recorder()
+    with plain.listening(impostor, deployed.AUTHORITY.vouch_for("x", "spiffe://example.org/x")) as port:
+        balancer = balancing(*pair, port).wait_for("membership_healthy", 2)
+        callers = calling(balancer)
+        callers.await_replies(REPLIES)
+        assert failed(callers.stop()) == {}
+    assert impostor.seen == []
+
+
+def test_a_server_that_says_that_it_serves_but_fails_is_ejected(pair, balancing):
+    outlier = plain.Recorder(refusal=grpc.StatusCode.UNAVAILABLE)
+    with plain.listening(outlier, deployed.SERVER) as port:
+        balancer = balancing(*pair, port).wait_for("membership_healthy", 3)
+        callers = calling(balancer)
+        balancer.wait_for("outlier_detection.ejections_active", 1)
+        callers.await_replies(REPLIES)
+        refused = len(outlier.seen)
+        callers.await_replies(REPLIES)
+        assert failed(callers.stop()) == {}
+    assert len(outlier.seen) == refused >= CONSECUTIVE_FAILURES
+
+
+def test_the_server_learns_who_called_from_envoy_and_not_from_the_caller(balancing):
+    recorder = plain.Recorder()
+    with plain.listening(recorder, deployed.SERVER) as port:
+        balancer = balancing(port).wait_for("membership_healthy", 1)
+        forged = ("x-forwarded-client-cert", "URI=spiffe://example.org/caller/admin")
+        with deployed.opening()(balancer.address) as channel:
+            assert channel.unary_unary(PREDICT)(b"who", metadata=[forged], timeout=PATIENCE_S) == b"who"
+            (line,) = balancer.wait_for_access_log()
+    ((element,),) = [[value for key, value in call if key == forged[0]] for call in recorder.seen]
+    parts = dict(part.split("=", 1) for part in element.split(";"))
+    assert parts["URI"] == "spiffe://example.org/caller/shop"
+    assert "," not in element
+    assert (line["caller"], line["grpc_status"], line["attempts"]) == ("spiffe://example.org/caller/shop", "OK", 1)
+
+
+@pytest.mark.parametrize("identity", [None, deployed.AUTHORITY.vouch_for("y", "spiffe://example.org/servable")])
+def test_who_is_no_caller_by_certificate_gets_no_connection(identity, pair, balancing):
+    balancer = balancing(*pair).wait_for("membership_healthy", 2)
+    with deployed.opening(identity)(balancer.address) as channel, pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(PREDICT)(REQUEST, timeout=PATIENCE_S)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_calls_that_change_one_server_do_not_pass(pair, balancing):
+    balancer = balancing(*pair).wait_for("membership_healthy", 2)
+    with deployed.opening()(balancer.address) as channel:
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        status = get_model_status_pb2.GetModelStatusRequest()
+        status.model_spec.name = deployed.MODEL
+        assert len(stub.GetModelStatus(status, timeout=PATIENCE_S).model_version_status) == 1
+        assert is_serving(channel, deployed.MODEL)
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest(), timeout=PATIENCE_S)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def await_all(groups):
@@ -102,7 +176,7 @@ def await_all(groups):
         callers.await_replies(REPLIES)
 
 
-def balancer_attempts(balancer):
-    """How often calls were tried again, by the access log."""
-    lines = [json.loads(line) for line in balancer.log.read_text().splitlines() if line.startswith("{")]
-    return sum(int(line["attempts"]) - 1 for line in lines)
+def is_serving(channel, service):
+    request = health_pb2.HealthCheckRequest(service=service)
+    reply = health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE_S)
+    return reply.status == health_pb2.HealthCheckResponse.SERVING
