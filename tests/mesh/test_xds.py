@@ -1,4 +1,4 @@
-"""xDS: clients of gRPC that a control plane tells where the servers are. Servers that take part in it are not offered."""
+"""xDS: a control plane tells clients of gRPC where the servers are. Servers that take part in it are not offered."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tests.process.launching import PATIENCE_S, free_port
 from tests.process.transport import UNARY, connect
 
 pytest.importorskip("envoy.service.discovery.v3.ads_pb2_grpc", reason="xds-protos is not installed")
-from tests.mesh import xds  # noqa: E402
+from tests.mesh import xds
 
 REPLIES = 300
 REQUEST = b"a call"
@@ -47,9 +47,7 @@ sys.stdin.read()
 def test_clients_that_a_control_plane_guides_lose_no_call_in_a_drain(lanes, monkeypatch):
     with contextlib.ExitStack() as ending:
         methods = [Counted() for _ in range(3)]
-        servers = [
-            ending.enter_context(listening("127.0.0.1:0", lanes=lanes, method=method)) for method in methods
-        ]
+        servers = [ending.enter_context(listening("127.0.0.1:0", lanes=lanes, method=method)) for method in methods]
         ports = [port for _, port in servers]
         control_plane, bootstrap = ending.enter_context(xds.running(ports))
         monkeypatch.setenv("GRPC_XDS_BOOTSTRAP_CONFIG", bootstrap)

@@ -1,4 +1,4 @@
-"""A control plane of xDS, as small as one can be: it tells gRPC's clients where the servers are, and follows their health."""
+"""A control plane of xDS, as small as one can be: it says where servers are, and follows their health."""
 
 import contextlib
 import json
@@ -50,7 +50,7 @@ class ControlPlane(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
             assert any(reply.status == health_pb2.HealthCheckResponse.NOT_SERVING for reply in watch)
 
-    def StreamAggregatedResources(self, request_iterator, context):
+    def StreamAggregatedResources(self, request_iterator, context):  # noqa: N802 - gRPC calls it so
         """The one method of the Aggregated Discovery Service that gRPC calls."""
         context.add_callback(lambda: self._events.put(None))
         threading.Thread(target=self._read, args=(request_iterator,), daemon=True).start()
