@@ -1,4 +1,4 @@
-"""The chart, by Helm itself as a library: linted, rendered with several values, and equal to the manifests beside it."""
+"""The chart, by Helm itself as a library: linted, rendered with several values, and equal to the manifests."""
 
 import json
 
