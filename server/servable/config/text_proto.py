@@ -80,14 +80,15 @@ def content(path: str) -> bytes:
     try:
         text = Path(path).read_bytes()
     except OSError as error:
-        raise _system_error(path, error.errno or 0) from error
+        raise system_error(path, error.errno or 0) from error
     if not text:
         # The original maps the file into memory, which the system refuses for an empty file.
-        raise _system_error(path, errno.EINVAL)
+        raise system_error(path, errno.EINVAL)
     return text
 
 
-def _system_error(path: str, number: int) -> ServingError:
+def system_error(path: str, number: int) -> ServingError:
+    """The error for a number of errno, as the original words it."""
     return _ERRORS.get(number, Unknown)(f"{path}; {os.strerror(number)}")
 
 
