@@ -27,7 +27,8 @@ FULL = {
     "imagePullSecrets": [{"name": "registry"}],
     "image": {"repository": "registry.example.org/servable", "tag": "1.2.3"},
 }
-TLS = {"tls": {"secretName": "servable-tls"}, "podMonitor": {"enabled": True}}
+PROXIES = ["spiffe://example.org/envoy", "spiffe://example.org/gateway"]
+TLS = {"tls": {"secretName": "servable-tls", "trustedProxies": PROXIES}, "podMonitor": {"enabled": True}}
 BARE = {"podDisruptionBudget": {"enabled": False}, "networkPolicy": {"enabled": False}}
 VALUES = {"none": {}, "full": FULL, "tls": TLS, "bare": BARE}
 
@@ -58,7 +59,7 @@ def test_what_is_rendered_is_valid_and_its_flags_are_the_server_s(values):
     for resource in resources:
         manifests.validate(resource)
     (container,) = pod_of(resources)["containers"]
-    options = manifests.parsed([*manifests.ENTRYPOINT, *(arg for arg in container["args"] if "ssl_config" not in arg)])
+    options = manifests.parsed([*manifests.ENTRYPOINT, *container["args"]])
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"grpc": options.port, "http": options.rest_api_port, "metrics": options.metrics_port}
 
@@ -100,7 +101,10 @@ def test_with_tls_the_probes_are_commands_since_kubernetes_own_speak_clear_text(
     (container,) = pod_of(rendered(TLS))["containers"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["exec"]["command"][:3] == ["servable", "health", "127.0.0.1:8500"]
-    assert "--ssl_config_file=/etc/servable-tls/ssl.config" in container["args"]
+    options = manifests.parsed(container["args"])
+    paths = options.tls_certificate_file, options.tls_key_file, options.tls_client_ca_file
+    assert paths == tuple(f"/etc/servable-tls/{name}" for name in ("tls.crt", "tls.key", "ca.crt"))
+    assert options.trusted_proxies == "spiffe://example.org/envoy,spiffe://example.org/gateway"
 
 
 def test_the_models_file_is_the_server_s(tmp_path):

@@ -77,11 +77,8 @@ def validated(folder):
 
 def write(folder, ports, listening, admin_port):
     """Fill the files in: up to three servers, and where Envoy listens."""
-    certificates = folder / "tls"
-    certificates.mkdir()
-    own = AUTHORITY.vouch_for("envoy", "spiffe://example.org/envoy")
-    for name, content in {"tls.crt": own.certificate, "tls.key": own.key, "ca.crt": AUTHORITY.certificate}.items():
-        (certificates / name).write_bytes(content)
+    (folder / "tls").mkdir()
+    write_identity(folder / "tls", AUTHORITY.vouch_for("envoy", "spiffe://example.org/envoy"))
     changes = {
         "envoy.yaml": {
             "address: 0.0.0.0, port_value: 8500": f"address: 127.0.0.1, port_value: {listening}",
@@ -104,6 +101,13 @@ def write(folder, ports, listening, admin_port):
             assert text.count(theirs) == 1, theirs
             text = text.replace(theirs, ours)
         (folder / name).write_text(text.replace("/etc/envoy", str(folder)))
+
+
+def write_identity(folder, identity):
+    """Write the files that Kubernetes' secrets have for an Identity."""
+    contents = {"tls.crt": identity.certificate, "tls.key": identity.key, "ca.crt": AUTHORITY.certificate}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
 
 
 def opening(identity=CALLER):

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import urllib.parse
 
 import grpc
 import numpy as np
@@ -12,7 +13,6 @@ from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, 
 from tests.batching.callers import PREDICT, outputs_of, request_bytes
 from tests.mesh import deployed, envoy, plain
 from tests.mesh.callers import Callers, failed
-from tests.process.certificates import ssl_config
 from tests.process.launching import ServerProcess
 from tests.process.transport import PATIENCE_S
 from tests.serving import start
@@ -28,16 +28,18 @@ REQUEST = request_bytes(deployed.MODEL, "serving_default", {"x": np.array([2.0],
 
 
 @pytest.fixture(scope="module")
-def ssl_config_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("tls") / "ssl.config"
-    path.write_text(ssl_config(deployed.SERVER, deployed.AUTHORITY.certificate, client_verify=True))
-    return str(path)
+def tls_flags(tmp_path_factory):
+    """Flags of a server for mutual TLS, and their values."""
+    folder = tmp_path_factory.mktemp("tls")
+    deployed.write_identity(folder, deployed.SERVER)
+    names = {"tls_certificate_file": "tls.crt", "tls_key_file": "tls.key", "tls_client_ca_file": "ca.crt"}
+    return {flag: str(folder / name) for flag, name in names.items()}
 
 
 @pytest.fixture(scope="module")
-def pair(models, ssl_config_file):
+def pair(models, tls_flags):
     """The ports of two servers in this process that serve the model."""
-    running = [start(models, deployed.MODEL, ssl_config_file=ssl_config_file) for _ in range(2)]
+    running = [start(models, deployed.MODEL, **tls_flags) for _ in range(2)]
     yield [port_of(server) for server in running]
     for server in running:
         server.close()
@@ -71,9 +73,9 @@ def test_the_files_are_valid(tmp_path):
 
 
 @pytest.mark.behaviour("11.5", "ours: a drain costs no call of callers who know another server")
-def test_a_server_that_drains_costs_no_call_and_one_that_is_killed_only_tries(models, ssl_config_file, balancing):
+def test_a_server_that_drains_costs_no_call_and_one_that_is_killed_only_tries(models, tls_flags, balancing):
     flags = f"--model_name={deployed.MODEL}", f"--model_base_path={models.base_path(deployed.MODEL)}"
-    more = f"--ssl_config_file={ssl_config_file}", f"--drain_delay_s={DELAY_S}"
+    more = [f"--drain_delay_s={DELAY_S}", *(f"--{name}={value}" for name, value in tls_flags.items())]
     with contextlib.ExitStack() as ending:
         servers = [ServerProcess(*flags, *more) for _ in range(3)]
         for server in servers:
@@ -97,8 +99,8 @@ def test_a_server_that_drains_costs_no_call_and_one_that_is_killed_only_tries(mo
         assert balancer.statistic("upstream_rq_retry_limit_exceeded") == 0
 
 
-def test_a_server_without_the_model_gets_no_call_though_it_serves(models, pair, ssl_config_file, balancing):
-    other = start(models, "gate", ssl_config_file=ssl_config_file)
+def test_a_server_without_the_model_gets_no_call_though_it_serves(models, pair, tls_flags, balancing):
+    other = start(models, "gate", **tls_flags)
     try:
         balancer = balancing(*pair, port_of(other))
         balancer.wait_for("membership_healthy", 2)
@@ -145,7 +147,8 @@ def test_the_server_learns_who_called_from_envoy_and_not_from_the_caller(balanci
             (line,) = balancer.wait_for_access_log()
     ((element,),) = [[value for key, value in call if key == forged[0]] for call in recorder.seen]
     parts = dict(part.split("=", 1) for part in element.split(";"))
-    assert parts["URI"] == "spiffe://example.org/caller/shop"
+    assert urllib.parse.unquote(parts["Cert"].strip('"')).encode() == deployed.CALLER.certificate
+    assert "URI" not in parts
     assert "," not in element
     assert (line["caller"], line["grpc_status"], line["attempts"]) == ("spiffe://example.org/caller/shop", "OK", 1)
 
