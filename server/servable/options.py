@@ -254,6 +254,14 @@ class ServerOptions:
         "Ours: whether the REST port has a page that shows the models and tries them: true, false or auto, which is "
         "true where --bind_address lets only this machine in.",
     )
+    authorization_file: str = flag(
+        "",
+        _STRING,
+        "Ours: text file with AuthorizationConfig: who may do what on which models; all else is then denied.",
+    )
+    authorization_poll_s: float = flag(
+        5.0, _FLOAT, "Ours: seconds between readings of --authorization_file and its key sets; 0: once, at start."
+    )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
@@ -461,6 +469,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
+        ("authorization_poll_s", options.authorization_poll_s),
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
@@ -571,7 +580,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
         "monitoring_config_file", "metrics_port", "console",
     ),
-    "Security": ("ssl_config_file", "use_alts_credentials"),
+    "Security": ("ssl_config_file", "use_alts_credentials", "authorization_file", "authorization_poll_s"),
 }  # fmt: skip
 """The names of all flags, as `--help` groups them. Flags of ours say so in their text."""
 

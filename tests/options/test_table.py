@@ -73,6 +73,8 @@ OURS = {
     "rest_api_max_pending_mb": ("int32", 1024),
     "rest_api_max_connections": ("int32", 4096),
     "console": ("string", "auto"),
+    "authorization_file": ("string", ""),
+    "authorization_poll_s": ("float", 5.0),
     "custom_op_libraries": ("string", ""),
     "freeze_variables_up_to_mb": ("int32", 64),
     "import": ("string", ""),
