@@ -118,7 +118,7 @@ def find_certificate_name_fault(text: str) -> str | None:
         return 'is empty; give a name in the certificate, such as "spiffe://example.com/ns/team-a/*"'
     if "*" not in text:
         return None
-    url = urlsplit(text)
+    url = urlsplit(text[:-2])
     if text.index("*") != len(text) - 1 or not text.endswith("/*") or not url.scheme or not url.netloc:
         return (
             f'has a * where none can be ("{text}"); only a URI with a host can end in /*, such as '

@@ -56,8 +56,10 @@ class Principal:
 
     def _describe_model(self, action: Action, model: str | None) -> str:
         """The model by its name only for who may do something else on it, and so may know that it exists."""
-        if model is None or action in SERVER_WIDE:
+        if action in SERVER_WIDE:
             return ""
+        if model is None:
+            return " any model"
         is_known = any(model in names for names in self.grants.by_action.values())
         return f' the model "{make_printable(model)}"' if is_known else " this model, or there is none of this name"
 

@@ -1,8 +1,8 @@
 """One set of rules in force: finds out who calls, and remembers it for as long as these rules hold.
 
 What a caller shows: a verified certificate, and one header `authorization: Bearer ...` at most. A header that is wrong
-is refused, even where a certificate or no credentials at all would do: a caller with an expired token must learn of it. So
-no rule that is added can make a header wrong that was right.
+is refused, even where a certificate or no credentials at all would do: a caller with an expired token must learn of it.
+So no rule that is added can make a header wrong that was right.
 """
 
 from __future__ import annotations
