@@ -87,6 +87,13 @@ def test_a_rule_for_anyone_lets_those_in_who_show_nothing(rules_path):
         principal.check(Action.PREDICT, "team-a-1")
 
 
+def test_where_no_rule_knows_credentials_none_are_asked_for(rules_path):
+    rules_path.write_text(OPEN)
+    principal = Authorizer(str(rules_path)).identify(NO_CONTEXT)
+    with pytest.raises(PermissionDenied, match="anonymous may not read the status of any model"):
+        principal.check(Action.STATUS)
+
+
 def test_a_wrong_token_is_refused_where_none_would_do(rules_path):
     rules_path.write_text(rules_path.read_text() + OPEN)
     error = refusal(Authorizer(str(rules_path)), bearer(sign(exp=1)))

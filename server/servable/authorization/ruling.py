@@ -129,10 +129,10 @@ def _read_header(header: str) -> str:
 
 
 def _describe_needed(rules: Rules) -> str:
-    """The kinds of credentials that the rules know, in words."""
+    """The kinds of credentials that the rules know, in words; empty if there is only `anyone`."""
     callers = [caller for rule in rules.rules for caller in rule.callers]
     has_certificates = any(isinstance(caller, CertificateName) for caller in callers)
     has_tokens = any(isinstance(caller, (BearerToken, TokenClaims)) for caller in callers)
     certificate, token = "a client certificate", "authorization: Bearer <token>"
     known = [what for what, is_known in ((certificate, has_certificates), (token, has_tokens)) if is_known]
-    return " or ".join(known) or "nothing, as no rule knows any"
+    return " or ".join(known)

@@ -14,6 +14,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ from servable.authorization.refusals import InvalidCredentials
 from servable.authorization.rules import TokenIssuer
 
 MOST_BYTES: Final = 16 * 1024
+# Three parts of base64url without padding (RFC 7515, 3.1); decoders take more.
+_SHAPE: Final = re.compile(r"([\w-]+)\.([\w-]+)\.[\w-]+", re.ASCII)
+# PyJWT cannot make a date of much later times: some 30 million years from now.
+_LATEST_S: Final = 1e15
 _MOST_WRONG: Final = 1024
 _WRONG_SIGNATURE: Final = "the signature of the token is wrong"
 _REQUIRED: Final = ["exp", "iss", "aud"]
@@ -76,7 +81,7 @@ class TokenVerifier:
         """
         said = _read(token)
         issuer, keys = self._find_issuer(said)
-        self._check_times(said.claims, issuer.leeway_s)
+        self._check_claims(said.claims, issuer.leeway_s)
         if not _is_for(said.claims.get("aud"), issuer.audiences):
             raise InvalidCredentials("the token is for another audience than this server")
         key = keys.find(said.header.get("kid"), said.header["alg"])
@@ -93,11 +98,13 @@ class TokenVerifier:
             raise InvalidCredentials("the token is of an issuer that is not known here")
         return found
 
-    def _check_times(self, claims: Mapping[str, Any], leeway_s: float) -> None:
+    def _check_claims(self, claims: Mapping[str, Any], leeway_s: float) -> None:
         if not _is_time(claims.get("exp")):
             raise InvalidCredentials("the token does not say when it expires (exp)")
         if not all(_is_time(claims.get(name, 0)) for name in ("nbf", "iat")):
             raise InvalidCredentials("the token has a time that is none (nbf or iat)")
+        if not isinstance(claims.get("sub", ""), str):
+            raise InvalidCredentials("the token has a subject that is no text (sub)")
         now_s = self._clock()
         if claims["exp"] + leeway_s <= now_s:
             raise InvalidCredentials("the token has expired")
@@ -119,7 +126,8 @@ class TokenVerifier:
             self._failures.note(peer)
             self._wrong.put(_digest(token), True, math.inf)
             raise InvalidCredentials(_WRONG_SIGNATURE) from None
-        except PyJWTError:
+        except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            # Older releases of PyJWT let some of these through.
             raise InvalidCredentials("the token is not valid") from None
         return VerifiedToken(issuer.issuer, claims, float(claims["exp"]) + issuer.leeway_s)
 
@@ -136,10 +144,10 @@ def _digest(token: str) -> bytes:
 def _read(token: str) -> _Unverified:
     if len(token) > MOST_BYTES:
         raise InvalidCredentials(f"the token has more than {MOST_BYTES} bytes")
-    parts = token.split(".")
-    if len(parts) != 3:
+    parts = _SHAPE.fullmatch(token)
+    if parts is None:
         raise InvalidCredentials("the token is neither one that a rule names nor a signed JSON Web Token")
-    header, claims = _read_part(parts[0]), _read_part(parts[1])
+    header, claims = _read_part(parts[1]), _read_part(parts[2])
     if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
         raise InvalidCredentials(f"the token is not signed with one of {', '.join(sorted(ALGORITHMS))}")
     if not isinstance(header.get("kid", ""), str):
@@ -162,9 +170,8 @@ def _read_part(part: str) -> Mapping[str, Any]:
 
 def _is_time(value: object) -> bool:
     """Whether a value is a NumericDate; a bool, which Python counts among its numbers, is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and abs(value) < 1e15
+    # The comparison is false for what is no finite number, too.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LATEST_S
 
 
 def _is_for(audience: object, audiences: Sequence[str]) -> bool:
