@@ -457,6 +457,9 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    if options.authorization_file:
+        # Until app.Server composes the Authorizer: rules that nothing enforces would let everybody in.
+        _refuse("authorization_file: this build does not enforce rules yet; start without it.")
     _validate_http(options)
     if options.console not in CONSOLE_CHOICES:
         _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
