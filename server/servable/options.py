@@ -457,9 +457,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
-    if options.authorization_file:
-        # Until app.Server composes the Authorizer: rules that nothing enforces would let everybody in.
-        _refuse("authorization_file: this build does not enforce rules yet; start without it.")
+    _refuse_authorization(options)
     _validate_http(options)
     if options.console not in CONSOLE_CHOICES:
         _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
@@ -476,6 +474,12 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
+
+
+def _refuse_authorization(options: ServerOptions) -> None:
+    """Until app.Server composes the Authorizer: rules that nothing enforces would let everybody in."""
+    if options.authorization_file:
+        _refuse("authorization_file: this build does not enforce rules yet; start without it.")
 
 
 def _validate_http(options: ServerOptions) -> None:
