@@ -280,6 +280,14 @@ class ServerOptions:
         0, _INT32, "Ours: TCP port for HTTP with console and metrics, which --rest_api_port then lacks."
     )
     admin_bind_address: str = flag("127.0.0.1", _STRING, "Ours: address on which the two admin ports listen.")
+    authorization_file: str = flag(
+        "",
+        _STRING,
+        "Ours: text file with AuthorizationConfig: who may do what on which models; all else is then denied.",
+    )
+    authorization_poll_s: float = flag(
+        5.0, _FLOAT, "Ours: seconds between readings of --authorization_file and its key sets; 0: once, at start."
+    )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
@@ -489,6 +497,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
+        ("authorization_poll_s", options.authorization_poll_s),
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
@@ -621,7 +630,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "Security": (
         "ssl_config_file", "tls_certificate_file", "tls_key_file", "tls_client_ca_file", "trusted_proxies",
-        "use_alts_credentials", "admin_port", "admin_http_port", "admin_bind_address",
+        "use_alts_credentials", "admin_port", "admin_http_port", "admin_bind_address", "authorization_file",
+        "authorization_poll_s",
     ),
 }  # fmt: skip
 """The names of all flags, as `--help` groups them. Flags of ours say so in their text."""

@@ -80,6 +80,8 @@ OURS = {
     "admin_port": ("int32", 0),
     "admin_http_port": ("int32", 0),
     "admin_bind_address": ("string", "127.0.0.1"),
+    "authorization_file": ("string", ""),
+    "authorization_poll_s": ("float", 5.0),
     "custom_op_libraries": ("string", ""),
     "freeze_variables_up_to_mb": ("int32", 64),
     "import": ("string", ""),
