@@ -37,15 +37,16 @@ class AuditLog:
             record: The call.
             models: The models that it concerns, for a reload: those that it names, and those that were served.
         """
-        if record.action not in AUDITED:
+        action = record.method.action
+        if action not in AUDITED or action is None:
             return
         identities = record.context.identities()
         named = list(models) or ([record.model] if record.model else [])
         _write(
             record.began_ns,
-            action=record.action.value,
-            api=record.api,
-            entrypoint=record.entrypoint,
+            action=action.value,
+            api=record.method.api,
+            entrypoint=record.method.entrypoint,
             principal=record.principal or "anonymous",
             certificate=make_printable(identities[0]) if identities else "",
             peer=record.context.peer(),
