@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote_to_bytes
 
 from servable import wire
-from servable.errors import Code, InvalidArgument, ServingError
+from servable.errors import HIDE_ERROR_TEXT, Code, InvalidArgument, ServingError
 from servable.http_exchange import HTTP_STATUS, HttpReply, HttpRequest, call
 from servable.methods import LaneMethodOf
 from servable.open_inference import models
@@ -61,7 +61,7 @@ class OpenInferenceApi:
         except ServingError as error:
             return _error(HTTP_STATUS[error.code], error.message)
         except Exception:  # noqa: BLE001  A fault of ours, told in the protocol's own form.
-            _log.exception("%s %s failed in an unforeseen way", request.verb, PREFIX)
+            _log.exception("%s %s failed in an unforeseen way", request.verb, PREFIX, extra=HIDE_ERROR_TEXT)
             return _error(HTTP_STATUS[Code.INTERNAL], "Internal error")
 
     async def _answer(self, request: HttpRequest) -> HttpReply:
