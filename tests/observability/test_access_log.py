@@ -80,9 +80,13 @@ def test_in_text_a_line_has_its_fields_too(log):
     access, records = log()
     access.take(call(model="a\nb", run_began_s=0.0))
     (record,) = lines(access, records)
-    assert TextFormatter().format(record).endswith(
-        "INFO servable.access: Predict OK api=Predict entrypoint=GRPC model=a\\nb version=0 code=OK seconds=0.25 "
-        "request_bytes=7 reply_bytes=0 peer=ipv4:127.0.0.1:5"
+    assert (
+        TextFormatter()
+        .format(record)
+        .endswith(
+            "INFO servable.access: Predict OK api=Predict entrypoint=GRPC model=a\\nb version=0 code=OK seconds=0.25 "
+            "request_bytes=7 reply_bytes=0 peer=ipv4:127.0.0.1:5"
+        )
     )
 
 

@@ -124,9 +124,9 @@ class ServedModels:
         changed = [name for name, model in self._models.items() if earlier.get(name, model) != model]
         changes = {"added": added, "removed": removed, "changed": changed}
         if any(changes.values()):
-            text = "; ".join(f"{what}: {_list(names)}" for what, names in changes.items() if names)
+            text = "; ".join(f"{what} {_list(names)}" for what, names in changes.items() if names)
             fields = {what: len(names) for what, names in changes.items()}
-            _log.info("a config of %d models is applied; %s", len(models), text, extra={"fields": fields})
+            _log.info("config applied: %s", text, extra={"fields": fields})
 
     def _check_labels(self, models: Sequence[ModelConfig]) -> None:
         assigned = self._router.routes.labels or {}
