@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final
 
+from servable.errors import HIDE_ERROR_TEXT
 from servable.observability import native_log
 from servable.observability.families import Family, Kind, Labels
 from servable.observability.histograms import Histogram
@@ -55,6 +56,8 @@ def configure(level: str, format_: str = "text") -> None:
     for name in ("tensorflow", "absl", "h5py"):
         # Their Python sides greet at every import and load; what they warn of comes through.
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It logs what callbacks of connections raise.
+    logging.getLogger("asyncio").addFilter(_hide_error_text)
     if is_json:
         native_log.follow()
     _catch_all()
@@ -85,7 +88,7 @@ def _catch_all() -> None:
     sys.excepthook = _log_exception("the process ends, for it failed in an unforeseen way")
     threading.excepthook = _log_thread
     sys.unraisablehook = lambda failed: _log.error(
-        "an exception could not be raised", exc_info=failed.exc_value or True
+        "an exception could not be raised", exc_info=failed.exc_value or True, extra=HIDE_ERROR_TEXT
     )
     # What it writes goes to stderr itself, since nothing else can be trusted by then.
     faulthandler.enable(_STDERR)
@@ -98,10 +101,17 @@ def _log_exception(text: str) -> Callable[[type[BaseException], BaseException, T
     return log
 
 
+def _hide_error_text(record: logging.LogRecord) -> bool:
+    record.__dict__.update(HIDE_ERROR_TEXT)
+    return True
+
+
 def _log_thread(failed: Any) -> None:
     if failed.exc_type is not SystemExit:
         name = failed.thread.name if failed.thread is not None else "a thread"
-        _log.critical("%s ended, for it failed in an unforeseen way", name, exc_info=failed.exc_value)
+        _log.critical(
+            "%s ended, for it failed in an unforeseen way", name, exc_info=failed.exc_value, extra=HIDE_ERROR_TEXT
+        )
 
 
 def _is_terminal() -> bool:
