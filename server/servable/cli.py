@@ -59,11 +59,6 @@ def serve(arguments: Sequence[str]) -> int:
         tensorflow_version = survey.installed_tensorflow_version()
         print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {tensorflow_version}")
         return 0
-    for argument in parsed.unknown_flags:
-        print(options.describe_unknown(argument), flush=True)
-    if parsed.paths and parsed.unknown_flags:
-        # Who writes paths is no script of the original's, which goes on without the flag.
-        return EXIT_FAILURE
     return _serve(parsed, parsed.options)
 
 
@@ -76,14 +71,25 @@ def _serve(parsed: options.Parsed, server_options: options.ServerOptions) -> int
     from servable.observability import log
 
     level = server_options.log_level.lower()
-    log.configure(level if level in options.LOG_LEVELS else "info")
+    log.configure(level if level in options.LOG_LEVELS else "info", server_options.log_format)
+    # The original prints these; where every line has to be JSON they are lines of the log.
+    tell = logging.getLogger(__name__).error if server_options.log_format == "json" else _print_line
+    for argument in parsed.unknown_flags:
+        tell(options.describe_unknown(argument))
+    if parsed.paths and parsed.unknown_flags:
+        # Who writes paths is no script of the original's, which goes on without the flag.
+        return EXIT_FAILURE
     for notice in options.notices(parsed):
         logging.getLogger(__name__).warning(notice)
     try:
         return process.serve(server_options, _models_of_paths(parsed, server_options))
     except ServingError as error:
-        print(f"Failed to start server. Error: {error}", flush=True)
+        tell(f"Failed to start server. Error: {error}")
         return EXIT_FAILURE
+
+
+def _print_line(text: str) -> None:
+    print(text, flush=True)
 
 
 def disable_event_engine_listener(environment: MutableMapping[str, str] = os.environ) -> None:

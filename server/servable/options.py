@@ -225,6 +225,17 @@ class ServerOptions:
         30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
     log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
+    log_format: str = flag("text", _STRING, "Ours: what a line of the log is: text, or a JSON object (json).")
+    access_log_ratio: float = flag(
+        -1.0,
+        _FLOAT,
+        "Ours: the share of calls that have a line in the access log, 0 to 1, beside those that fail or are slow, "
+        "which always have one; below 0 there is no access log.",
+    )
+    access_log_slow_ms: int = flag(1000, _INT32, "Ours: from when on a call is slow, in milliseconds.")
+    access_log_max_per_s: int = flag(
+        1000, _INT32, "Ours: the most lines of the access log in a second; one more says how many were left out."
+    )
     metrics_port: int = flag(
         0,
         _INT32,
@@ -455,6 +466,7 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 _LAST_PORT: Final = 65535
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("text", "json")
 
 
 def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
@@ -494,6 +506,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         _refuse(f"metrics_port must be a port of its own; {options.metrics_port} is another flag's, too.")
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
+    _validate_logs(options)
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
@@ -501,6 +514,17 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
+
+
+def _validate_logs(options: ServerOptions) -> None:
+    if options.log_format not in LOG_FORMATS:
+        _refuse(f"log_format must be {' or '.join(LOG_FORMATS)}; was {options.log_format}.")
+    if not options.access_log_ratio <= 1:
+        _refuse(f"access_log_ratio must be at most 1; was {options.access_log_ratio:g}.")
+    if options.access_log_slow_ms < 0:
+        _refuse(f"access_log_slow_ms must be from 0 up; was {options.access_log_slow_ms}.")
+    if options.access_log_max_per_s < 1:
+        _refuse(f"access_log_max_per_s must be at least 1; was {options.access_log_max_per_s}.")
 
 
 def _validate_http(options: ServerOptions) -> None:
@@ -607,8 +631,9 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "port", "bind_address", "grpc_socket_path", "grpc_max_threads", "grpc_lanes", "grpc_channel_arguments",
         "grpc_error_details", "enable_grpc_healthcheck_service", "drain_delay_s", "drain_timeout_s",
         "enable_serialization_as_tensor_content",
-        "enable_signature_method_name_check", "enable_profiler", "log_level", "version",
+        "enable_signature_method_name_check", "enable_profiler", "version",
     ),
+    "Logs": ("log_level", "log_format", "access_log_ratio", "access_log_slow_ms", "access_log_max_per_s"),
     "Models": (
         "model_name", "model_base_path", "model_config_file", "model_config_file_poll_wait_seconds",
         "file_system_poll_wait_seconds", "allow_version_labels_for_unavailable_models", "num_load_threads",
