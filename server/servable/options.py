@@ -230,28 +230,6 @@ class ServerOptions:
         _INT32,
         "Ours: port that serves metrics over HTTP at the path of the monitoring config and at /metrics; 0: none.",
     )
-    request_log: str = flag(
-        "",
-        _STRING,
-        "Ours: path or URI that the names of request logs begin with, for models whose logging_config is not set; "
-        "empty: none.",
-    )
-    request_log_format: str = flag(
-        "tfrecord", _STRING, "Ours: tfrecord (PredictionLogs, as warm-up files have them) or jsonl, for --request_log."
-    )
-    request_log_sampling_rate: float = flag(
-        1.0, _FLOAT, "Ours: share of the requests that --request_log writes, from 0 to 1."
-    )
-    request_log_rotate_mb: int = flag(64, _INT32, "Ours: MiB after which a file of a request log ends.")
-    request_log_rotate_s: float = flag(300.0, _FLOAT, "Ours: seconds after which a file of a request log ends.")
-    request_log_max_mb: int = flag(
-        1024,
-        _INT32,
-        "Ours: MiB that the files of one request log take on this host; the oldest are removed beyond that.",
-    )
-    allow_request_logging_by_reload: bool = flag(
-        False, _BOOL, "Ours: let a reload over gRPC set logging_config, which names files that this server writes."
-    )
     bind_address: str = flag("0.0.0.0", _STRING, "Ours: address on which the TCP ports listen.")  # noqa: S104
     rest_api_max_body_mb: int = flag(
         256, _INT32, "Ours: MiB that the body of one HTTP request may have; a larger one is answered with 413."
@@ -275,6 +253,28 @@ class ServerOptions:
         _STRING,
         "Ours: whether the REST port has a page that shows the models and tries them: true, false or auto, which is "
         "true where --bind_address lets only this machine in.",
+    )
+    request_log: str = flag(
+        "",
+        _STRING,
+        "Ours: path or URI that the names of request logs begin with, for models whose logging_config is not set; "
+        "empty: none.",
+    )
+    request_log_format: str = flag(
+        "tfrecord", _STRING, "Ours: tfrecord (PredictionLogs, as warm-up files have them) or jsonl, for --request_log."
+    )
+    request_log_sampling_rate: float = flag(
+        1.0, _FLOAT, "Ours: share of the requests that --request_log writes, from 0 to 1."
+    )
+    request_log_rotate_mb: int = flag(64, _INT32, "Ours: MiB after which a file of a request log ends.")
+    request_log_rotate_s: float = flag(300.0, _FLOAT, "Ours: seconds after which a file of a request log ends.")
+    request_log_max_mb: int = flag(
+        1024,
+        _INT32,
+        "Ours: MiB that the files of one request log take on this host; the oldest are removed beyond that.",
+    )
+    allow_request_logging_by_reload: bool = flag(
+        False, _BOOL, "Ours: let a reload over gRPC set logging_config, which names files that this server writes."
     )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
