@@ -75,6 +75,10 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     options, rest = _make_parser().parse_known_args(arguments)
     if any(map(_OPTION.match, rest)):
         options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if "words" in options:
+        # argparse takes those before the next option only.
+        options.words += rest
+        rest = []
     lacks_model = "model" in options and options.model is None
     words = [*getattr(options, "inputs", [getattr(options, "service", "")]), *rest]
     misplaced = find_misplaced(words, lacks_model=lacks_model)

@@ -442,6 +442,7 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 _LAST_PORT: Final = 65535
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
+REQUEST_LOG_FORMATS: Final = ("tfrecord", "jsonl")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -480,6 +481,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         _refuse(f"metrics_port must be a port of its own; {options.metrics_port} is another flag's, too.")
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
+    _validate_request_log(options)
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
@@ -502,6 +504,20 @@ def _validate_http(options: ServerOptions) -> None:
         _refuse(
             f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
             f"({options.rest_api_max_body_mb}), or such a body could never be taken."
+        )
+
+
+def _validate_request_log(options: ServerOptions) -> None:
+    if options.request_log_format not in REQUEST_LOG_FORMATS:
+        _refuse(f"request_log_format must be {' or '.join(REQUEST_LOG_FORMATS)}; was {options.request_log_format}.")
+    if not 0 <= options.request_log_sampling_rate <= 1:
+        _refuse(f"request_log_sampling_rate must be from 0 to 1; was {options.request_log_sampling_rate:g}.")
+    if not options.request_log_rotate_s > 0:
+        _refuse(f"request_log_rotate_s must be above 0; was {options.request_log_rotate_s:g}.")
+    if not 1 <= options.request_log_rotate_mb <= options.request_log_max_mb // 2:
+        _refuse(
+            f"request_log_rotate_mb must be from 1 to half of request_log_max_mb ({options.request_log_max_mb}); was "
+            f"{options.request_log_rotate_mb}."
         )
 
 

@@ -10,7 +10,7 @@ from servable.codec import tf_records
 from servable.config.models import Collector, ModelConfig, RequestLogging
 from servable.errors import Code, InvalidArgument
 from servable.execution.tf_records import read
-from servable.options import ServerOptions
+from servable.options import ServerOptions, validate
 from servable.request_log.files import Limits
 from servable.request_log.follower import make_request_log
 from tests.request_log.calling import config, follow_fake, make_log
@@ -195,7 +195,7 @@ def test_flags_log_all_models_but_those_that_say_otherwise(tmp_path):
 )
 def test_flags_with_values_that_cannot_be_are_refused(flags, words):
     with pytest.raises(InvalidArgument, match=words):
-        make_request_log(ServerOptions(**flags))
+        validate(ServerOptions(model_base_path="/m", **flags))
 
 
 def test_a_store_that_nothing_writes_to_is_refused_and_changes_nothing(tmp_path):

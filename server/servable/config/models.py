@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from servable import wire
 from servable.config import text_proto
 from servable.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from servable.options import REQUEST_LOG_FORMATS
 
 _log = logging.getLogger(__name__)
 _PLATFORM: Final = "tensorflow"
@@ -44,16 +45,13 @@ class Specific:
 
 VersionPolicy: TypeAlias = Latest | All | Specific
 
-COLLECTOR_TYPES: Final = ("tfrecord", "jsonl")
-"""The forms of request logs: PredictionLogs, as warm-up files have them, and a line of JSON a call."""
-
 
 @dataclass(frozen=True, slots=True)
 class Collector:
     """Where requests are written. Models with equal collectors share their files.
 
     Attributes:
-        type: One of COLLECTOR_TYPES.
+        type: One of options.REQUEST_LOG_FORMATS.
         prefix: What the names of its files begin with: a path, or the URI of a store.
     """
 
@@ -231,8 +229,8 @@ def _check_logging(model: wire.ModelConfig, *, may_log: bool) -> None:
     collector, rate = model.logging_config.log_collector_config, model.logging_config.sampling_config.sampling_rate
     if not may_log:
         raise _no_logger("A reload over gRPC may not ask for request logs; see --allow_request_logging_by_reload.")
-    if collector.type not in COLLECTOR_TYPES:
-        known = " and ".join(COLLECTOR_TYPES)
+    if collector.type not in REQUEST_LOG_FORMATS:
+        known = " and ".join(REQUEST_LOG_FORMATS)
         raise _no_logger(f'model {model.name} asks for the log collector "{collector.type}"; there are {known}.')
     if not collector.filename_prefix:
         raise _no_logger(f"The log collector of model {model.name} has no filename_prefix.")

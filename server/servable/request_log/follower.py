@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from servable.calls import CallContext, CallRecord
 from servable.codec import dtypes
-from servable.config.models import COLLECTOR_TYPES, Collector, ModelConfig, RequestLogging
-from servable.errors import Code, InvalidArgument
+from servable.config.models import Collector, ModelConfig, RequestLogging
+from servable.errors import Code
 from servable.observability.families import Family, Kind
 from servable.options import ServerOptions
 from servable.request_log import uploads
@@ -40,7 +40,7 @@ class RequestLog:
         draw: Callable[[], float] = random.random,
         make_store: Callable[[str], Store] = FsspecStore,
     ) -> None:
-        """Log nothing yet, and start the thread that writes.
+        """Log nothing yet. The thread that writes is started when the first model is logged.
 
         Args:
             settings: Bound what waits, and the files.
@@ -57,7 +57,6 @@ class RequestLog:
         self._share = 0.0
         # What is known of calls under way that are logged. An entry goes when its call has ended.
         self._chosen: dict[CallRecord, Sample | None] = {}
-        self._writer.start()
 
     def apply(self, models: Sequence[ModelConfig]) -> None:
         """Log the requests of these models, and of no others.
@@ -70,6 +69,8 @@ class RequestLog:
         for collector in {each.collector for each in by_model.values()}:
             if uploads.is_remote(collector.prefix):
                 self._make_store(uploads.split(collector.prefix)[0])
+        if by_model:
+            self._writer.start()
         self._by_model = by_model
         self._share = max((each.sampling_rate for each in by_model.values()), default=0.0)
         self._writer.keep({each.collector for each in by_model.values()})
@@ -152,36 +153,13 @@ class RequestLog:
 
 
 def make_request_log(options: ServerOptions) -> RequestLog:
-    """The request log that the flags ask for; it logs nothing before a config is applied.
-
-    Raises:
-        InvalidArgument: if a flag has a value that it cannot have.
-    """
-    _check(options)
+    """The request log that the flags ask for; it logs nothing before a config is applied."""
     default = None
     if options.request_log:
         collector = Collector(options.request_log_format, options.request_log)
         default = RequestLogging(collector, options.request_log_sampling_rate)
     limits = Limits(options.request_log_rotate_mb * _MB, options.request_log_rotate_s, options.request_log_max_mb * _MB)
     return RequestLog(Settings(limits, tuple(filter(None, options.saved_model_tags.split(",")))), default)
-
-
-def _check(options: ServerOptions) -> None:
-    if options.request_log_format not in COLLECTOR_TYPES:
-        raise InvalidArgument(
-            f"request_log_format must be {' or '.join(COLLECTOR_TYPES)}; was {options.request_log_format}."
-        )
-    if not 0 <= options.request_log_sampling_rate <= 1:
-        raise InvalidArgument(
-            f"request_log_sampling_rate must be from 0 to 1; was {options.request_log_sampling_rate:g}."
-        )
-    if not options.request_log_rotate_s > 0:
-        raise InvalidArgument(f"request_log_rotate_s must be above 0; was {options.request_log_rotate_s:g}.")
-    if not 1 <= options.request_log_rotate_mb <= options.request_log_max_mb // 2:
-        raise InvalidArgument(
-            f"request_log_rotate_mb must be from 1 to half of request_log_max_mb ({options.request_log_max_mb}); was "
-            f"{options.request_log_rotate_mb}."
-        )
 
 
 def _needs_arrays(record: CallRecord) -> bool:

@@ -167,8 +167,9 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="request log", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread; a second time does nothing."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def keep(self, collectors: Collection[Collector]) -> None:
         """Finish the files of all other collectors, once what waits has been written."""
