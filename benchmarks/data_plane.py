@@ -27,6 +27,7 @@ from messages import PREDICT, find_difference, read_reply
 from models import MODELS
 
 from servable import wire
+from servable.calls import NO_CONTEXT
 from servable.codec.decoding import decode
 from servable.config.batching import BatchingConfig
 from servable.data_plane import DataPlane
@@ -47,6 +48,8 @@ _UNKNOWN_FIELD = 1000
 
 class Answer(Reply):
     """Receives an answer for a caller who waits for it. No other call waits for the thread."""
+
+    context, tracker = NO_CONTEXT, None
 
     def __init__(self) -> None:
         self._arrived, self._message = threading.Event(), b""

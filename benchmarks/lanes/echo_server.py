@@ -25,7 +25,7 @@ from servable.transport.lanes import CHANNEL_ARGUMENTS, Lanes
 PATH = "/echo.Echo/Echo"
 
 
-def echo(request: bytes, _time_left_s: float | None) -> bytes:
+def echo(request: bytes, _time_left_s: float | None, _context: object) -> bytes:
     """The method."""
     return request
 

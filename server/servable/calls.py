@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from servable.errors import Code
 
@@ -41,6 +42,10 @@ class CallContext(Protocol):
 
         `spiffe://...` and other URIs as they are, then DNS names, then the common name; empty without a certificate.
         """
+
+
+class EndableContext(CallContext, Protocol):
+    """The context of a call that may wait for minutes, and can learn that nobody waits for its answer."""
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call back when the call is over, answered or not; at once if it is over already."""
@@ -74,7 +79,7 @@ class LocalContext:
         """The call never ends early."""
 
 
-NO_CONTEXT = LocalContext()
+NO_CONTEXT: Final = LocalContext()
 
 
 def find_metadata(context: CallContext, name: str) -> str | None:
@@ -83,6 +88,23 @@ def find_metadata(context: CallContext, name: str) -> str | None:
         if key == name and isinstance(value, str):
             return value
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class MethodInfo:
+    """What is the same for all calls of a method.
+
+    Attributes:
+        api: `Predict`, `GetModelStatus`, `ModelInfer`.
+        entrypoint: `GRPC` or `REST`.
+        action: What its calls do.
+        path: Its full name over gRPC (`/tensorflow.serving.PredictionService/Predict`), or what is served over HTTP.
+    """
+
+    api: str
+    entrypoint: str
+    action: Action
+    path: str
 
 
 @dataclass(slots=True, eq=False)
@@ -109,9 +131,7 @@ class CallRecord:
     Times are those of time.monotonic, and 0 if the call did not come so far.
 
     Attributes:
-        api: `Predict`, `GetModelStatus`, `ModelInfer`.
-        entrypoint: `GRPC` or `REST`.
-        action: What the call does.
+        method: What was called.
         context: Who calls. Followers read it before they return, and do not keep it.
         began_s: When the message had arrived.
         began_ns: The same as nanoseconds since 1970 (time.time_ns).
@@ -131,12 +151,9 @@ class CallRecord:
         reply_bytes: Their number.
         traceparent: The W3C trace context of a call whose trace is recorded, as sent or made up; None if it is not.
         principal: The name of who calls, if authorization has found it.
-        kept: What followers keep between `wants` and `take`, by their own keys.
     """
 
-    api: str
-    entrypoint: str
-    action: Action
+    method: MethodInfo
     context: CallContext
     began_s: float
     began_ns: int
@@ -175,3 +192,37 @@ class Follower(Protocol):
 
     def take(self, record: CallRecord) -> None:
         """See a call that has been answered. The record is not kept: what is needed of it is taken out."""
+
+
+class Guard(Protocol):
+    """What stands before the methods that no request's way leads through: status, metadata, management, pages."""
+
+    def follow(
+        self, method: MethodInfo, context: CallContext, request_bytes: int, model: str | None = None
+    ) -> AbstractContextManager[CallRecord | None]:
+        """Enter before the method is called, leave with its answer or with what it raised.
+
+        Args:
+            method: What is called.
+            context: Who calls.
+            request_bytes: The size of the message.
+            model: The model that it is about; None if that is not known, or if there is none.
+
+        Returns:
+            On entry the record of the call, if somebody follows it.
+
+        Raises:
+            ServingError: on entry, if the call is refused.
+        """
+
+
+class _Open:
+    """Refuses nothing and tells nobody."""
+
+    def follow(
+        self, _method: MethodInfo, _context: CallContext, _request_bytes: int, _model: str | None = None, /
+    ) -> AbstractContextManager[CallRecord | None]:
+        return nullcontext()
+
+
+NO_GUARD: Final[Guard] = _Open()

@@ -19,6 +19,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from servable import data_plane, wire
+from servable.calls import NO_CONTEXT
 from servable.codec import decoding, encoding
 from servable.config.batching import BatchingConfig
 from servable.data_plane import DataPlane
@@ -178,7 +179,7 @@ class _Caller:
         return _Call(f"/{data_plane.SERVICE}/{method}", request.SerializeToString(), {"inputs": array})
 
     def run(self, call: _Call) -> bytes:
-        return self._methods[call.path](call.message, self._timeout_s)
+        return self._methods[call.path](call.message, self._timeout_s, NO_CONTEXT)
 
 
 def _fill(tensor: wire.TensorProto) -> Array:

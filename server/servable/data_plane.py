@@ -24,6 +24,8 @@ from servable.batching.dispatch import Dispatcher, is_short, measure_hand_over
 from servable.batching.queues import FifoQueue
 from servable.batching.scheduler import Scheduler
 from servable.batching.tasks import QueuedCall
+from servable.call_policy import CallPolicy
+from servable.calls import Action, CallContext, EndableContext, MethodInfo
 from servable.config.batching import BatchingConfig
 from servable.errors import ServingError
 from servable.inference.classify import Classify
@@ -31,7 +33,16 @@ from servable.inference.metadata import GetModelMetadata
 from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
-from servable.methods import AwaitedReply, DeferredRun, LaneMethod, LaneMethodOf, Method, Reply
+from servable.methods import (
+    AwaitedReply,
+    DeferredRun,
+    LaneMethod,
+    LaneMethodOf,
+    Method,
+    Reply,
+    Tracker,
+    without_context,
+)
 from servable.observability.metrics import Metrics
 from servable.observability.request_counts import Mark, MethodCounts, RequestCounts
 from servable.open_inference import grpc_api
@@ -60,6 +71,7 @@ class DataPlane:
     Attributes:
         methods: All methods by full path, for threads that wait for the answer.
         lane_methods: The methods for lanes, by full path.
+        infos: What these are, by full path.
         rest_methods: The same over REST, by the last word of their URLs.
         open_inference_http: Inferences of the Open Inference Protocol that came over HTTP.
         on_overrun: To be called with the id of a lane's thread that runs something for too long.
@@ -71,6 +83,7 @@ class DataPlane:
         batching: BatchingConfig | None,
         router: Router,
         metrics: Metrics | None = None,
+        policy: CallPolicy | None = None,
     ) -> None:
         """Put it together; nothing runs yet.
 
@@ -79,8 +92,9 @@ class DataPlane:
             batching: How requests are batched; None if they are not.
             router: Finds versions.
             metrics: Counts requests and batches; None: nobody reads them.
+            policy: What is decided about calls; None: nothing.
         """
-        metrics = metrics or Metrics()
+        metrics, policy = metrics or Metrics(), policy or CallPolicy()
         self._scheduler = _make_scheduler(options, batching)
         dispatcher = Dispatcher(self._scheduler, _worth_handing_over_s())
         metrics.add_source(dispatcher.counts.families)
@@ -93,28 +107,48 @@ class DataPlane:
             "MultiInference": MultiInference(router, check, metrics.note_examples),
         }
         # Not for lanes, since it need not be fast: the metadata of a large model takes milliseconds.
-        self.methods: dict[str, Method] = {_path("GetModelMetadata"): GetModelMetadata(router)}
+        metadata = GetModelMetadata(router)
+        self.methods: dict[str, Method] = {
+            _path("GetModelMetadata"): policy.method(
+                without_context(metadata),
+                MethodInfo("GetModelMetadata", "GRPC", Action.METADATA, _path("GetModelMetadata")),
+                find_model,
+            )
+        }
         self.lane_methods: dict[str, LaneMethod] = {}
-        make_method = factory.direct_method if batching is None else factory.waiting_method
+        self.infos: dict[str, MethodInfo] = {}
+
+        def add(path: str, begin: Begin, api: str, find: Callable[[bytes], str | None]) -> None:
+            """Add a method that runs models over gRPC, for lanes and for threads that wait."""
+            counts = metrics.method(api, "GRPC", find)
+            info = self.infos[path] = MethodInfo(api, "GRPC", Action.PREDICT, path)
+            self.lane_methods[path] = policy.lane_method(factory.lane_method(begin, counts), info, find)
+            make = factory.direct_method if batching is None else factory.waiting_method
+            self.methods[path] = awaited(policy.lane_method(make(begin, counts), info, find))
+
         for name, api in apis.items():
-            counts = metrics.method(name, "GRPC", _FIND_MODEL.get(name, find_model))
-            self.methods[_path(name)] = make_method(api.begin, counts)
-            self.lane_methods[_path(name)] = factory.lane_method(api.begin, counts)
+            add(_path(name), api.begin, name, _FIND_MODEL.get(name, find_model))
+        inferences = Models(router, check)
+        add(grpc_api.INFER, GrpcInfer(inferences).begin, "ModelInfer", grpc_api.find_model)
         rest_apis: dict[str, RestPredict | RestClassify | RestRegress] = {
             "Predict": RestPredict(router, check),
             "Classify": RestClassify(router, check),
             "Regress": RestRegress(router, check),
         }
         self.rest_methods: dict[str, LaneMethodOf[RestMessage]] = {
-            name.lower(): factory.lane_method(api.begin, metrics.method(name, "REST", _name_model), _SMALL_BODY_BYTES)
+            name.lower(): policy.lane_method(
+                factory.lane_method(api.begin, metrics.method(name, "REST", _name_model), _SMALL_BODY_BYTES),
+                MethodInfo(name, "REST", Action.PREDICT, f"/v1/models:{name.lower()}"),
+                _name_model,
+            )
             for name, api in rest_apis.items()
         }
-        inferences = Models(router, check)
-        infer, counts = GrpcInfer(inferences), metrics.method("ModelInfer", "GRPC", grpc_api.find_model)
-        self.methods[grpc_api.INFER] = make_method(infer.begin, counts)
-        self.lane_methods[grpc_api.INFER] = factory.lane_method(infer.begin, counts)
-        self.open_inference_http: LaneMethodOf[InferMessage] = factory.lane_method(
-            HttpInfer(inferences).begin, metrics.method("ModelInfer", "REST", attrgetter("model_name"))
+        self.open_inference_http: LaneMethodOf[InferMessage] = policy.lane_method(
+            factory.lane_method(
+                HttpInfer(inferences).begin, metrics.method("ModelInfer", "REST", attrgetter("model_name"))
+            ),
+            MethodInfo("ModelInfer", "REST", Action.PREDICT, "/v2/models/infer"),
+            attrgetter("model_name"),
         )
         self.on_overrun = timed_runs.suspend
 
@@ -171,7 +205,10 @@ class MethodFactory:
                         self._parse_later(begin, call, cost, counted)
                         return None
                     request = _parse(begin, message, cost, began_s)
-                mark = counted.mark(request.target, began_s, len(message))
+                tracker = reply.tracker
+                mark = counted.mark(request.target, began_s, len(message), None if tracker is None else tracker.record)
+                if tracker is not None:
+                    tracker.note_parsed(request)
                 return begin_run(request, time_left_s, reply, mark)
             except BaseException as error:
                 counted.note_failure(message, error, mark)
@@ -179,45 +216,17 @@ class MethodFactory:
 
         return answer
 
-    def direct_method(self, begin: Begin, counts: MethodCounts[bytes] | None = None) -> Method:
+    def direct_method(self, begin: Begin, counts: MethodCounts[bytes] | None = None) -> LaneMethod:
         """A method for a thread that has nothing else to do, where nothing is batched: the run is on that thread."""
-        counted = counts or _uncounted()
 
-        def answer(message: bytes, time_left_s: float | None) -> bytes:
-            began_s, mark = time.monotonic(), None
-            try:
-                request = begin(message)
-                mark = counted.mark(request.target, began_s, len(message))
-                return complete(request, time_left_s, mark)
-            except BaseException as error:
-                counted.note_failure(message, error, mark)
-                raise
+        def run(request: Request, time_left_s: float | None, reply: Reply, mark: Mark) -> None:
+            reply.send(complete(request, time_left_s, mark))
 
-        return answer
+        return _begin_and_run(begin, run, counts or _uncounted())
 
-    def waiting_method(self, begin: Begin, counts: MethodCounts[bytes] | None = None) -> Method:
-        """A method for a thread that has nothing else to do: it waits for the answer."""
-        begin_run, counted = self._dispatcher.begin, counts or _uncounted()
-
-        def begin_counted(message: bytes, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
-            began_s, mark = time.monotonic(), None
-            try:
-                request = begin(message)
-                mark = counted.mark(request.target, began_s, len(message))
-                return begin_run(request, time_left_s, reply, mark)
-            except BaseException as error:
-                counted.note_failure(message, error, mark)
-                raise
-
-        def answer(message: bytes, time_left_s: float | None) -> bytes:
-            awaited = AwaitedReply()
-            batch = begin_counted(message, time_left_s, awaited)
-            if batch is not None:
-                batch.run()
-            # An error that this raises has been counted by who answered.
-            return awaited.result()
-
-        return answer
+    def waiting_method(self, begin: Begin, counts: MethodCounts[bytes] | None = None) -> LaneMethod:
+        """A method for a thread that has nothing else to do, and waits for the answer."""
+        return _begin_and_run(begin, self._dispatcher.begin, counts or _uncounted())
 
     def _parse_later(
         self, begin: BeginOf[SizedT], call: _Call[SizedT], cost: RunCost, counts: MethodCounts[SizedT]
@@ -225,10 +234,14 @@ class MethodFactory:
         """Parse a message on a thread of the scheduler; from there the request goes on as every other does."""
 
         def parse_and_begin(task: _Unparsed) -> None:
-            request = _parse(begin, call.message, cost, time.monotonic())
-            mark = counts.mark(request.target, call.began_s, len(call.message))
+            request, tracker = _parse(begin, call.message, cost, time.monotonic()), task.reply.tracker
+            mark = counts.mark(
+                request.target, call.began_s, len(call.message), None if tracker is None else tracker.record
+            )
             # What this raises is counted in `mark`, as it is the answer of `task`.
             task.mark = mark
+            if tracker is not None:
+                tracker.note_parsed(request)
             batch = self._dispatcher.begin(request, task.time_left_s(), task.reply, mark)
             if batch is not None:
                 batch.hand_over()
@@ -287,6 +300,14 @@ class _SchedulerThreadReply:
 
     _reply: Reply
 
+    @property
+    def context(self) -> CallContext:
+        return self._reply.context
+
+    @property
+    def tracker(self) -> Tracker | None:
+        return self._reply.tracker
+
     def is_active(self) -> bool:
         return self._reply.is_active()
 
@@ -302,6 +323,39 @@ class _SchedulerThreadReply:
 
     def fail(self, error: ServingError) -> None:
         self._reply.fail(error)
+
+
+def _begin_and_run(
+    begin: Begin,
+    run: Callable[[Request, float | None, Reply, Mark], DeferredRun | None],
+    counts: MethodCounts[bytes],
+) -> LaneMethod:
+    def answer(message: bytes, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
+        began_s, mark = time.monotonic(), None
+        try:
+            request, tracker = begin(message), reply.tracker
+            mark = counts.mark(request.target, began_s, len(message), None if tracker is None else tracker.record)
+            if tracker is not None:
+                tracker.note_parsed(request)
+            return run(request, time_left_s, reply, mark)
+        except BaseException as error:
+            counts.note_failure(message, error, mark)
+            raise
+
+    return answer
+
+
+def awaited(method: LaneMethod) -> Method:
+    """A method whose thread waits for the answer, and runs what it has gathered itself."""
+
+    def answer(message: bytes, time_left_s: float | None, context: EndableContext) -> bytes:
+        awaited = AwaitedReply(context)
+        deferred = method(message, time_left_s, awaited)
+        if deferred is not None:
+            deferred.run()
+        return awaited.result()
+
+    return answer
 
 
 def _parse(begin: BeginOf[SizedT], message: SizedT, cost: RunCost, began_s: float) -> Request:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
+from servable.calls import NO_CONTEXT, CallContext, LocalContext
 from servable.errors import Code, ServingError
 from servable.methods import LaneMethodOf
 
@@ -57,17 +58,30 @@ class HttpRequest:
         target: Path, query and fragment as sent: not decoded, one character a byte.
         body: The whole body; decompressed if it was sent with gzip.
         headers: Names in lower case, and values, in the order in which they were sent.
+        peer: The address of the client in gRPC's syntax; empty if it is not known.
+        identities: The names in the client's verified certificate; see calls.CallContext.
     """
 
     verb: str
     target: str
     body: bytes = b""
     headers: Sequence[tuple[bytes, bytes]] = ()
+    peer: str = ""
+    identities: Sequence[str] = ()
 
     @property
     def path(self) -> str:
         """The target without query and fragment."""
         return self.target.partition("?")[0].partition("#")[0]
+
+    @property
+    def context(self) -> CallContext:
+        """Who calls."""
+        return LocalContext(
+            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers],
+            self.peer,
+            self.identities,
+        )
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, given in lower case."""
@@ -109,18 +123,21 @@ def json_error(status: int, message: str, headers: Sequence[tuple[bytes, bytes]]
     return HttpReply(status, json.dumps({"error": message}, indent=4).encode(), JSON, headers)
 
 
-async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: float | None) -> bytes:
+async def call(
+    method: LaneMethodOf[MessageT], message: MessageT, time_left_s: float | None, context: CallContext = NO_CONTEXT
+) -> bytes:
     """Call a method for lanes from the event loop, which runs no model itself.
 
     Args:
         method: The method.
         message: What it takes.
         time_left_s: Seconds until the answer is of no use; None for no bound.
+        context: Who calls.
 
     Raises:
         ServingError: if that is the answer.
     """
-    reply = _LoopReply(asyncio.get_running_loop())
+    reply = _LoopReply(asyncio.get_running_loop(), context)
     deferred_run = method(message, time_left_s, reply)
     if deferred_run is not None:
         deferred_run.hand_over()
@@ -134,8 +151,10 @@ async def call(method: LaneMethodOf[MessageT], message: MessageT, time_left_s: f
 class _LoopReply:
     """A methods.Reply that a coroutine awaits. Cancelling the coroutine ends the call."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    tracker = None
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: CallContext) -> None:
+        self._loop, self.context = loop, context
         self.answer: asyncio.Future[bytes] = loop.create_future()
 
     def is_active(self) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from servable.calls import NO_CONTEXT, CallContext, CallRecord, EndableContext
 from servable.errors import Internal, ServingError
 
 _log = logging.getLogger(__name__)
@@ -14,18 +15,28 @@ _log = logging.getLogger(__name__)
 MessageT = TypeVar("MessageT")
 
 
-Method = Callable[[bytes, "float | None"], bytes]
+Answer = Callable[[bytes, "float | None"], bytes]
 """Answers the bytes of a request, given the seconds that are left (None: no bound), or raises a ServingError."""
 
-OnCallEnd = Callable[[Callable[[], None]], None]
-"""Takes a callback for the end of the call; calls it at once if the call is over already."""
+Method = Callable[[bytes, "float | None", EndableContext], bytes]
+"""As Answer, and it knows who calls, and whether somebody still waits."""
 
-WaitingMethod = Callable[[bytes, "float | None", OnCallEnd], bytes]
-"""As Method, but it may wait for minutes, and can learn that its call has ended without an answer."""
+
+def without_context(answer: Answer) -> Method:
+    """A method of what need not know who calls."""
+    return lambda message, time_left_s, _context: answer(message, time_left_s)
 
 
 class Reply(Protocol):
     """Takes the answer of one call: `send` or `fail`, once, from any thread. Thread-safe."""
+
+    @property
+    def context(self) -> CallContext:
+        """Who calls. What it knows can be asked for after the call is over, too."""
+
+    @property
+    def tracker(self) -> Tracker | None:
+        """Whom to tell that the request has been parsed, if somebody follows the call."""
 
     def is_active(self) -> bool:
         """Whether the call still waits for its answer: not answered, not cancelled, and within its deadline."""
@@ -43,10 +54,28 @@ class Reply(Protocol):
         """Answer with an error; does nothing if the call is over."""
 
 
+class Tracker(Protocol):
+    """Follows one call on its way.
+
+    Attributes:
+        record: What is known of the call; each step is written into it by who takes it.
+    """
+
+    record: CallRecord
+
+    def note_parsed(self, request: Any) -> None:
+        """See a request that has been parsed (a requests.Request), before anything is run.
+
+        Raises:
+            ServingError: if the caller may not have it run, or not now.
+        """
+
+
 class AwaitedReply:
     """A Reply that a thread waits for which has nothing else to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: CallContext = NO_CONTEXT) -> None:
+        self.context, self.tracker = context, None
         self._arrived = threading.Event()
         self._message = b""
         self._error: ServingError | None = None

@@ -20,7 +20,7 @@ from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
 from servable.inspection.load_warnings import InspectingLoader
 from servable.lifecycle.manager import Loader
-from servable.methods import Method
+from servable.methods import Answer
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.servables import Servable
@@ -202,7 +202,7 @@ def _prefer_tflite(otherwise: Loader, options: ServerOptions, batching: Batching
     return load
 
 
-def _make_profiler(options: ServerOptions) -> dict[str, Method]:
+def _make_profiler(options: ServerOptions) -> dict[str, Answer]:
     if not options.enable_profiler:
         return {}
     from servable.execution import profiler

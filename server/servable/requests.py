@@ -40,6 +40,7 @@ class Target:
         feeds: The names of the tensors to feed.
         fetches: The names of the tensors to fetch.
         model: The name of the model, for metrics.
+        version: Its version, for logs and traces.
         signature: The key of the signature, for metrics; empty if several run.
         placement: What the dispatcher has worked out for the runs of this target; None before the first.
         counted: What its requests are counted in; None before the first (see observability.request_counts).
@@ -50,6 +51,7 @@ class Target:
     fetches: tuple[str, ...]
     model: str = ""
     signature: str = ""
+    version: int = 0
     placement: Any = None
     counted: Any = None
 

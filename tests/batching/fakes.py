@@ -7,6 +7,7 @@ import numpy as np
 
 from servable.batching import merging
 from servable.batching.tasks import Task
+from servable.calls import NO_CONTEXT
 from servable.data_plane import MethodFactory
 from servable.errors import InvalidArgument
 from servable.methods import reply_with_error
@@ -19,6 +20,8 @@ TIMEOUT_S = 30.0
 
 class FakeReply:
     """Takes one answer. A second answer is an error, raised where it is given and by `wait`."""
+
+    context, tracker = NO_CONTEXT, None
 
     def __init__(self, active=True, others_waiting=False, may_run=True):
         self.others_waiting, self.may_run = others_waiting, may_run

@@ -4,6 +4,7 @@ import contextlib
 from types import SimpleNamespace
 
 from servable.inference.predict import Predict
+from servable.methods import without_context
 from servable.transport.server import GrpcServer, ServerSettings
 from tests import serving
 from tests.conformance.calls import PREDICTION_SERVICE
@@ -35,7 +36,9 @@ def serve_graph(folder, signatures, runs="private", **flags):
 @contextlib.contextmanager
 def serve_router(router):
     """Yields a Running that answers Predict from a router, whose routes the test may change meanwhile."""
-    server = GrpcServer({PREDICTION_SERVICE + "Predict": Predict(router)}, ServerSettings(["127.0.0.1:0"]))
+    server = GrpcServer(
+        {PREDICTION_SERVICE + "Predict": without_context(Predict(router))}, ServerSettings(["127.0.0.1:0"])
+    )
     (port,) = server.start()
     running = serving.connect(server, f"127.0.0.1:{port}")
     try:

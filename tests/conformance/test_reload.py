@@ -9,6 +9,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from servable.calls import NO_CONTEXT
 from servable.errors import DeadlineExceeded
 from servable.transport.server import _WAITING_THREADS
 from tests.conformance.calls import (
@@ -419,7 +420,7 @@ def test_models_that_still_load_at_the_deadline_are_reported(server, first, tmp_
     method = server.running.server._waiting_methods({})[METHOD]
     request = reload_request(first, model("new", tmp_path / "new")).SerializeToString()
     with pytest.raises(DeadlineExceeded) as caught:
-        method(request, 0.05)
+        method(request, 0.05, NO_CONTEXT)
     held.open()
     assert str(caught.value) == (
         "DEADLINE_EXCEEDED: The config is applied, and goes on to load what is missing: "

@@ -14,8 +14,9 @@ import pytest
 from servable import wire
 from servable.batching.dispatch import Dispatcher
 from servable.batching.scheduler import Scheduler
+from servable.calls import NO_CONTEXT
 from servable.config.batching import QueueLimits
-from servable.data_plane import MethodFactory
+from servable.data_plane import MethodFactory, awaited
 from servable.errors import NotFound, ServingError
 from servable.routing import Router, Routes
 from servable.servables import Handle
@@ -132,9 +133,9 @@ def test_the_threads_that_ran_requests_do_not_hold_their_version(limits, quick, 
     scheduler.start()
     try:
         predict = new_predict(router)
-        method = MethodFactory(Dispatcher(scheduler, 1e-4)).waiting_method(predict.begin)
+        method = awaited(MethodFactory(Dispatcher(scheduler, 1e-4)).waiting_method(predict.begin))
         for _ in range(ASKED[asked]):
-            method(REQUEST, None)
+            method(REQUEST, None, NO_CONTEXT)
         router.remove(handle)
         del handle
         assert gone.wait(TIMEOUT_S)

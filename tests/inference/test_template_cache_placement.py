@@ -9,8 +9,9 @@ import pytest
 from servable import wire
 from servable.batching.dispatch import Dispatcher
 from servable.batching.scheduler import Scheduler
+from servable.calls import NO_CONTEXT
 from servable.config.batching import QueueLimits
-from servable.data_plane import MethodFactory
+from servable.data_plane import MethodFactory, awaited
 from servable.errors import InvalidArgument
 from servable.methods import reply_with_error
 from servable.routing import Routes
@@ -52,11 +53,11 @@ class Server:
         self.models = models
         self.predict = new_predict(Routes([Handle(name, 1, model) for name, model in models.items()]))
         self.methods = MethodFactory(Dispatcher(scheduler, 1e-4))
-        self.call = self.methods.waiting_method(self.predict.begin)
+        self.call = awaited(self.methods.waiting_method(self.predict.begin))
 
     def ask(self, *values, shape=None, **asked):
         """The values of the first output."""
-        return doubled(self.call(floats_request(*values, shape=shape, **asked), TIMEOUT_S))
+        return doubled(self.call(floats_request(*values, shape=shape, **asked), TIMEOUT_S, NO_CONTEXT))
 
     def call_on_lane(self, requests):
         """What each is answered, of requests that a lane gathers and runs when all have come."""
@@ -76,6 +77,8 @@ def doubled(reply):
 
 class Answer:
     """A Reply."""
+
+    context, tracker = NO_CONTEXT, None
 
     def __init__(self):
         self.messages, self.errors = [], []
@@ -130,10 +133,10 @@ def test_another_dtype_is_refused_each_time(scheduler, limits, quick):
     assert len(also_wrong) == len(right)
     for _ in range(3):
         with pytest.raises(InvalidArgument, match="to be float32 but float64 is provided"):
-            server.call(wrong, TIMEOUT_S)
+            server.call(wrong, TIMEOUT_S, NO_CONTEXT)
         with pytest.raises(InvalidArgument, match="to be float32 but int32 is provided"):
-            server.call(also_wrong, TIMEOUT_S)
-        assert doubled(server.call(right, TIMEOUT_S)) == [2]
+            server.call(also_wrong, TIMEOUT_S, NO_CONTEXT)
+        assert doubled(server.call(right, TIMEOUT_S, NO_CONTEXT)) == [2]
 
 
 @pytest.mark.parametrize("kind", ["batched", "padded", "split"])
@@ -153,7 +156,7 @@ def test_inputs_of_different_rows_are_refused_each_time(scheduler):
     request = arrays_request({"x": (x, wire.DT_FLOAT), "y": (y, wire.DT_FLOAT)}, signature="two")
     for _ in range(3):
         with pytest.raises(InvalidArgument, match="equal 0th-dimension size"):
-            server.call(request, TIMEOUT_S)
+            server.call(request, TIMEOUT_S, NO_CONTEXT)
 
 
 def test_requests_without_rows_are_answered_and_merged_with_none(scheduler, limits):

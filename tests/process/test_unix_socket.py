@@ -13,7 +13,7 @@ from tests.process.transport import UNARY, connect
 
 
 def listen(*addresses):
-    server = GrpcServer({UNARY: lambda request, time_left_s: request}, ServerSettings(list(addresses)))
+    server = GrpcServer({UNARY: lambda request, _time_left_s, _context: request}, ServerSettings(list(addresses)))
     return server, server.start()
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import grpc
 
+from servable.methods import without_context
 from servable.transport.server import GrpcServer, ServerSettings
 
 PATIENCE_S = 30.0
@@ -37,7 +38,7 @@ class Transport:
 @contextlib.contextmanager
 def serve(method=lambda request, time_left_s: request, **settings):
     """Yields a Transport that answers UNARY with a method."""
-    server = GrpcServer({UNARY: method}, ServerSettings(addresses=["127.0.0.1:0"], **settings))
+    server = GrpcServer({UNARY: without_context(method)}, ServerSettings(addresses=["127.0.0.1:0"], **settings))
     (port,) = server.start()
     try:
         with connect(f"127.0.0.1:{port}") as channel:

@@ -3,6 +3,7 @@
 import threading
 
 from servable import wire
+from servable.calls import NO_CONTEXT
 from servable.config.batching import BatchingConfig, QueueLimits
 from servable.rest.message import RestMessage
 from servable.rest.urls import Action, ModelUrl
@@ -22,7 +23,9 @@ def test_a_request_over_rest_and_one_over_grpc_share_a_batch():
     replies = []
 
     def call_over_grpc():
-        replies.append(running.data.methods[PREDICTION_SERVICE + "Predict"](floats_request(3.0), served.TIMEOUT_S))
+        replies.append(
+            running.data.methods[PREDICTION_SERVICE + "Predict"](floats_request(3.0), served.TIMEOUT_S, NO_CONTEXT)
+        )
 
     try:
         thread = threading.Thread(target=call_over_grpc)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from servable.methods import without_context
 from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core
 from servable.transport.handlers import MethodHandlers
@@ -99,7 +100,7 @@ def serve_methods(
     No watchdog watches the lanes unless one is given: a method blocks its lane for as long as it takes.
     """
     with ThreadPoolExecutor(2) as pool:
-        handlers = MethodHandlers({PUBLIC: lambda request, time_left_s: request}, {}, pool)
+        handlers = MethodHandlers({PUBLIC: lambda request, _time_left_s, _context: request}, {}, pool)
         server = grpc.server(pool, handlers=[handlers], options=[*CHANNEL_ARGUMENTS, *options])
         callbacks = {} if on_death is None else {"on_death": on_death}
         supervision = LaneSupervision(watchdog=watchdog or NoWatchdog(), **callbacks)
@@ -123,7 +124,7 @@ def serve_methods(
 def serve_publicly(method):
     """Yields a channel to a server of grpcio's own, for what lanes must answer alike."""
     with ThreadPoolExecutor(2) as pool:
-        server = grpc.server(pool, handlers=[MethodHandlers({UNARY: method}, {}, pool)])
+        server = grpc.server(pool, handlers=[MethodHandlers({UNARY: without_context(method)}, {}, pool)])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:

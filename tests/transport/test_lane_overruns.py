@@ -7,6 +7,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from servable.methods import without_context
 from servable.transport import lane as lane_module
 from servable.transport.server import GrpcServer, HotMethods, ServerSettings
 from servable.transport.watchdog import Watchdog
@@ -300,7 +301,9 @@ def test_when_a_lane_dies_it_is_reported_and_another_takes_its_calls(caplog):
 def test_a_server_whose_lane_dies_says_not_serving_and_answers_by_another_lane(caplog):
     settings = ServerSettings(["127.0.0.1:0"], lanes=1)
     methods = {UNARY: lambda request, time_left_s: request}
-    server = GrpcServer(methods, settings, hot_methods=HotMethods({UNARY: inline(methods[UNARY])}))
+    server = GrpcServer(
+        {UNARY: without_context(methods[UNARY])}, settings, hot_methods=HotMethods({UNARY: inline(methods[UNARY])})
+    )
     (port,) = server.start()
     server.health.set_serving("", serving=True)
     first = server._lanes._lanes[0]

@@ -13,6 +13,7 @@ from typing import Final
 from servable.batching import merging, timed_runs
 from servable.batching.counts import BatchCounts, Cut
 from servable.batching.tasks import Member, log_and_make_internal_error
+from servable.calls import BatchRecord
 from servable.config.batching import QueueLimits
 from servable.errors import Code, ResourceExhausted, ServingError
 
@@ -106,7 +107,10 @@ def _try_run(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) 
         arrays = merging.merge([member.arrays for member in group], run_rows - wanted)
         counts.note_run(run_rows, run_rows - wanted)
         runner, size_bytes = group[0].runner, sum([member.size_bytes for member in group])
-        results, _, _ = timed_runs.run(runner, arrays, runner.costs.of(size_bytes), _longest_time_left_s(group))
+        results, began_s, ended_s = timed_runs.run(
+            runner, arrays, runner.costs.of(size_bytes), _longest_time_left_s(group)
+        )
+        _note_batch(group, began_s, ended_s, run_rows)
         shares = merging.split(results, rows, run_rows)
     except ServingError as error:
         # The frames of its traceback, and of the errors that led to it, hold the requests.
@@ -117,6 +121,15 @@ def _try_run(group: Sequence[Member], limits: QueueLimits, counts: BatchCounts) 
     for member, share in zip(group, shares, strict=True):
         member.finish(share)
     return None
+
+
+def _note_batch(group: Sequence[Member], began_s: float, ended_s: float, rows: int) -> None:
+    """Tell the records of calls that somebody follows in which run they were."""
+    records = [member.mark[3] for member in group if member.mark is not None and member.mark[3] is not None]
+    if records:
+        batch = BatchRecord(began_s, ended_s, rows, len(group))
+        for record in records:
+            record.batch = batch
 
 
 def _drop_unwanted(members: Iterable[Member]) -> list[Member]:

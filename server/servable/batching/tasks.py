@@ -45,6 +45,10 @@ class Member(Protocol):
     queued_s: float
     begun_s: float
 
+    @property
+    def mark(self) -> Mark | None:
+        """What the request is counted in, if it is."""
+
     def is_wanted(self) -> bool:
         """Whether its caller still waits."""
 
@@ -250,6 +254,11 @@ class Part:
     @begun_s.setter
     def begun_s(self, seconds: float) -> None:
         self._whole.task.begun_s = seconds
+
+    @property
+    def mark(self) -> Mark | None:
+        """See Member."""
+        return self._whole.task.mark
 
     def is_wanted(self) -> bool:
         """See Member."""

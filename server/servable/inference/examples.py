@@ -103,7 +103,7 @@ def feed_examples(
     except EmptyInput as error:
         raise InvalidArgument(str(error)) from error
     # Sorted as in signatures, so that APIs over the same tensors share a prepared run and a batch.
-    target = Target(handle.servable, tuple(sorted(feeds)), tuple(sorted(fetches)), handle.name)
+    target = Target(handle.servable, tuple(sorted(feeds)), tuple(sorted(fetches)), handle.name, version=handle.version)
     return ExamplesRequest(handle, target, [serialized] * len(feeds), sum(map(len, serialized)), write)
 
 

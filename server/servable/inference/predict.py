@@ -115,7 +115,7 @@ class Predict:
         feeds, arrays = read_inputs(signature, message.inputs, _decode)
         aliases = select_outputs(signature, message.output_filter)
         fetches = tuple(signature.outputs[alias] for alias in aliases)
-        target = requests.Target(handle.servable, feeds, fetches, handle.name, signature.key)
+        target = requests.Target(handle.servable, feeds, fetches, handle.name, signature.key, handle.version)
         parsed = ParsedRequest(handle, signature, target, aliases, requests.measure(request, arrays))
         candidate = cache.make_candidate(request, message.inputs, signature.inputs, arrays)
         return _Request(parsed, arrays, candidate, self._as_content)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from servable import requests, wire
+from servable.calls import NO_CONTEXT, EndableContext
 from servable.config import models
 from servable.errors import InvalidArgument, NotFound
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.version import State, VersionState
 from servable.management.served_models import ServedModels, wait_until_settled
-from servable.methods import OnCallEnd
 from servable.routing import suggest
 
 ReadMetrics = Callable[[Iterable[str]], Mapping[str, int]]
@@ -78,10 +78,6 @@ def _select(monitor: StateMonitor, name: str, version: int | None) -> Mapping[in
     return versions
 
 
-def _ignore(_callback: Callable[[], None], /) -> None:
-    """The OnCallEnd of a call that is never cancelled."""
-
-
 @dataclass(frozen=True, slots=True)
 class HandleReloadConfigRequest:
     """The HandleReloadConfigRequest API. Safe to call from many threads.
@@ -96,7 +92,7 @@ class HandleReloadConfigRequest:
     read_metrics: ReadMetrics
     may_log: bool = False
 
-    def __call__(self, request: bytes, time_left_s: float | None, on_gone: OnCallEnd = _ignore, /) -> bytes:
+    def __call__(self, request: bytes, time_left_s: float | None, context: EndableContext = NO_CONTEXT, /) -> bytes:
         """Answer a ReloadConfigRequest with a ReloadConfigResponse; see methods.Method.
 
         A call that is cancelled ends the wait; the config stays applied.
@@ -118,7 +114,7 @@ class HandleReloadConfigRequest:
             requests.restore_map_entries(config, "version_labels")
         configs = models.from_list(message.config.model_config_list, self.served_models.names, may_log=self.may_log)
         change = self.served_models.apply(configs)
-        on_gone(partial(change.progress.stop_waiting_for, change.new_names))
+        context.on_end(partial(change.progress.stop_waiting_for, change.new_names))
         wait_until_settled(change, time_left_s)
         return _response(before, self.read_metrics(message.metric_names)).SerializeToString()
 

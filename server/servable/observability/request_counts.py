@@ -20,6 +20,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+from servable.calls import CallRecord
 from servable.errors import Code, ServingError
 from servable.observability.histograms import MICROSECONDS, Histogram
 
@@ -35,8 +36,9 @@ Timing: TypeAlias = tuple[float, float, float, int, int]
 """Seconds from a request's arrival to its answer, from its dispatch to the end of its run, and from the begin of its
 run to that; the bytes of the request and of its reply."""
 
-Mark: TypeAlias = "tuple[RequestCell, float, int]"
-"""What a request is counted in, when it began (time.monotonic), and its bytes. No class, since that takes longer."""
+Mark: TypeAlias = "tuple[RequestCell, float, int, CallRecord | None]"
+"""What a request is counted in, when it began (time.monotonic), its bytes, and the record of its call if somebody
+follows that. No class, since that takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,9 @@ class RequestCell:
             ended_s: When its run ended.
             reply_bytes: The size of its reply.
         """
+        record = mark[3]
+        if record is not None:
+            record.dispatched_s, record.run_began_s, record.run_ended_s = dispatched_s, began_s, ended_s
         timings = self._timings
         timings.append((time.monotonic() - mark[1], ended_s - dispatched_s, ended_s - began_s, mark[2], reply_bytes))
         if len(timings) > _MOST_TIMINGS:
@@ -248,18 +253,19 @@ class MethodCounts(Generic[MessageT]):
         # By model and signature: the cell of first requests of a form, and that of those which are read by a template.
         self._cells: dict[tuple[str, str], tuple[RequestCell, RequestCell]] = {}
 
-    def mark(self, target: CountedTarget, began_s: float, size_bytes: int) -> Mark:
+    def mark(self, target: CountedTarget, began_s: float, size_bytes: int, record: CallRecord | None = None) -> Mark:
         """The mark of a request that has been parsed.
 
         Args:
             target: What it runs.
             began_s: When its message arrived (time.monotonic).
             size_bytes: The bytes of its message.
+            record: What is known of its call, if somebody follows that.
         """
         cell: RequestCell | None = target.counted
         if cell is None or cell.method is not self:
             cell = self._find_cell(target)
-        return cell, began_s, size_bytes
+        return cell, began_s, size_bytes, record
 
     def _find_cell(self, target: CountedTarget) -> RequestCell:
         """The cell of the first request of a target. The others find theirs on the target."""

@@ -7,7 +7,7 @@ FP16 and BF16, which have no typed contents, make all outputs of a reply raw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -16,9 +16,10 @@ from google.protobuf.message import DecodeError, Message
 
 import servable
 from servable import requests, wire
+from servable.calls import Action, MethodInfo
 from servable.errors import InvalidArgument
 from servable.inference.predict import check_reply_size
-from servable.methods import Method
+from servable.methods import Answer
 from servable.open_inference import models, tensors
 from servable.open_inference.inference import (
     SIGNATURE_PARAMETER,
@@ -37,11 +38,23 @@ SERVICE: Final = "inference.GRPCInferenceService"
 INFER: Final = f"/{SERVICE}/ModelInfer"
 EXTENSIONS: Final = ("binary_tensor_data",)
 
+_ACTIONS: Final = {
+    "ServerLive": Action.STATUS,
+    "ServerReady": Action.STATUS,
+    "ServerMetadata": Action.STATUS,
+    "ModelReady": Action.STATUS,
+    "ModelMetadata": Action.METADATA,
+}
+INFOS: Final[Mapping[str, MethodInfo]] = {
+    f"/{SERVICE}/{name}": MethodInfo(name, "GRPC", action, f"/{SERVICE}/{name}") for name, action in _ACTIONS.items()
+}
+"""What the methods are, by full path, but ModelInfer."""
+
 RequestT = TypeVar("RequestT", bound=Message)
 _Input = tuple[wire.ModelInferRequest.InferInputTensor, "bytes | None"]
 
 
-def methods(router: Router, is_server_ready: Callable[[], bool]) -> dict[str, Method]:
+def methods(router: Router, is_server_ready: Callable[[], bool]) -> dict[str, Answer]:
     """The methods by full path, but ModelInfer, which MethodFactory makes of a `GrpcInfer`.
 
     Args:
@@ -76,6 +89,12 @@ def find_model(message: bytes) -> str | None:
         return wire.ModelReadyRequest.FromString(message).name
     except DecodeError:
         return None
+
+
+FIND_MODEL: Final[Mapping[str, Callable[[bytes], str | None]]] = {
+    f"/{SERVICE}/{name}": find_model for name in ("ModelReady", "ModelMetadata")
+}
+"""How the model is found that a request is about, by full path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +197,7 @@ def _read_input(sent: _Input) -> Array:
     return tensors.read_bytes(datatype, shape, content)
 
 
-def _method(kind: type[RequestT], answer: Callable[[RequestT], Message]) -> Method:
+def _method(kind: type[RequestT], answer: Callable[[RequestT], Message]) -> Answer:
     return partial(_answer, kind, answer)
 
 

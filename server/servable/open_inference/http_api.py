@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote_to_bytes
 
 from servable import wire
+from servable.calls import NO_GUARD, Action, Guard, MethodInfo
 from servable.errors import Code, InvalidArgument, ServingError
 from servable.http_exchange import HTTP_STATUS, HttpReply, HttpRequest, call
 from servable.methods import LaneMethodOf
@@ -36,6 +37,8 @@ _JSON_BYTES_HEADER: Final = b"inference-header-content-length"
 _BINARY: Final = "application/octet-stream"
 _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 _READS: Final = ("GET", "HEAD")
+_MODEL_READY: Final = MethodInfo("ModelReady", "REST", Action.STATUS, "/v2/models/ready")
+_MODEL_METADATA: Final = MethodInfo("ModelMetadata", "REST", Action.METADATA, "/v2/models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,14 @@ class OpenInferenceApi:
         router: Finds versions.
         is_server_ready: Whether calls should come here: once the server serves and until it leaves.
         timeout_s: How long an inference may take; None for no bound.
+        guard: Stands before what is no inference.
     """
 
     infer: LaneMethodOf[InferMessage]
     router: Router
     is_server_ready: Callable[[], bool]
     timeout_s: float | None = None
+    guard: Guard = NO_GUARD
 
     async def handle(self, request: HttpRequest) -> HttpReply:
         """Answer a request; see http_exchange.HttpHandler. Raises nothing."""
@@ -89,18 +94,20 @@ class OpenInferenceApi:
 
     async def _infer(self, request: HttpRequest, name: str, version: str) -> HttpReply:
         message = InferMessage(name, version, request.body, _json_bytes(request))
-        body = await call(self.infer, message, self.timeout_s)
+        body = await call(self.infer, message, self.timeout_s, request.context)
         if message.reply_json_bytes is None:
             return HttpReply(200, body)
         header = (b"Inference-Header-Content-Length", b"%d" % message.reply_json_bytes)
         return HttpReply(200, body, _BINARY, [header])
 
-    def _say_model_ready(self, _request: HttpRequest, name: str, version: str) -> HttpReply:
-        return _say_ready({"name": name}, models.is_ready(self.router, name, version))
+    def _say_model_ready(self, request: HttpRequest, name: str, version: str) -> HttpReply:
+        with self.guard.follow(_MODEL_READY, request.context, 0, name):
+            return _say_ready({"name": name}, models.is_ready(self.router, name, version))
 
     def _describe(self, request: HttpRequest, name: str, version: str) -> HttpReply:
         (key,) = _query(request).get(SIGNATURE_PARAMETER, [DEFAULT_KEY])[:1]
-        return _reply(_describe_model(models.describe(self.router, name, version, key)))
+        with self.guard.follow(_MODEL_METADATA, request.context, 0, name):
+            return _reply(_describe_model(models.describe(self.router, name, version, key)))
 
 
 def _decode(part: str) -> str:

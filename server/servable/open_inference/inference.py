@@ -111,7 +111,7 @@ def bind(
     feeds, arrays = read_inputs(signature, _by_name(sent), decode_input)
     aliases = select_outputs(signature, query.outputs)
     fetches = tuple(signature.outputs[alias] for alias in aliases)
-    target = requests.Target(handle.servable, feeds, fetches, handle.name, signature.key)
+    target = requests.Target(handle.servable, feeds, fetches, handle.name, signature.key, handle.version)
     return Inference(query, handle, target, arrays, aliases)
 
 

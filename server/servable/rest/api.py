@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from servable import calls
+from servable.calls import NO_GUARD, Guard, MethodInfo
 from servable.codec.json import writing
 from servable.errors import Code, InvalidArgument, ServingError
 from servable.http_exchange import HTTP_STATUS, HttpReply, HttpRequest, call
@@ -34,6 +36,10 @@ _CORS_HEADERS: Final = (
 )
 # What libevent sends for a reply without a type of its own.
 _NO_TYPE: Final = "text/html; charset=ISO-8859-1"
+_INFORMATION: Final[Mapping[Action, MethodInfo]] = {
+    Action.STATUS: MethodInfo("GetModelStatus", "REST", calls.Action.STATUS, "/v1/models"),
+    Action.METADATA: MethodInfo("GetModelMetadata", "REST", calls.Action.METADATA, "/v1/models/metadata"),
+}
 
 
 def _count_nothing(_name: str, _code: Code, _api: str, _seconds: float, /) -> None:
@@ -43,13 +49,15 @@ def _count_nothing(_name: str, _code: Code, _api: str, _seconds: float, /) -> No
 class RestApi:
     """Answers all requests under /v1/ (see `urls.is_of_api`). Its methods run on the loop of the HTTP thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         methods: Mapping[str, LaneMethodOf[RestMessage]],
         router: Router,
         monitor: StateMonitor,
         options: ServerOptions,
         on_request: OnRequest = _count_nothing,
+        *,
+        guard: Guard = NO_GUARD,
     ) -> None:
         """Answer requests.
 
@@ -59,9 +67,10 @@ class RestApi:
             monitor: Has the states of versions.
             options: The flags.
             on_request: Counts what is no inference, and what is malformed; the methods count themselves.
+            guard: Stands before what is no inference; the methods have their own.
         """
         self._methods = methods
-        self._router, self._monitor, self._on_request = router, monitor, on_request
+        self._router, self._monitor, self._on_request, self._guard = router, monitor, on_request, guard
         self._timeout_s = options.rest_api_timeout_in_ms / 1e3 if options.rest_api_timeout_in_ms > 0 else None
         self._headers = _CORS_HEADERS if options.rest_api_enable_cors_support else ()
 
@@ -84,17 +93,18 @@ class RestApi:
             self._on_request(name, error.code, "", time.monotonic() - began_s)
             return HttpReply(HTTP_STATUS[error.code], body)
         try:
-            return HttpReply(200, await self._ask(url, request.body, began_s))
+            return HttpReply(200, await self._ask(url, request, began_s))
         except ServingError as error:
             return HttpReply(HTTP_STATUS[error.code], writing.write_error(error.message_bytes))
 
-    async def _ask(self, url: ModelUrl, body: bytes, began_s: float) -> bytes:
+    async def _ask(self, url: ModelUrl, request: HttpRequest, began_s: float) -> bytes:
         method = self._methods.get(url.action.value)
         if method is not None:
-            return await call(method, RestMessage(url, body), self._timeout_s)
+            return await call(method, RestMessage(url, request.body), self._timeout_s, request.context)
         code = Code.CANCELLED
         try:
-            written = await asyncio.to_thread(self._inform, url)
+            with self._guard.follow(_INFORMATION[url.action], request.context, len(request.body), url.name):
+                written = await asyncio.to_thread(self._inform, url)
             code = Code.OK
         except ServingError as error:
             code = error.code

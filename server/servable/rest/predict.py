@@ -70,7 +70,9 @@ class RestPredict:
         predict.find_signature(handle, signature.key, self.check_method_name)
         feeds, arrays = predict.read_inputs(signature, tensors.arrays, lambda _alias, array: array)
         aliases = tuple(signature.outputs)
-        target = Target(handle.servable, feeds, tuple(signature.outputs.values()), handle.name, signature.key)
+        target = Target(
+            handle.servable, feeds, tuple(signature.outputs.values()), handle.name, signature.key, handle.version
+        )
         return _Request(handle, target, arrays, _measure(message.body, arrays), aliases, tensors.layout)
 
 

@@ -10,7 +10,7 @@ Source: grpcio's own server (grpc/_server.py) over its Cython layer, 1.66 to 1.8
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import grpc
@@ -109,6 +109,24 @@ def deadline_s(event: Event) -> float:
     """The deadline of a call that has arrived, by `time.time`; far in the future if it has none."""
     deadline: float = event.call_details.deadline
     return deadline
+
+
+def metadata(event: Event) -> Sequence[tuple[str, str | bytes]]:
+    """The metadata of a call that has arrived."""
+    received: Sequence[tuple[str, str | bytes]] = event.invocation_metadata
+    return received
+
+
+def peer(call: Any) -> str:
+    """The address of the other side; a call knows it for as long as it is referred to."""
+    address: bytes | str = call.peer()
+    return address.decode(errors="replace") if isinstance(address, bytes) else address
+
+
+def auth_context(call: Any) -> Mapping[str, Sequence[bytes]]:
+    """What the connection's security says of the other side."""
+    found = cygrpc.auth_context(call) or {}
+    return {key.decode(): values for key, values in found.items()}
 
 
 def _refused(error: int) -> RuntimeError:

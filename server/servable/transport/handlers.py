@@ -14,15 +14,16 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
 from servable.errors import Internal, ServingError
-from servable.methods import Method, WaitingMethod
+from servable.methods import Method
 from servable.transport import status
+from servable.transport.identities import grpc_identities
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
     def __init__(
         self,
         methods: Mapping[str, Method],
-        waiting: Mapping[str, WaitingMethod],
+        waiting: Mapping[str, Method],
         pool: ThreadPoolExecutor,
         trailing_metadata: status.TrailingMetadata = status.trailing_metadata,
         calls: CallCounts | None = None,
@@ -52,10 +53,9 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore
         """
         behave = functools.partial(_make_behavior, trailing_metadata, calls or CallCounts())
         self._handlers = {
-            path: grpc.unary_unary_rpc_method_handler(behave(path, _ignoring_context(method)))
-            for path, method in methods.items()
+            path: grpc.unary_unary_rpc_method_handler(behave(path, method)) for path, method in methods.items()
         } | {
-            path: grpc.unary_unary_rpc_method_handler(on_threads(behave(path, _with_end_of_call(method)), pool))
+            path: grpc.unary_unary_rpc_method_handler(on_threads(behave(path, method), pool))
             for path, method in waiting.items()
         }
 
@@ -90,26 +90,30 @@ class CallCounts:
             self.aborted += 1
 
 
-_Answer = Callable[[bytes, "float | None", Any], bytes]
+class _Context:
+    """The context of a call of grpcio's server: a calls.EndableContext."""
 
+    def __init__(self, context: Any) -> None:
+        self._context = context
 
-def _ignoring_context(method: Method) -> _Answer:
-    return lambda request, time_left_s, _context: method(request, time_left_s)
+    def metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        metadata: Sequence[tuple[str, str | bytes]] = self._context.invocation_metadata()
+        return metadata
 
+    def peer(self) -> str:
+        peer: str = self._context.peer()
+        return peer
 
-def _with_end_of_call(method: WaitingMethod) -> _Answer:
-    def answer(request: bytes, time_left_s: float | None, context: Any) -> bytes:
-        def on_call_end(callback: Callable[[], None]) -> None:
-            if not context.add_callback(callback):
-                callback()
+    def identities(self) -> Sequence[str]:
+        return grpc_identities(self._context.auth_context())
 
-        return method(request, time_left_s, on_call_end)
-
-    return answer
+    def on_end(self, callback: Callable[[], None]) -> None:
+        if not self._context.add_callback(callback):
+            callback()
 
 
 def _make_behavior(
-    trailing_metadata: status.TrailingMetadata, calls: CallCounts, path: str, answer: _Answer
+    trailing_metadata: status.TrailingMetadata, calls: CallCounts, path: str, answer: Method
 ) -> Callable[..., bytes]:
     def abort(context: Any, error: ServingError) -> bytes:
         context.set_trailing_metadata(trailing_metadata(error))
@@ -126,7 +130,7 @@ def _make_behavior(
         try:
             limit_s = time_left_s if time_left_s is not None and time_left_s < _NO_DEADLINE_S else None
             with calls:
-                return answer(request, limit_s, context)
+                return answer(request, limit_s, _Context(context))
         except ServingError as error:
             return abort(context, error)
         except Exception:

@@ -24,16 +24,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Final
 
+from servable.calls import CallContext
 from servable.errors import DeadlineExceeded, ServingError, Unimplemented
 from servable.methods import DeferredRun, LaneMethod, reply_with_error
 from servable.transport import core, status
 from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core, Event
+from servable.transport.gate import Gate
+from servable.transport.identities import grpc_identities
 from servable.transport.watchdog import LaneWatchdog
 
 _log = logging.getLogger(__name__)
@@ -66,6 +69,7 @@ class LaneSetting:
         watchdog: Sees that no method blocks a lane for long.
         on_death: Called by a lane that ends because it cannot poll its queue, on its own thread.
         trailing_metadata: What is sent beside the message of an error.
+        gate: Refuses calls as they arrive; None if none is refused.
     """
 
     methods: Mapping[str, LaneMethod]
@@ -73,6 +77,7 @@ class LaneSetting:
     watchdog: LaneWatchdog
     on_death: Callable[[Lane], None]
     trailing_metadata: status.TrailingMetadata
+    gate: Gate | None = None
 
 
 class _Term:
@@ -101,6 +106,7 @@ class Lane:
         begun: How many methods and deferred runs were begun; the watchdog's thread reads it.
         arrivals: Where calls begin; a drain holds them there.
         trailing_metadata: What is sent beside the message of an error.
+        gate: Refuses calls as they arrive; None if none is refused.
         expected: How many events are to come before the thread may end: one for each call that is requested, or that
             has arrived and not ended.
         open_calls: How many calls have arrived and not ended.
@@ -118,7 +124,7 @@ class Lane:
         self._watchdog, self._on_death = shared.watchdog, shared.on_death
         self._term = _Term(self._lead, name)
         self._deposed: set[threading.Thread] = set()
-        self.arrivals, self.trailing_metadata = shared.arrivals, shared.trailing_metadata
+        self.arrivals, self.trailing_metadata, self.gate = shared.arrivals, shared.trailing_metadata, shared.gate
         self.begun = self.expected = self.open_calls = self.aborted_calls = 0
         self.busy_s = 0.0
         # Pending replies that have not registered for the completion of their calls.
@@ -309,7 +315,13 @@ class _MethodListener:
         self.request_next_call()
         lane.open_calls += 1
         call = event.call
-        reply = _CallReply(lane, self, call, core.deadline_s(event))
+        reply = _CallReply(lane, self, call, core.deadline_s(event), core.metadata(event))
+        if lane.gate is not None:
+            # Before the message is received, so that a refused call takes no memory for it.
+            refusal = lane.gate(self.path, reply.context, lane.open_calls)
+            if refusal is not None:
+                reply.fail(refusal)
+                return
         if lane.may_be_behind():
             # Before the message is received, so that a cancelled call is known to be cancelled before it runs.
             reply.register_for_completion()
@@ -319,19 +331,51 @@ class _MethodListener:
             core.receive_message(call, reply.run)
 
 
+class _LaneContext:
+    """The context of a call on a lane: a calls.CallContext."""
+
+    __slots__ = ("_call", "_metadata")
+
+    def __init__(self, call: object | None, metadata: Sequence[tuple[str, str | bytes]]) -> None:
+        self._call, self._metadata = call, metadata
+
+    def metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        return self._metadata
+
+    def peer(self) -> str:
+        return "" if self._call is None else core.peer(self._call)
+
+    def identities(self) -> Sequence[str]:
+        return () if self._call is None else grpc_identities(core.auth_context(self._call))
+
+
 class _CallReply:
     """The Reply of a call on a lane. Refers to the core's call only while that can be answered."""
 
-    __slots__ = ("_call", "_completion", "_deadline_s", "_is_answered", "_lane", "_listener")
+    __slots__ = ("_call", "_completion", "_deadline_s", "_is_answered", "_lane", "_listener", "_metadata")
 
-    def __init__(self, lane: Lane, listener: _MethodListener, call: object, deadline_s: float) -> None:
+    # A lane follows no call itself; see methods.Reply.
+    tracker = None
+
+    def __init__(
+        self,
+        lane: Lane,
+        listener: _MethodListener,
+        call: object,
+        deadline_s: float,
+        metadata: Sequence[tuple[str, str | bytes]] = (),
+    ) -> None:
         self._lane, self._listener = lane, listener
         self._call: object | None = call
-        self._deadline_s = deadline_s
+        self._deadline_s, self._metadata = deadline_s, metadata
         self._is_answered = False
         # Exactly one thread may register for the call's completion: the leader before the answer, or the thread that
         # answers. `list.pop` is atomic under the GIL, and the one that gets the item registers.
         self._completion = [True]
+
+    @property
+    def context(self) -> CallContext:
+        return _LaneContext(self._call, self._metadata)
 
     def is_active(self) -> bool:
         return self._call is not None and time.time() < self._deadline_s

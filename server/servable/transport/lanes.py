@@ -29,6 +29,7 @@ from servable.errors import NotFound
 from servable.methods import LaneMethod, Reply
 from servable.transport import status
 from servable.transport.arrivals import Arrivals
+from servable.transport.gate import Gate
 from servable.transport.status import DETAILS_KEY, TrailingMetadata
 from servable.transport.watchdog import LaneWatchdog, Watchdog
 
@@ -59,12 +60,14 @@ class LaneSupervision:
         on_death: Called with what to log when a lane has ended for good.
         watchdog: Sees that no method blocks a lane for long; None for a `watchdog.Watchdog`.
         trailing_metadata: Called with the error of a call, for what is sent beside its message.
+        gate: Refuses calls as they arrive; None if none is refused.
     """
 
     on_overrun: Callable[[int], None] = lambda _thread_id: None
     on_death: Callable[[str], None] = _log.critical
     watchdog: LaneWatchdog | None = None
     trailing_metadata: TrailingMetadata = status.trailing_metadata
+    gate: Gate | None = None
 
 
 class Lanes:
@@ -93,7 +96,14 @@ class Lanes:
             server.register(path)
         self._supervision = supervision or LaneSupervision()
         self._watchdog = self._supervision.watchdog or Watchdog(self._supervision.on_overrun)
-        shared = LaneSetting(methods, arrivals, self._watchdog, self._on_death, self._supervision.trailing_metadata)
+        shared = LaneSetting(
+            methods,
+            arrivals,
+            self._watchdog,
+            self._on_death,
+            self._supervision.trailing_metadata,
+            self._supervision.gate,
+        )
         # One more as a spare, since queues can be added only now.
         self._lanes = [Lane(server, shared, f"lane {number}") for number in range(count + 1)]
         self._spares = self._lanes[count:]

@@ -20,7 +20,7 @@ from servable.inference.multi_inference import MultiInference
 from servable.inference.predict import Predict
 from servable.inference.regress import Regress
 from servable.lifecycle.manager import Loader
-from servable.methods import Method
+from servable.methods import Answer
 from servable.routing import Router, Routes
 from servable.servables import Handle, Servable
 from servable.warmup.records import MAX_RECORDS, WARMUP_FILE, ReadRecords, parse_record
@@ -156,7 +156,7 @@ class LogExecutor:
             check_method_name: Refuse signatures of another kind of method, as the RPCs do.
         """
         router = Router(Routes([Handle(_NAME, _VERSION, servable)]))
-        self._methods: Mapping[str, Method] = {
+        self._methods: Mapping[str, Answer] = {
             "predict_log": Predict(router, check_method_name=check_method_name),
             "classify_log": Classify(router, check_method_name),
             "regress_log": Regress(router, check_method_name),
