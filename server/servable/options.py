@@ -265,6 +265,28 @@ class ServerOptions:
         "Ours: whether the REST port has a page that shows the models and tries them: true, false or auto, which is "
         "true where --bind_address lets only this machine in.",
     )
+    request_log: str = flag(
+        "",
+        _STRING,
+        "Ours: path or URI that the names of request logs begin with, for models whose logging_config is not set; "
+        "empty: none.",
+    )
+    request_log_format: str = flag(
+        "tfrecord", _STRING, "Ours: tfrecord (PredictionLogs, as warm-up files have them) or jsonl, for --request_log."
+    )
+    request_log_sampling_rate: float = flag(
+        1.0, _FLOAT, "Ours: share of the requests that --request_log writes, from 0 to 1."
+    )
+    request_log_rotate_mb: int = flag(64, _INT32, "Ours: MiB after which a file of a request log ends.")
+    request_log_rotate_s: float = flag(300.0, _FLOAT, "Ours: seconds after which a file of a request log ends.")
+    request_log_max_mb: int = flag(
+        1024,
+        _INT32,
+        "Ours: MiB that the files of one request log take on this host; the oldest are removed beyond that.",
+    )
+    allow_request_logging_by_reload: bool = flag(
+        False, _BOOL, "Ours: let a reload over gRPC set logging_config, which names files that this server writes."
+    )
     tls_certificate_file: str = flag(
         "",
         _STRING,
@@ -465,6 +487,7 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 _LAST_PORT: Final = 65535
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
+REQUEST_LOG_FORMATS: Final = ("tfrecord", "jsonl")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 
@@ -507,6 +530,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     _validate_logs(options)
+    _validate_request_log(options)
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
@@ -541,6 +565,20 @@ def _validate_http(options: ServerOptions) -> None:
         _refuse(
             f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
             f"({options.rest_api_max_body_mb}), or such a body could never be taken."
+        )
+
+
+def _validate_request_log(options: ServerOptions) -> None:
+    if options.request_log_format not in REQUEST_LOG_FORMATS:
+        _refuse(f"request_log_format must be {' or '.join(REQUEST_LOG_FORMATS)}; was {options.request_log_format}.")
+    if not 0 <= options.request_log_sampling_rate <= 1:
+        _refuse(f"request_log_sampling_rate must be from 0 to 1; was {options.request_log_sampling_rate:g}.")
+    if not options.request_log_rotate_s > 0:
+        _refuse(f"request_log_rotate_s must be above 0; was {options.request_log_rotate_s:g}.")
+    if not 1 <= options.request_log_rotate_mb <= options.request_log_max_mb // 2:
+        _refuse(
+            f"request_log_rotate_mb must be from 1 to half of request_log_max_mb ({options.request_log_max_mb}); was "
+            f"{options.request_log_rotate_mb}."
         )
 
 
@@ -652,6 +690,10 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
         "monitoring_config_file", "metrics_port", "console",
+    ),
+    "Request logs": (
+        "request_log", "request_log_format", "request_log_sampling_rate", "request_log_rotate_mb",
+        "request_log_rotate_s", "request_log_max_mb", "allow_request_logging_by_reload",
     ),
     "Security": (
         "ssl_config_file", "tls_certificate_file", "tls_key_file", "tls_client_ca_file", "trusted_proxies",

@@ -68,6 +68,7 @@ class ServedModels:
         *,
         free_labels: bool = False,
         announce: Callable[[str], None] = lambda _name: None,
+        prepare: Callable[[Sequence[ModelConfig]], None] = lambda _models: None,
     ) -> None:
         """Serve nothing yet.
 
@@ -78,9 +79,10 @@ class ServedModels:
             free_labels: Whether a new label may name a version that is not available
                 (--allow_version_labels_for_unavailable_models).
             announce: Called with the name of each new model, before its base path is looked at.
+            prepare: Called with each config before it is applied; what it raises refuses the config.
         """
         self._watch, self._monitor, self._router, self._free_labels = watch, monitor, router, free_labels
-        self._announce = announce
+        self._announce, self._prepare = announce, prepare
         self._lock = threading.Lock()
         self._names: Collection[str] | None = None
         self._models: Mapping[str, ModelConfig] = {}
@@ -98,9 +100,11 @@ class ServedModels:
 
         Raises:
             FailedPrecondition: if a label may not be assigned. Nothing has changed then.
+            ServingError: what `prepare` raises. Nothing has changed then.
         """
         with self._lock:
             self._check_labels(models)
+            self._prepare(models)
             is_first, before = self._names is None, self.names
             self._names = dict.fromkeys(model.name for model in models)
             new_names = [model.name for model in models if model.name not in before]
