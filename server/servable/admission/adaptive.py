@@ -92,6 +92,8 @@ class AdaptiveLimit:
         self._seconds: list[float] = []
         self._drops = 0
         self._was_used_up = False
+        self._is_alone = False
+        self._alone: list[float] = []
         # Of probes.
         self._probe_began_s: float | None = None
         self._probed = 0
@@ -117,6 +119,7 @@ class AdaptiveLimit:
         """Take a place for a call, which must then be given back by `end`; False if there is none."""
         with self._lock:
             if self._in_flight - self._stragglers < self._limit and self._in_flight < self._settings.most:
+                self._is_alone = not self._in_flight
                 self._in_flight += 1
                 self._probed += 1
                 return True
@@ -146,6 +149,8 @@ class AdaptiveLimit:
             if code is Code.OK:
                 if 0 < seconds < math.inf:
                     self._seconds.append(seconds)
+                    if self._is_alone:
+                        self._alone.append(seconds)
             elif self._is_drop(code, seconds):
                 self._drops += 1
             if len(self._seconds) + self._drops >= self._calls_to_see:
@@ -171,8 +176,7 @@ class AdaptiveLimit:
 
     def _learn_limit(self, now_s: float) -> None:
         quantile_s, drop_share, was_used_up = self._take_window()
-        if quantile_s is not None:
-            self._lower_baseline(quantile_s)
+        self._learn_at_leisure(quantile_s, was_used_up)
         if drop_share > (1 + self._usual_drops) / 2:
             self._resize(_MOST_SHRINKAGE)
         elif quantile_s is not None and self._baseline_s is not None:
@@ -180,7 +184,7 @@ class AdaptiveLimit:
             if gradient < 1:
                 self._resize(max(gradient, _MOST_SHRINKAGE))
             elif was_used_up:
-                self._grow(min(gradient - 1, 1.0))
+                self._grow(gradient)
         if self._limit <= self._settings.least or (was_used_up and now_s >= self._next_probe_s):
             self._begin_probe(now_s)
 
@@ -188,31 +192,44 @@ class AdaptiveLimit:
         quantile_s, drop_share, _ = self._take_window()
         self._usual_drops = drop_share
         if quantile_s is not None:
-            old_s = self._baseline_s
-            is_far_off = old_s is None or not self._is_baseline_measured or quantile_s < old_s / 2
-            self._baseline_s = quantile_s if old_s is None or is_far_off else math.sqrt(old_s * quantile_s)
-            self._is_baseline_measured = True
+            self._measure_baseline(quantile_s)
         self._end_probe(now_s, began_s)
+
+    def _learn_at_leisure(self, quantile_s: float | None, was_used_up: bool) -> None:
+        """Learn how long calls take alone without a probe."""
+        if was_used_up:
+            # Calls that are alone in spite of an overload are the short ones.
+            self._alone.clear()
+        elif len(self._alone) >= self._settings.probe_calls:
+            self._measure_baseline(self._quantile_of(self._alone))
+            self._alone.clear()
+        old_s = self._baseline_s
+        if quantile_s is not None and (old_s is None or quantile_s < old_s / (2 if self._is_baseline_measured else 1)):
+            # Calls that had company took less than calls alone are said to take.
+            self._baseline_s = quantile_s
+
+    def _measure_baseline(self, quantile_s: float) -> None:
+        old_s = self._baseline_s
+        is_far_off = old_s is None or not self._is_baseline_measured or quantile_s < old_s / 2
+        self._baseline_s = quantile_s if old_s is None or is_far_off else math.sqrt(old_s * quantile_s)
+        self._is_baseline_measured = True
 
     def _take_window(self) -> tuple[float | None, float, bool]:
         """The quantile, the share of drops, and whether the limit was used up; begins the next window."""
         seconds, drops, was_used_up = self._seconds, self._drops, self._was_used_up
         self._seconds, self._drops, self._was_used_up = [], 0, False
         count = len(seconds)
-        seconds.sort()
-        quantile_s = seconds[min(count - 1, int(self._settings.quantile * count))] if seconds else None
+        quantile_s = self._quantile_of(seconds) if seconds else None
         return quantile_s, drops / (count + drops) if count + drops else 0.0, was_used_up
 
-    def _lower_baseline(self, quantile_s: float) -> None:
-        # Calls that had company took no longer than calls alone are said to take.
-        if self._baseline_s is None or quantile_s < self._baseline_s:
-            self._baseline_s = quantile_s
+    def _quantile_of(self, seconds: list[float]) -> float:
+        return sorted(seconds)[min(len(seconds) - 1, int(self._settings.quantile * len(seconds)))]
 
     def _resize(self, factor: float) -> None:
         self._set(self._learnt * (1 + factor) / 2)
 
-    def _grow(self, speed: float) -> None:
-        self._set(self._learnt + speed * math.sqrt(self._learnt) / 2)
+    def _grow(self, gradient: float) -> None:
+        self._set(self._learnt + min(self._learnt * (gradient - 1), math.sqrt(self._learnt)) / 2)
 
     def _set(self, limit: float) -> None:
         self._learnt = min(max(limit, float(self._settings.least)), float(self._settings.most))
@@ -227,7 +244,7 @@ class AdaptiveLimit:
         self._probe_began_s, self._stragglers = None, 0
         if self._learnt < self._settings.least + 1:
             # It was at the least before, and is to leave it: the next window shows whether it may.
-            self._grow(1.0)
+            self._grow(2.0)
             self._set(max(self._learnt, self._settings.least + 1))
         self._set(self._learnt)
 
