@@ -27,12 +27,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from servable.errors import Code
 
 _TIMED_OUT: Final = frozenset({Code.DEADLINE_EXCEEDED, Code.CANCELLED})
 _MOST_SHRINKAGE: Final = 0.5
+# More refused calls than these, in proportion to those that ended, are an overload: a burst now and then is none.
+_FEW_REFUSED: Final = 0.03
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,21 @@ class AdaptiveSettings:
             raise ValueError(f"window_calls and probe_calls must be at least 1: {self}")
 
 
+_USUAL: Final = AdaptiveSettings()
+
+
+class _Window(NamedTuple):
+    seconds: float | None
+    """The quantile looked at; None if no call succeeded."""
+    drop_share: float
+    refused_share: float
+    """In proportion to calls that ended: it may be above 1."""
+
+
 class AdaptiveLimit:
     """How many calls may be in flight, learnt from how long they take. Thread-safe."""
 
-    def __init__(
-        self, settings: AdaptiveSettings = AdaptiveSettings(), clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: AdaptiveSettings = _USUAL, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with the initial limit.
 
         Args:
@@ -91,7 +102,7 @@ class AdaptiveLimit:
         # Of the current window or probe.
         self._seconds: list[float] = []
         self._drops = 0
-        self._was_used_up = False
+        self._refused = 0
         self._is_alone = False
         self._alone: list[float] = []
         # Of probes.
@@ -123,7 +134,7 @@ class AdaptiveLimit:
                 self._in_flight += 1
                 self._probed += 1
                 return True
-            self._was_used_up = True
+            self._refused += 1
             if self._probe_began_s is not None:
                 self._hurry(self._clock(), self._probe_began_s)
             return False
@@ -175,38 +186,39 @@ class AdaptiveLimit:
             self._learn_baseline(now_s, self._probe_began_s)
 
     def _learn_limit(self, now_s: float) -> None:
-        quantile_s, drop_share, was_used_up = self._take_window()
-        self._learn_at_leisure(quantile_s, was_used_up)
-        if drop_share > (1 + self._usual_drops) / 2:
-            self._resize(_MOST_SHRINKAGE)
-        elif quantile_s is not None and self._baseline_s is not None:
-            gradient = self._settings.tolerance * self._baseline_s / quantile_s
+        window = self._take_window()
+        self._learn_at_leisure(window)
+        is_overloaded = window.refused_share > _FEW_REFUSED
+        if window.drop_share > (1 + self._usual_drops) / 2:
+            self._shrink(_MOST_SHRINKAGE)
+        elif window.seconds is not None and self._baseline_s is not None:
+            gradient = self._settings.tolerance * self._baseline_s / window.seconds
             if gradient < 1:
-                self._resize(max(gradient, _MOST_SHRINKAGE))
-            elif was_used_up:
+                self._shrink(max(gradient, _MOST_SHRINKAGE))
+            elif is_overloaded:
                 self._grow(gradient)
-        if self._limit <= self._settings.least or (was_used_up and now_s >= self._next_probe_s):
+        if self._limit <= self._settings.least or (is_overloaded and now_s >= self._next_probe_s):
             self._begin_probe(now_s)
 
     def _learn_baseline(self, now_s: float, began_s: float) -> None:
-        quantile_s, drop_share, _ = self._take_window()
-        self._usual_drops = drop_share
-        if quantile_s is not None:
-            self._measure_baseline(quantile_s)
+        window = self._take_window()
+        self._usual_drops = window.drop_share
+        if window.seconds is not None:
+            self._measure_baseline(window.seconds)
         self._end_probe(now_s, began_s)
 
-    def _learn_at_leisure(self, quantile_s: float | None, was_used_up: bool) -> None:
-        """Learn how long calls take alone without a probe."""
-        if was_used_up:
+    def _learn_at_leisure(self, window: _Window) -> None:
+        """Learn how long calls take alone, without a probe."""
+        if window.refused_share:
             # Calls that are alone in spite of an overload are the short ones.
             self._alone.clear()
         elif len(self._alone) >= self._settings.probe_calls:
             self._measure_baseline(self._quantile_of(self._alone))
             self._alone.clear()
-        old_s = self._baseline_s
-        if quantile_s is not None and (old_s is None or quantile_s < old_s / (2 if self._is_baseline_measured else 1)):
+        old_s, new_s = self._baseline_s, window.seconds
+        if new_s is not None and (old_s is None or new_s < old_s / (2 if self._is_baseline_measured else 1)):
             # Calls that had company took less than calls alone are said to take.
-            self._baseline_s = quantile_s
+            self._baseline_s = new_s
 
     def _measure_baseline(self, quantile_s: float) -> None:
         old_s = self._baseline_s
@@ -214,22 +226,22 @@ class AdaptiveLimit:
         self._baseline_s = quantile_s if old_s is None or is_far_off else math.sqrt(old_s * quantile_s)
         self._is_baseline_measured = True
 
-    def _take_window(self) -> tuple[float | None, float, bool]:
-        """The quantile, the share of drops, and whether the limit was used up; begins the next window."""
-        seconds, drops, was_used_up = self._seconds, self._drops, self._was_used_up
-        self._seconds, self._drops, self._was_used_up = [], 0, False
-        count = len(seconds)
-        quantile_s = self._quantile_of(seconds) if seconds else None
-        return quantile_s, drops / (count + drops) if count + drops else 0.0, was_used_up
+    def _take_window(self) -> _Window:
+        """What the window or probe says; begins the next."""
+        seconds, drops, refused = self._seconds, self._drops, self._refused
+        self._seconds, self._drops, self._refused = [], 0, 0
+        calls = max(1, len(seconds) + drops)
+        return _Window(self._quantile_of(seconds) if seconds else None, drops / calls, refused / calls)
 
     def _quantile_of(self, seconds: list[float]) -> float:
         return sorted(seconds)[min(len(seconds) - 1, int(self._settings.quantile * len(seconds)))]
 
-    def _resize(self, factor: float) -> None:
-        self._set(self._learnt * (1 + factor) / 2)
+    def _shrink(self, gradient: float) -> None:
+        self._set(self._learnt * (1 + gradient) / 2)
 
     def _grow(self, gradient: float) -> None:
-        self._set(self._learnt + min(self._learnt * (gradient - 1), math.sqrt(self._learnt)) / 2)
+        # In proportion like shrinking, or noise would keep a large limit too low; half as fast, as queues hurt more.
+        self._set(self._learnt + min(self._learnt * (gradient - 1), math.sqrt(self._learnt)) / 4)
 
     def _set(self, limit: float) -> None:
         self._learnt = min(max(limit, float(self._settings.least)), float(self._settings.most))
@@ -244,8 +256,7 @@ class AdaptiveLimit:
         self._probe_began_s, self._stragglers = None, 0
         if self._learnt < self._settings.least + 1:
             # It was at the least before, and is to leave it: the next window shows whether it may.
-            self._grow(2.0)
-            self._set(max(self._learnt, self._settings.least + 1))
+            self._learnt = self._settings.least + 1.0
         self._set(self._learnt)
 
     def _hurry(self, now_s: float, began_s: float) -> None:
