@@ -33,6 +33,8 @@ from servable.errors import Code
 
 _TIMED_OUT: Final = frozenset({Code.DEADLINE_EXCEEDED, Code.CANCELLED})
 _MOST_SHRINKAGE: Final = 0.5
+# A baseline that is so many times too high is replaced at once. Less may be chance, and is averaged.
+_FAR_OFF: Final = 3.0
 # More refused calls than these, in proportion to those that ended, are an overload: a burst now and then is none.
 _FEW_REFUSED: Final = 0.03
 
@@ -57,8 +59,8 @@ class AdaptiveSettings:
     initial: int = 16
     tolerance: float = 2.8
     quantile: float = 0.9
-    window_calls: int = 50
-    probe_calls: int = 20
+    window_calls: int = 100
+    probe_calls: int = 30
     probe_share: float = 0.02
 
     def __post_init__(self) -> None:
@@ -216,13 +218,13 @@ class AdaptiveLimit:
             self._measure_baseline(self._quantile_of(self._alone))
             self._alone.clear()
         old_s, new_s = self._baseline_s, window.seconds
-        if new_s is not None and (old_s is None or new_s < old_s / (2 if self._is_baseline_measured else 1)):
+        if new_s is not None and (old_s is None or new_s < old_s / (_FAR_OFF if self._is_baseline_measured else 1)):
             # Calls that had company took less than calls alone are said to take.
             self._baseline_s = new_s
 
     def _measure_baseline(self, quantile_s: float) -> None:
         old_s = self._baseline_s
-        is_far_off = old_s is None or not self._is_baseline_measured or quantile_s < old_s / 2
+        is_far_off = old_s is None or not self._is_baseline_measured or quantile_s < old_s / _FAR_OFF
         self._baseline_s = quantile_s if old_s is None or is_far_off else math.sqrt(old_s * quantile_s)
         self._is_baseline_measured = True
 
@@ -240,7 +242,7 @@ class AdaptiveLimit:
         self._set(self._learnt * (1 + gradient) / 2)
 
     def _grow(self, gradient: float) -> None:
-        # In proportion like shrinking, or noise would keep a large limit too low; half as fast, as queues hurt more.
+        # In proportion, as it shrinks, or chance would keep a large limit too low; half as fast, as queues hurt more.
         self._set(self._learnt + min(self._learnt * (gradient - 1), math.sqrt(self._learnt)) / 4)
 
     def _set(self, limit: float) -> None:
