@@ -57,7 +57,7 @@ class AdaptiveSettings:
     least: int = 1
     most: int = 1024
     initial: int = 16
-    tolerance: float = 2.8
+    tolerance: float = 2.85
     quantile: float = 0.9
     window_calls: int = 100
     probe_calls: int = 30
@@ -243,7 +243,7 @@ class AdaptiveLimit:
 
     def _grow(self, gradient: float) -> None:
         # In proportion, as it shrinks, or chance would keep a large limit too low; half as fast, as queues hurt more.
-        self._set(self._learnt + min(self._learnt * (gradient - 1), math.sqrt(self._learnt)) / 4)
+        self._set(self._learnt + min(self._learnt * (gradient - 1) / 4, math.sqrt(self._learnt) / 2))
 
     def _set(self, limit: float) -> None:
         self._learnt = min(max(limit, float(self._settings.least)), float(self._settings.most))
@@ -273,8 +273,11 @@ class AdaptiveLimit:
             self._stragglers = self._in_flight
 
     def _abandon_probe(self, now_s: float, began_s: float) -> None:
-        self._take_window()
-        if self._learnt <= self._settings.least and self._baseline_s is not None:
-            # Even one at a time, calls take longer than is known.
-            self._baseline_s *= 2
+        window = self._take_window()
+        if self._learnt < self._settings.least + 1 and self._baseline_s is not None:
+            # Even with the least limit calls take longer than is known.
+            if window.seconds is None:
+                self._baseline_s *= 2
+            else:
+                self._measure_baseline(window.seconds)
         self._end_probe(now_s, began_s)
