@@ -33,7 +33,7 @@ from servable.errors import Code
 
 _TIMED_OUT: Final = frozenset({Code.DEADLINE_EXCEEDED, Code.CANCELLED})
 _MOST_SHRINKAGE: Final = 0.5
-# A baseline that is so many times too high is replaced at once. Less may be chance, and is averaged.
+# A baseline that is so many times too high or low is replaced at once. Less may be chance, and is averaged.
 _FAR_OFF: Final = 3.0
 # More refused calls than these, in proportion to those that ended, are an overload: a burst now and then is none.
 _FEW_REFUSED: Final = 0.03
@@ -224,8 +224,10 @@ class AdaptiveLimit:
 
     def _measure_baseline(self, quantile_s: float) -> None:
         old_s = self._baseline_s
-        is_far_off = old_s is None or not self._is_baseline_measured or quantile_s < old_s / _FAR_OFF
-        self._baseline_s = quantile_s if old_s is None or is_far_off else math.sqrt(old_s * quantile_s)
+        if old_s is None or not self._is_baseline_measured or not 1 / _FAR_OFF < quantile_s / old_s < _FAR_OFF:
+            self._baseline_s = quantile_s
+        else:
+            self._baseline_s = math.sqrt(old_s * quantile_s)
         self._is_baseline_measured = True
 
     def _take_window(self) -> _Window:
