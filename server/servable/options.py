@@ -225,6 +225,12 @@ class ServerOptions:
         30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
     log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
+    tracing: str = flag(
+        "auto",
+        _STRING,
+        "Ours: whether calls are traced by OpenTelemetry: true, false or auto, which is true where OTEL_ variables say "
+        "where traces go.",
+    )
     metrics_port: int = flag(
         0,
         _INT32,
@@ -419,7 +425,7 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 
 _LAST_PORT: Final = 65535
-CONSOLE_CHOICES: Final = ("auto", "true", "false")
+AUTO_CHOICES: Final = ("auto", "true", "false")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -450,8 +456,9 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
     _validate_http(options)
-    if options.console not in CONSOLE_CHOICES:
-        _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
+    for name, value in (("console", options.console), ("tracing", options.tracing)):
+        if value not in AUTO_CHOICES:
+            _refuse(f"{name} must be {', '.join(AUTO_CHOICES[:-1])} or {AUTO_CHOICES[-1]}; was {value}.")
     if not 0 <= options.metrics_port <= _LAST_PORT:
         _refuse(f"metrics_port must be from 0 to {_LAST_PORT}; was {options.metrics_port}.")
     if options.metrics_port and options.metrics_port in {options.port, options.rest_api_port}:
@@ -569,7 +576,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
-        "monitoring_config_file", "metrics_port", "console",
+        "monitoring_config_file", "metrics_port", "tracing", "console",
     ),
     "Security": ("ssl_config_file", "use_alts_credentials"),
 }  # fmt: skip

@@ -66,6 +66,7 @@ OURS = {
     "drain_delay_s": ("float", 8.0),
     "drain_timeout_s": ("float", 30.0),
     "log_level": ("string", "info"),
+    "tracing": ("string", "auto"),
     "metrics_port": ("int32", 0),
     "bind_address": ("string", "0.0.0.0"),
     "rest_api_max_body_mb": ("int32", 256),
