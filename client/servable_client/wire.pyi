@@ -391,6 +391,110 @@ class ModelInferResponse(_Message):
     ) -> None: ...
     def ClearField(self, field_name: _Literal["model_name", "model_version", "id", "parameters", "outputs", "raw_output_contents"]) -> None: ...
 
+class AuthorizationConfig(_Message):
+    DESCRIPTOR: _Descriptor
+    @property
+    def issuer(self) -> _RepeatedMessage[TokenIssuer]: ...
+    @property
+    def rule(self) -> _RepeatedMessage[AuthorizationRule]: ...
+    def __init__(
+        self,
+        *,
+        issuer: _Iterable[TokenIssuer] | None = None,
+        rule: _Iterable[AuthorizationRule] | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["issuer", "rule"]) -> None: ...
+
+class TokenIssuer(_Message):
+    DESCRIPTOR: _Descriptor
+    issuer: str
+    @property
+    def audience(self) -> _RepeatedScalar[str]: ...
+    jwks_file: str
+    leeway_s: int
+    def __init__(
+        self,
+        *,
+        issuer: str | None = None,
+        audience: _Iterable[str] | None = None,
+        jwks_file: str | None = None,
+        leeway_s: int | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["issuer", "audience", "jwks_file", "leeway_s"]) -> None: ...
+    def HasField(self, field_name: _Literal["leeway_s"]) -> bool: ...
+
+class AuthorizationRule(_Message):
+    DESCRIPTOR: _Descriptor
+    Action: _ClassVar[_EnumTypeWrapper]
+    UNSPECIFIED: _Final = 0
+    PREDICT: _Final = 1
+    METADATA: _Final = 2
+    STATUS: _Final = 3
+    RELOAD: _Final = 4
+    PROFILE: _Final = 5
+    METRICS: _Final = 6
+    CONSOLE: _Final = 7
+    class Caller(_Message):
+        DESCRIPTOR: _Descriptor
+        name: str
+        anyone: bool
+        mtls: str
+        @property
+        def jwt(self) -> AuthorizationRule.Token: ...
+        bearer_sha256: str
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            anyone: bool | None = None,
+            mtls: str | None = None,
+            jwt: AuthorizationRule.Token | None = None,
+            bearer_sha256: str | None = None,
+        ) -> None: ...
+        def ClearField(self, field_name: _Literal["name", "anyone", "mtls", "jwt", "bearer_sha256", "kind"]) -> None: ...
+        def HasField(self, field_name: _Literal["anyone", "mtls", "jwt", "bearer_sha256", "kind"]) -> bool: ...
+        def WhichOneof(self, oneof_group: _Literal["kind"]) -> _Literal["anyone", "mtls", "jwt", "bearer_sha256"] | None: ...
+    class Token(_Message):
+        DESCRIPTOR: _Descriptor
+        issuer: str
+        @property
+        def claim(self) -> _RepeatedMessage[AuthorizationRule.Claim]: ...
+        def __init__(
+            self,
+            *,
+            issuer: str | None = None,
+            claim: _Iterable[AuthorizationRule.Claim] | None = None,
+        ) -> None: ...
+        def ClearField(self, field_name: _Literal["issuer", "claim"]) -> None: ...
+    class Claim(_Message):
+        DESCRIPTOR: _Descriptor
+        name: str
+        @property
+        def value(self) -> _RepeatedScalar[str]: ...
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            value: _Iterable[str] | None = None,
+        ) -> None: ...
+        def ClearField(self, field_name: _Literal["name", "value"]) -> None: ...
+    name: str
+    @property
+    def who(self) -> _RepeatedMessage[AuthorizationRule.Caller]: ...
+    @property
+    def may(self) -> _RepeatedScalar[int]: ...
+    @property
+    def models(self) -> _RepeatedScalar[str]: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        who: _Iterable[AuthorizationRule.Caller] | None = None,
+        may: _Iterable[int] | None = None,
+        models: _Iterable[str] | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["name", "who", "may", "models"]) -> None: ...
+
 class BytesList(_Message):
     DESCRIPTOR: _Descriptor
     @property

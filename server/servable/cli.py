@@ -1,4 +1,4 @@
-"""The command line: `servable serve`, `check`, `inspect`, `warmup`, `health`, `protos`.
+"""The command line: `servable serve`, `check`, `inspect`, `warmup`, `health`, `protos`, `authorize`.
 
 Each verb reads its arguments, calls one function and prints. Imports stand in functions, so that TensorFlow and gRPC
 are imported only by the verbs that need them.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from servable import __version__, options
+from servable.calls import Action
 from servable.errors import InvalidArgument, ServingError
 
 if TYPE_CHECKING:
@@ -119,7 +120,47 @@ def _parser() -> argparse.ArgumentParser:
     _add_health(verbs.add_parser("health", help="ask a server whether it serves; exit status 0 if it does"))
     _add_inspect(verbs.add_parser("inspect", help="print what is in a SavedModel and which calls can use it"))
     _add_protos(verbs.add_parser("protos", help="write the descriptors of the server's services, for other tools"))
+    _add_authorize(verbs.add_parser("authorize", help="check a file of rules, and say what they would decide"))
     return parser
+
+
+def _add_authorize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the rules, as for --authorization_file of `servable serve`")
+    parser.add_argument("--action", choices=[action.value for action in Action], help="what would be done")
+    parser.add_argument("--model", help="on which model; any if it is left out")
+    parser.add_argument(
+        "--identity", action="append", default=[], metavar="NAME", help="a name in the caller's certificate"
+    )
+    parser.add_argument(
+        "--token_file", metavar="FILE", help="the caller's bearer token; - reads it from the standard input"
+    )
+    parser.set_defaults(run=_authorize)
+
+
+def _authorize(arguments: argparse.Namespace) -> int:
+    from servable.authorization import command
+
+    try:
+        question = command.Question(
+            None if arguments.action is None else Action(arguments.action),
+            arguments.model,
+            arguments.identity,
+            None if arguments.token_file is None else _read_token(arguments.token_file),
+        )
+        is_allowed, text = command.answer(arguments.file, question)
+    except OSError as error:
+        print(f"cannot read {arguments.token_file}: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILURE
+    except ServingError as error:
+        print(_one_line(error), file=sys.stderr)
+        return EXIT_FAILURE
+    print(text)
+    return 0 if is_allowed else 1
+
+
+def _read_token(path: str) -> str:
+    """The token in a file: never an argument, which every process of the machine can read."""
+    return (sys.stdin.read() if path == "-" else Path(path).read_text()).strip()
 
 
 def _add_health(parser: argparse.ArgumentParser) -> None:

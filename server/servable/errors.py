@@ -136,7 +136,14 @@ class DataLoss(ServingError):
 
 
 class Unauthenticated(ServingError):
+    """The caller does not show who it is.
+
+    Attributes:
+        challenge: The value of HTTP's header `WWW-Authenticate`, which each reply of 401 needs (RFC 6750, 3).
+    """
+
     code = Code.UNAUTHENTICATED
+    challenge = 'Bearer realm="servable"'
 
 
 _BY_CODE: Mapping[int, type[ServingError]] = {kind.code: kind for kind in ServingError.__subclasses__()}

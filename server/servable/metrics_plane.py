@@ -83,7 +83,11 @@ class MetricsPlane:
 
     def port_handler(self) -> HttpHandler:
         """The handler for --metrics_port: the page at the configured path and at /metrics."""
-        return _Pages({self._config.path: _Page(self, self._config.path), OUR_PATH: _Page(self)})
+        return _Pages(self.handlers())
+
+    def handlers(self) -> Mapping[str, HttpHandler]:
+        """The handlers for a port that has metrics in any case, by path: the configured one and /metrics."""
+        return {self._config.path: _Page(self, self._config.path), OUR_PATH: _Page(self)}
 
     def load_of(self, version: Servable) -> Load | None:
         """What the load of a version took, if it is known."""

@@ -260,6 +260,40 @@ class ServerOptions:
         "Ours: whether the REST port has a page that shows the models and tries them: true, false or auto, which is "
         "true where --bind_address lets only this machine in.",
     )
+    tls_certificate_file: str = flag(
+        "",
+        _STRING,
+        "Ours: PEM file with the server's certificate and those that lead to its CA; all ports then speak TLS only. "
+        "Changes of this file and of the next two are taken up without a restart.",
+    )
+    tls_key_file: str = flag("", _STRING, "Ours: PEM file with the key of --tls_certificate_file.")
+    tls_client_ca_file: str = flag(
+        "", _STRING, "Ours: PEM file with CAs; every client must show a certificate of one of them."
+    )
+    trusted_proxies: str = flag(
+        "",
+        _STRING,
+        "Ours: names in the certificates of proxies, separated by commas, whose header x-forwarded-client-cert says "
+        "who calls; from others it is ignored.",
+    )
+    admin_port: int = flag(
+        0,
+        _INT32,
+        "Ours: TCP port for management over gRPC (reload, profiler). With this or --admin_http_port no other port "
+        "serves reload, profiler, console or metrics, except --metrics_port.",
+    )
+    admin_http_port: int = flag(
+        0, _INT32, "Ours: TCP port for HTTP with console and metrics, which --rest_api_port then lacks."
+    )
+    admin_bind_address: str = flag("127.0.0.1", _STRING, "Ours: address on which the two admin ports listen.")
+    authorization_file: str = flag(
+        "",
+        _STRING,
+        "Ours: text file with AuthorizationConfig: who may do what on which models; all else is then denied.",
+    )
+    authorization_poll_s: float = flag(
+        5.0, _FLOAT, "Ours: seconds between readings of --authorization_file and its key sets; 0: once, at start."
+    )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
     )
@@ -456,6 +490,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
     _validate_http(options)
+    _validate_tls(options)
+    _validate_admin(options)
     for name, value in (("console", options.console), ("tracing", options.tracing)):
         if value not in AUTO_CHOICES:
             _refuse(f"{name} must be {', '.join(AUTO_CHOICES[:-1])} or {AUTO_CHOICES[-1]}; was {value}.")
@@ -468,6 +504,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
+        ("authorization_poll_s", options.authorization_poll_s),
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
@@ -488,6 +525,26 @@ def _validate_http(options: ServerOptions) -> None:
             f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
             f"({options.rest_api_max_body_mb}), or such a body could never be taken."
         )
+
+
+def _validate_tls(options: ServerOptions) -> None:
+    has_files = bool(options.tls_certificate_file or options.tls_key_file or options.tls_client_ca_file)
+    if has_files and options.ssl_config_file:
+        _refuse("Either ssl_config_file or tls_certificate_file and its like must be empty. Give one of the two.")
+    if has_files and options.use_alts_credentials:
+        _refuse("Either use_alts_credentials must be false or tls_certificate_file must be empty.")
+    if has_files and not (options.tls_certificate_file and options.tls_key_file):
+        _refuse("tls_certificate_file and tls_key_file go together, and tls_client_ca_file needs them. Give both.")
+
+
+def _validate_admin(options: ServerOptions) -> None:
+    others = {options.port, options.rest_api_port, options.metrics_port}
+    for name, port in (("admin_port", options.admin_port), ("admin_http_port", options.admin_http_port)):
+        if not 0 <= port <= _LAST_PORT:
+            _refuse(f"{name} must be from 0 to {_LAST_PORT}; was {port}.")
+        if port and port in others:
+            _refuse(f"{name} must be a port of its own; {port} is another flag's, too.")
+        others.add(port)
 
 
 def _validate_tensorflow(options: ServerOptions) -> None:
@@ -578,7 +635,11 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
         "monitoring_config_file", "metrics_port", "tracing", "console",
     ),
-    "Security": ("ssl_config_file", "use_alts_credentials"),
+    "Security": (
+        "ssl_config_file", "tls_certificate_file", "tls_key_file", "tls_client_ca_file", "trusted_proxies",
+        "use_alts_credentials", "admin_port", "admin_http_port", "admin_bind_address", "authorization_file",
+        "authorization_poll_s",
+    ),
 }  # fmt: skip
 """The names of all flags, as `--help` groups them. Flags of ours say so in their text."""
 

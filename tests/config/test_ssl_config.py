@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 from google.protobuf import text_format
 
 from servable import wire
-from servable.config import ssl_config
+from servable.config import ssl_config, tls
 from servable.errors import InvalidArgument, NotFound
 
 RIGHT_KEY = "Give the PEM text of an unencrypted private key, not the path of a file."
@@ -61,7 +61,7 @@ def refusal(path):
 @pytest.mark.behaviour("11.1", "key and certificate are PEM text, checked before a port opens")
 def test_a_key_and_its_certificate_are_read(write):
     config = ssl_config.read(write(server_key=KEY, server_cert=CERT))
-    assert config == ssl_config.TlsConfig(KEY.encode(), CERT.encode(), None, client_verify=False)
+    assert config == tls.TlsConfig(KEY.encode(), CERT.encode(), None, client_verify=False)
 
 
 def test_a_ca_and_the_wish_to_verify_clients_are_read(write):
@@ -163,7 +163,7 @@ def test_a_key_that_holds_no_key_is_refused(write):
 
 
 def test_without_files_in_memory_the_pair_is_left_to_grpc(write, monkeypatch):
-    monkeypatch.delattr(ssl_config.os, "memfd_create", raising=False)
+    monkeypatch.delattr(tls.os, "memfd_create", raising=False)
     assert ssl_config.read(write(server_key=KEY, server_cert=CA)).server_cert == CA.encode()
 
 

@@ -90,7 +90,7 @@ def test_too_long_a_path_is_named_as_one():
     ],
 )
 def test_other_errors_of_the_system_keep_their_code_and_text(number, error, message):
-    made = text_proto._system_error("/f", number)
+    made = text_proto.system_error("/f", number)
     assert (type(made), made.message) == (error, message)
 
 

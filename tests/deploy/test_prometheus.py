@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.calls import TIMEOUT_S, predict_request, refused
-from tests.deploy import prometheus
+from tests.deploy import manifests, prometheus
 from tests.metrics_plane.reading import serve_with_ports
 from tests.tools import require
 
@@ -73,6 +73,17 @@ def test_the_dashboard_s_figures_are_those_of_the_load(loaded):
     assert float(padding["value"][1]) == pytest.approx(0.25, abs=0.02)
     (difference,) = loaded.query(f"sum({of_original}) - sum({ours})")
     assert float(difference["value"][1]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_the_autoscaler_asks_the_adapter_for_has_a_sample(loaded):
+    (values,) = manifests.documents(ROOT / "deploy" / "kubernetes" / "monitoring" / "prometheus-adapter-values.yaml")
+    (rule,) = values["rules"]["custom"]
+    filled = {"<<.Series>>": rule["name"]["as"], "<<.LabelMatchers>>": 'job="servable"', "<<.GroupBy>>": "instance"}
+    query = rule["metricsQuery"]
+    for name, value in filled.items():
+        query = query.replace(name, value)
+    (sample,) = prometheus.wait_for(lambda: loaded.query(query))
+    assert float(sample["value"][1]) >= 0
 
 
 def test_prometheus_takes_the_whole_page_under_the_original_s_names(loaded):

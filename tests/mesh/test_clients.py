@@ -1,16 +1,20 @@
 """A server that drains, and gRPC's own clients: with another server to go to, no call is lost; none sees CANCELLED."""
 
+import contextlib
+
 import grpc
 import pytest
 
 from tests.mesh.callers import ANSWERED, Callers, addresses, failed, round_robin
-from tests.mesh.serving import listening, pair
+from tests.mesh.serving import Counted, listening, pair
 from tests.process.certificates import Authority
 from tests.process.tls import server_credentials
 from tests.process.transport import PATIENCE_S, UNARY
 from tests.transport.draining import draining, ended
 
 REPLIES = 300
+# In which a client hears that a server leaves.
+MOST_ROUNDS = 50
 AUTHORITY = Authority("mesh")
 REQUEST = b"a call"
 
@@ -42,6 +46,33 @@ def test_clients_that_ask_for_health_have_left_before_the_server_stops(lanes):
         leaving.stop()  # At once, with no care for calls in flight.
         callers.await_replies(REPLIES)
         assert failed(callers.stop()) == {}
+
+
+@pytest.mark.parametrize("lanes", [0, 1])
+def test_clients_that_ask_for_a_model_s_health_call_no_server_without_it_and_none_that_leaves(lanes):
+    methods = [Counted() for _ in range(3)]
+    with contextlib.ExitStack() as ending:
+        servers = [ending.enter_context(listening("127.0.0.1:0", lanes=lanes, method=method)) for method in methods]
+        for server, _ in servers[:2]:
+            server.health.set_serving("my_model", serving=True)
+        (leaving, _), *_ = servers
+        options = round_robin(health_checking=True, service="my_model")
+        callers = calling(addresses(*(port for _, port in servers)), options=options)
+        callers.await_replies(REPLIES)
+        assert all(method.count for method in methods[:2])
+        leaving.leave()
+        assert any(not calls_meanwhile(callers, methods[0]) for _ in range(MOST_ROUNDS))
+        leaving.stop()  # At once, with no care for calls in flight.
+        callers.await_replies(REPLIES)
+        assert failed(callers.stop()) == {}
+        assert methods[2].count == 0
+
+
+def calls_meanwhile(callers, method):
+    """How many calls a server gets while others are answered as well."""
+    before = method.count
+    callers.await_replies(REPLIES)
+    return method.count - before
 
 
 @pytest.fixture(params=["tcp", "unix"])

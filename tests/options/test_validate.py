@@ -39,6 +39,16 @@ REFUSED = [
         "or such a body could never be taken.",
         {"rest_api_max_pending_mb": 255},
     ),
+    (
+        "Either ssl_config_file or tls_certificate_file and its like must be empty. Give one of the two.",
+        {"tls_certificate_file": "/cert", "tls_key_file": "/key", "ssl_config_file": "/tls"},
+    ),
+    (
+        "tls_certificate_file and tls_key_file go together, and tls_client_ca_file needs them. Give both.",
+        {"tls_certificate_file": "/cert", "tls_key_file": ""},
+    ),
+    ("admin_port must be from 0 to 65535; was 65536.", {"admin_port": 65536}),
+    ("admin_http_port must be from 0 to 65535; was -1.", {"admin_http_port": -1}),
     ("metrics_port must be from 0 to 65535; was -1.", {"metrics_port": -1}),
     ("drain_delay_s must be a number of seconds from 0 up; was -0.5.", {"drain_delay_s": -0.5}),
     ("drain_timeout_s must be a number of seconds from 0 up; was -1.", {"drain_timeout_s": -1.0}),
@@ -63,6 +73,33 @@ def test_a_contradiction_is_refused(message, changes):
 def test_metrics_need_a_port_of_their_own(other):
     message = refusal(**{other: 81, "metrics_port": 81})
     assert message == "metrics_port must be a port of its own; 81 is another flag's, too."
+
+
+@pytest.mark.parametrize("name", ["admin_port", "admin_http_port"])
+@pytest.mark.parametrize("other", ["port", "rest_api_port", "metrics_port"])
+def test_management_needs_ports_of_its_own(name, other):
+    assert refusal(**{other: 81, name: 81}) == f"{name} must be a port of its own; 81 is another flag's, too."
+
+
+def test_the_two_admin_ports_differ():
+    assert refusal(admin_port=81, admin_http_port=81) == (
+        "admin_http_port must be a port of its own; 81 is another flag's, too."
+    )
+
+
+@pytest.mark.parametrize("flag", ["tls_key_file", "tls_client_ca_file"])
+def test_a_key_or_a_ca_alone_is_refused(flag):
+    assert refusal(**{flag: "/file"}).startswith("tls_certificate_file and tls_key_file go together")
+
+
+def test_files_with_certificates_and_alts_are_refused_and_what_the_error_says_is_taken():
+    files = {"tls_certificate_file": "/cert", "tls_key_file": "/key"}
+    assert refusal(use_alts_credentials=True, **files) == (
+        "Either use_alts_credentials must be false or tls_certificate_file must be empty."
+    )
+    validate(dataclasses.replace(GOOD, **files))
+    validate(dataclasses.replace(GOOD, **files, tls_client_ca_file="/ca"))
+    validate(dataclasses.replace(GOOD, use_alts_credentials=True))
 
 
 @pytest.mark.parametrize("first", range(len(REFUSED)))

@@ -52,11 +52,17 @@ def is_open(port):
 class ServerProcess:
     """One `servable serve` on a free loopback port. It drains without a delay, unless a flag sets one."""
 
-    def __init__(self, *flags):
+    def __init__(self, *flags, under=()):
+        """Start it.
+
+        Args:
+            flags: Of the command line.
+            under: A command that runs the rest of its own command line in its place.
+        """
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "servable", "serve",
+            [*under, sys.executable, "-m", "servable", "serve",
              f"--port={self.port}", "--bind_address=127.0.0.1", "--drain_delay_s=0", *flags],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(),
         )  # fmt: skip

@@ -59,7 +59,7 @@ def test_errors_have_details_unless_their_flag_is_false():
 
 @pytest.mark.behaviour("5", "ours: --bind_address")
 def test_by_default_the_server_speaks_clear_text_on_all_addresses_of_the_machine():
-    assert settings().credentials is None
+    assert not settings().is_encrypted
     assert settings().addresses == ["0.0.0.0:8500"]
 
 
@@ -68,8 +68,8 @@ def test_by_default_the_server_speaks_clear_text_on_all_addresses_of_the_machine
 def test_tls_and_alts_are_never_clear_text(tmp_path):
     path = tmp_path / "ssl.config"
     path.write_text(ssl_config(Authority("ours").vouch_for("server")))
-    assert settings(ssl_config_file=str(path)).credentials is not None
-    assert settings(use_alts_credentials=True).credentials is not None
+    assert settings(ssl_config_file=str(path)).is_encrypted
+    assert settings(use_alts_credentials=True).is_encrypted
 
 
 @pytest.mark.behaviour("1.1", "ProfilerService is there unless its flag is false")

@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 
 from servable.config import ssl_config as config
-from servable.transport.server import make_tls_credentials
+from servable.transport.certificates import Certificates
+from servable.transport.credentials import make_tls_credentials
 from tests.process.certificates import ssl_config
 
 
@@ -13,4 +14,4 @@ def server_credentials(identity, custom_ca=b"", client_verify=False):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "ssl.config")
         path.write_text(ssl_config(identity, custom_ca, client_verify))
-        return make_tls_credentials(config.read(str(path)))
+        return make_tls_credentials(Certificates(config.read(str(path))))

@@ -15,11 +15,11 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from servable import wire
 
 FOLDER = Path(wire.__file__).parent
-# The Open Inference Protocol is no part of TensorFlow Serving: test_open_inference compares it.
+# The Open Inference Protocol is no part of TensorFlow Serving (test_open_inference compares it), nor is what is ours.
 OURS = [
     wire.POOL.FindFileByName(file.name)
     for file in FileDescriptorSet.FromString((FOLDER / "wire.binpb").read_bytes()).file
-    if file.package != "inference"
+    if file.package not in {"inference", "servable"}
 ]
 
 SHIPPED = descriptor_pool.Default()

@@ -1,4 +1,4 @@
-"""The gRPC server: bind, start, drain, stop; and the credentials of its listeners.
+"""The gRPC server: bind, start, drain, stop.
 
 Health, reflection and methods that may wait for minutes have thread pools of their own: see `transport.handlers`.
 """
@@ -16,12 +16,13 @@ from typing import Any
 
 import grpc
 
-from servable.config.ssl_config import TlsConfig
 from servable.errors import Unavailable
 from servable.methods import LaneMethod, Method
 from servable.observability.families import Family, Kind, Labels
 from servable.transport import health, lanes, reflection, status
 from servable.transport.arrivals import Arrivals, HoldingHandlers
+from servable.transport.certificates import Certificates
+from servable.transport.credentials import make_tls_credentials
 from servable.transport.families import client_aborts, requests_in_flight
 from servable.transport.gate import Gate
 from servable.transport.handlers import CallCounts, MethodHandlers, OpenStreams
@@ -55,11 +56,12 @@ class ServerSettings:
 
     Attributes:
         addresses: In gRPC's syntax: `0.0.0.0:8500`, `unix:/run/servable.sock`; port 0 means any free one.
-        credentials: grpc.ServerCredentials for all addresses; None for clear text.
+        credentials: grpc.ServerCredentials for all addresses; None for clear text, unless there are certificates.
         worker_threads: How many calls grpcio's server runs at the same time.
         lanes: How many lanes serve the hot methods in place of grpcio's server; 0: none.
         channel_arguments: gRPC channel arguments. They override the defaults, and later ones override earlier ones.
         error_details: Whether hints are sent beside the messages of errors.
+        certificates: TLS by these on all addresses; None for what the credentials say.
     """
 
     addresses: Sequence[str]
@@ -68,6 +70,16 @@ class ServerSettings:
     lanes: int = 0
     channel_arguments: Sequence[tuple[str, int | str]] = ()
     error_details: bool = True
+    certificates: Certificates | None = None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether clear text is refused."""
+        return self.certificates is not None or self.credentials is not None
+
+    def make_credentials(self) -> Any:
+        """The credentials for one address; None for clear text."""
+        return self.credentials if self.certificates is None else make_tls_credentials(self.certificates)
 
 
 @dataclass(frozen=True)
@@ -194,7 +206,7 @@ class GrpcServer:
         return self._lanes is not None and self._lanes.are_busy()
 
     def _bind(self, address: str) -> int:
-        credentials = self._settings.credentials
+        credentials = self._settings.make_credentials()
         try:
             if credentials is None:
                 port: int = self._server.add_insecure_port(address)
@@ -220,17 +232,3 @@ def _suspect(address: str, *, encrypted: bool) -> str:
     if address.startswith("unix:"):
         suspicion = "no socket can be made there; the path must be free, short, and in a directory that exists"
     return suspicion + (", or key and certificate do not fit" if encrypted else "")
-
-
-def make_tls_credentials(tls: TlsConfig) -> Any:
-    """TLS; clients show a certificate exactly if the config says so (TensorFlow Serving: model_servers/server.cc)."""
-    return grpc.ssl_server_credentials(
-        [(tls.server_key, tls.server_cert)],
-        root_certificates=tls.custom_ca,
-        require_client_auth=tls.client_verify,
-    )
-
-
-def make_alts_credentials() -> Any:
-    """Google's ALTS, which works between machines of Google Cloud only."""
-    return grpc.alts_server_credentials()

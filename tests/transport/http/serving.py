@@ -5,7 +5,9 @@ import dataclasses
 import json
 import socket
 
+from servable.config.tls import TlsConfig
 from servable.http_exchange import HttpReply
+from servable.transport.certificates import Certificates
 from servable.transport.http.server import HttpServer
 from servable.transport.http.settings import HttpLimits, HttpSettings
 
@@ -31,7 +33,8 @@ def serving(handler=echo, tls=None, **limits):
 @contextlib.contextmanager
 def serving_server(handler=echo, tls=None, **limits):
     """Yields the server and its port."""
-    settings = HttpSettings(0, "127.0.0.1", tls, dataclasses.replace(LIMITS, **limits))
+    certificates = Certificates(tls) if isinstance(tls, TlsConfig) else tls
+    settings = HttpSettings(0, "127.0.0.1", certificates, dataclasses.replace(LIMITS, **limits))
     server = HttpServer(settings, handler)
     (port,) = server.start()
     try:
@@ -59,10 +62,12 @@ class Answer:
 class Client:
     """One connection."""
 
-    def __init__(self, port, context=None):
+    def __init__(self, port, context=None, session=None):
         plain = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = plain if context is None else context.wrap_socket(plain, server_hostname="localhost")
+        self.socket = plain
+        if context is not None:
+            self.socket = context.wrap_socket(plain, server_hostname="localhost", session=session)
         self._file = self.socket.makefile("rb")
 
     def __enter__(self):

@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from servable.config import ssl_config as config
+from servable.config import tls
 from servable.errors import Unavailable
 from servable.transport.http.server import HttpServer
 from servable.transport.http.settings import HttpSettings
@@ -83,7 +84,7 @@ def context(authority, identity=None):
     made = ssl.create_default_context(cadata=authority.certificate.decode())
     made.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     if identity is not None:
-        with config.pem_path(identity.certificate) as certificate, config.pem_path(identity.key) as key:
+        with tls.pem_path(identity.certificate) as certificate, tls.pem_path(identity.key) as key:
             made.load_cert_chain(certificate, key)
     return made
 

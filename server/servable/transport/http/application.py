@@ -12,6 +12,7 @@ from servable.transport.http import content
 from servable.transport.http.arrivals import ARRIVAL, Arrival
 from servable.transport.http.connections import Connections
 from servable.transport.http.replies import make_headers
+from servable.transport.identities import http_identities
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +80,9 @@ class Application:
             if not self._connections.pending.take(len(body)):
                 return self._connections.too_busy()
             arrival.held_bytes += len(body)
-        return await self._handle(HttpRequest(scope["method"], arrival.target, body, scope["headers"]))
+        tls = arrival.connection.transport.get_extra_info("ssl_object")
+        who = _format_peer(scope["client"]), () if tls is None else http_identities(tls)
+        return await self._handle(HttpRequest(scope["method"], arrival.target, body, scope["headers"], *who))
 
     async def _handle(self, request: HttpRequest) -> HttpReply:
         try:
@@ -128,3 +131,11 @@ class Application:
         self._connections.pending.give_back(arrival.held_bytes)
         self._connections.pending.hold(count)
         arrival.held_bytes = count
+
+
+def _format_peer(client: tuple[str, int] | None) -> str:
+    """An address as gRPC writes it."""
+    if client is None:
+        return ""
+    host, port = client
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import resource
 import socket
-import ssl
 import sys
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from servable.errors import Unavailable
 from servable.transport.http.settings import HttpLimits
+from servable.transport.http.tls import Contexts
 
 _BACKLOG: Final = 1024
 _ERROR_PAUSE_S: Final = 0.1
@@ -62,7 +62,7 @@ class Listener:
     def __init__(
         self,
         listening: socket.socket,
-        context: ssl.SSLContext | None,
+        contexts: Contexts | None,
         limits: HttpLimits,
         make_connection: Callable[[], asyncio.Protocol],
         connections: AbstractSet[object],
@@ -71,13 +71,13 @@ class Listener:
 
         Args:
             listening: The socket.
-            context: For TLS; None for clear text.
+            contexts: For TLS; None for clear text.
             limits: The bounds.
             make_connection: Makes what asyncio calls for a connection.
             connections: The connections that stand; kept right by others.
         """
         listening.setblocking(False)
-        self._socket, self._context, self._limits = listening, context, limits
+        self._socket, self._contexts, self._limits = listening, contexts, limits
         self._most_connections = min(limits.connections, _spare_files())
         self._make_connection, self._connections = make_connection, connections
         self.connecting: dict[asyncio.Task[None], asyncio.Protocol] = {}
@@ -119,7 +119,7 @@ class Listener:
     def _take(self, accepted: socket.socket) -> None:
         if self._is_full():
             with accepted, contextlib.suppress(OSError):
-                if self._context is None:
+                if self._contexts is None:
                     accepted.send(_REFUSAL)
             return
         connection = self._make_connection()
@@ -143,15 +143,16 @@ class Listener:
         try:
             # asyncio does so for its own sockets only. Without it a body waits until its head is acknowledged.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            context = None if self._contexts is None else self._contexts.find()
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection, accepted, ssl=self._context, **self._tls_times()
+                lambda: connection, accepted, ssl=context, **self._tls_times()
             )
         except OSError:
             # A client that fails its handshake, or goes away in it, concerns nobody.
             accepted.close()
 
     def _tls_times(self) -> dict[str, Any]:
-        if self._context is None:
+        if self._contexts is None:
             return {}
         times = {"ssl_handshake_timeout": self._limits.head_s}
         # Python 3.10 waits for the other side's goodbye without a bound; the look at all connections ends that.

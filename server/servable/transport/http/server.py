@@ -61,12 +61,12 @@ class HttpServer:
         """
         settings = self._settings
         try:
-            context = None if settings.tls is None else tls.make_context(settings.tls)
+            contexts = None if settings.certificates is None else tls.Contexts(settings.certificates)
         except ssl.SSLError as error:
-            raise Unavailable(f"Cannot use the certificate of ssl_config_file for HTTP: {error.reason}.") from None
+            raise Unavailable(f"Cannot use the certificate for HTTP: {error.reason}.") from None
         listening = open_socket(settings.host, settings.port)
         port: int = listening.getsockname()[1]
-        self._core = _Core(settings, self._handler, listening, context)
+        self._core = _Core(settings, self._handler, listening, contexts)
         self._thread = threading.Thread(target=self._core.run, name=settings.name, daemon=True)
         self._thread.start()
         return [port]
@@ -117,7 +117,7 @@ class _Core:
     """What the server has on its loop. The coroutines run there."""
 
     def __init__(
-        self, settings: HttpSettings, handler: HttpHandler, listening: socket.socket, context: ssl.SSLContext | None
+        self, settings: HttpSettings, handler: HttpHandler, listening: socket.socket, contexts: tls.Contexts | None
     ) -> None:
         self.loop = asyncio.new_event_loop()
         self._limits = settings.limits
@@ -126,7 +126,7 @@ class _Core:
         self._state = ServerState()
         # uvicorn's protocol keeps this right.
         self._open = cast("set[Connection]", self._state.connections)
-        self._listener = Listener(listening, context, settings.limits, self._make_connection, self._open)
+        self._listener = Listener(listening, contexts, settings.limits, self._make_connection, self._open)
         self._looking: asyncio.Task[None] | None = None
         # Whether this uvicorn takes what ours gives it is known before the first client comes.
         self._make_connection()

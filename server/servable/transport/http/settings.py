@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from servable.config.ssl_config import TlsConfig
+from servable.transport.certificates import Certificates
 
 MIB: Final = 1 << 20
 
@@ -52,13 +52,13 @@ class HttpSettings:
     Attributes:
         port: 0 means any free one.
         host: An address or a name; empty for all addresses, of IPv6 and IPv4 or, where there is no IPv6, of that.
-        tls: The certificates; None for clear text.
+        certificates: TLS by these; None for clear text.
         limits: What is bounded.
         name: The name of the server's thread.
     """
 
     port: int
     host: str = ""
-    tls: TlsConfig | None = None
+    certificates: Certificates | None = None
     limits: HttpLimits = field(default_factory=HttpLimits)
     name: str = "http"

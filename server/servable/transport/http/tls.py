@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import ssl
 
-from servable.config.ssl_config import TlsConfig, pem_path
+from servable.config.tls import TlsConfig, pem_path
+from servable.transport.certificates import Certificates
+
+
+class Contexts:
+    """Gives the context for the next connection. Used by one thread after another."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        """Make the first context.
+
+        Raises:
+            ssl.SSLError: as `make_context` does.
+        """
+        self._certificates, self._made_of = certificates, certificates.current
+        self._context = make_context(self._made_of)
+
+    def find(self) -> ssl.SSLContext:
+        """The context of the certificates as they are now, which have been tried by `make_context` before."""
+        current = self._certificates.current
+        if current is not self._made_of:
+            self._context, self._made_of = make_context(current), current
+        return self._context
 
 
 def make_context(tls: TlsConfig) -> ssl.SSLContext:
