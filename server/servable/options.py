@@ -492,15 +492,11 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     _validate_http(options)
     _validate_tls(options)
     _validate_admin(options)
-    for name, value in (("console", options.console), ("tracing", options.tracing)):
-        if value not in AUTO_CHOICES:
-            _refuse(f"{name} must be {', '.join(AUTO_CHOICES[:-1])} or {AUTO_CHOICES[-1]}; was {value}.")
+    _validate_choices(options)
     if not 0 <= options.metrics_port <= _LAST_PORT:
         _refuse(f"metrics_port must be from 0 to {_LAST_PORT}; was {options.metrics_port}.")
     if options.metrics_port and options.metrics_port in {options.port, options.rest_api_port}:
         _refuse(f"metrics_port must be a port of its own; {options.metrics_port} is another flag's, too.")
-    if options.log_level.lower() not in LOG_LEVELS:
-        _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
@@ -508,6 +504,17 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
+
+
+def _validate_choices(options: ServerOptions) -> None:
+    for name, value, choices in (
+        ("console", options.console, AUTO_CHOICES),
+        ("tracing", options.tracing, AUTO_CHOICES),
+        ("log_level", options.log_level, LOG_LEVELS),
+    ):
+        # The log's levels may be in capitals.
+        if (value.lower() if choices is LOG_LEVELS else value) not in choices:
+            _refuse(f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}; was {value}.")
 
 
 def _validate_http(options: ServerOptions) -> None:
