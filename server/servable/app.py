@@ -176,11 +176,16 @@ class Server:
             self._router,
             survey.installed_tensorflow_version() or "",
         )
-        self._control = ControlPlane(
-            options, self._measured.measuring(loader), self._router, self._monitor, self._report_health
-        )
         self._calls = CallPlane(options, configuration.trusted_proxies, self._metrics)
         self._policy = self._calls.policy
+        self._control = ControlPlane(
+            options,
+            self._measured.measuring(loader),
+            self._router,
+            self._monitor,
+            self._report_health,
+            prepare=self._calls.prepare,
+        )
         self._data = DataPlane(options, configuration.batching, self._router, self._metrics, self._policy)
         status, management = self._status_methods(), self._waiting_methods(extra_methods)
         self._grpc = GrpcServer(
@@ -433,7 +438,11 @@ class Server:
         return {path: self._policy.method(answer, info, data_plane.find_model)}
 
     def _waiting_methods(self, extra_methods: Mapping[str, Answer]) -> dict[str, Method]:
-        reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
+        reload_ = HandleReloadConfigRequest(
+            self._control.served_models,
+            self._metrics.read,
+            may_log=self._configuration.options.allow_request_logging_by_reload,
+        )
         path = f"/{MODEL_SERVICE}/HandleReloadConfigRequest"
         return {
             path: self._policy.managing_method(
