@@ -39,8 +39,6 @@ _log = logging.getLogger(__name__)
 
 LONGEST_STOP_S: Final = 5.0
 """How long `Tracer.stop` waits for a collector that does not answer."""
-# The longest that the thread leaves the interpreter to others after a piece of work.
-_LONGEST_REST_S: Final = 0.1
 _RECORDED, _DROPPED, _EXPORTED, _FAILED = "recorded", "dropped", "exported", "failed"
 
 
@@ -149,10 +147,10 @@ class Tracer:
     def _take_turn(self, now_s: float) -> float:
         # Those that come meanwhile wait for the next turn.
         for _ in range(len(self._waiting)):
-            began_s = time.monotonic()
+            began_s = time.thread_time()
             self._trace(self._waiting.popleft())
             self._export(self._settings.most_spans)
-            self._rest(time.monotonic() - began_s)
+            self._rest(time.thread_time() - began_s)
         self._make_batches(now_s)
         self._export(1)
         return now_s + self._settings.delay_s
@@ -168,7 +166,7 @@ class Tracer:
         waits for more than one piece of work.
         """
         if not self._is_stopping:
-            time.sleep(min(worked_s, _LONGEST_REST_S))
+            time.sleep(worked_s)
 
     def _trace(self, call: Taken) -> None:
         batch = None if call.batch is None else self._batches.add(call, call.batch)
