@@ -36,7 +36,11 @@ class CallPlane:
     """
 
     def __init__(
-        self, options: ServerOptions, trusted_proxies: AbstractSet[str] = frozenset(), metrics: Metrics | None = None
+        self,
+        options: ServerOptions,
+        trusted_proxies: AbstractSet[str] = frozenset(),
+        metrics: Metrics | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         """Make the parts that the flags ask for.
 
@@ -44,6 +48,7 @@ class CallPlane:
             options: The flags.
             trusted_proxies: The names of peers that are believed about who calls.
             metrics: Where the parts are counted.
+            followers: Who else is told of calls.
 
         Raises:
             ServingError: if a file that the flags name is not valid.
@@ -56,20 +61,20 @@ class CallPlane:
         self._access_log = make_access_log(
             options.access_log_ratio, options.access_log_slow_ms, options.access_log_max_per_s
         )
-        followers: list[Follower] = []
+        following = [*followers]
         self._tracer = make_tracer(options.tracing, metrics.exemplars)
         if self._tracer is not None:
             metrics.add_source(self._tracer.families)
-            followers.append(self._tracer)
+            following.append(self._tracer)
         if self._access_log is not None:
             metrics.add_source(self._access_log.families)
-            followers.append(self._access_log)
+            following.append(self._access_log)
         self._request_log = make_request_log(options)
         metrics.add_source(self._request_log.families)
         if options.request_log or options.model_config_file or options.allow_request_logging_by_reload:
             # No other model can ever be logged, and calls need not ask.
-            followers.append(self._request_log)
-        self.policy = CallPolicy(self._identify, None, followers, self._audit.take)
+            following.append(self._request_log)
+        self.policy = CallPolicy(self._identify, None, following, self._audit.take)
 
     def start(self) -> None:
         """Start what has threads."""

@@ -46,7 +46,7 @@ class ControlPlane:
         served_models: Takes configs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         options: ServerOptions,
         loader: Loader,

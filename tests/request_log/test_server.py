@@ -13,7 +13,6 @@ import pytest
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from servable import app, wire
-from servable.call_policy import CallPolicy
 from servable.config.models import ModelConfig
 from servable.errors import Code
 from servable.execution import tf_records
@@ -48,7 +47,7 @@ def logged(request, models, tmp_path):
         http=dataclasses.replace(configuration.http, port=0, host="127.0.0.1"),
     )
     loader = SavedModelLoader(runs=serving.RUNS["private"](), batching=configuration.batching)
-    server = app.Server(configuration, loader, policy=CallPolicy(followers=[log]))
+    server = app.Server(configuration, loader, followers=[log])
     (port,) = server.start()
     running = serving.connect(server, f"127.0.0.1:{port}")
     yield running, log

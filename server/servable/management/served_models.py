@@ -60,7 +60,7 @@ class Change:
 class ServedModels:
     """What is configured now. Thread-safe: configs are applied one after the other, and none waits for a load."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         watch: Watch,
         monitor: StateMonitor,
