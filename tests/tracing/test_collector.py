@@ -6,6 +6,7 @@ import threading
 import grpc
 import pytest
 
+from servable.errors import InvalidArgument
 from servable.tracing.tracer import make_tracer
 from tests.tracing.collector import Collector, attributes_of
 from tests.tracing.records import PARENT_ID, SAMPLED, TRACE_ID, batch, context, record
@@ -63,6 +64,17 @@ def test_headers_and_compression_are_the_exporter_s_as_the_variables_say(collect
     )
     follow(tracer, record(ran=False))
     assert collector.wait_for_names("tensorflow.serving.PredictionService/Predict")
+
+
+def test_a_variable_that_the_exporter_cannot_read_is_refused(configure):
+    with pytest.raises(InvalidArgument, match="OTEL_EXPORTER_OTLP_"):
+        configure("http://127.0.0.1:1", OTEL_EXPORTER_OTLP_TIMEOUT="soon")
+
+
+def test_of_a_malformed_header_the_log_has_no_text(configure, caplog):
+    configure("http://127.0.0.1:1", OTEL_EXPORTER_OTLP_HEADERS='authorization "a secret"')
+    assert "malformed" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_collector_that_is_away_stops_no_stop(configure):

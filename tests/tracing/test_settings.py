@@ -1,6 +1,8 @@
 """Whether calls are traced, by the flag and the standard variables."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -68,5 +70,37 @@ def test_an_exporter_or_a_protocol_that_is_not_there_is_refused_or_told(environm
         settings.read("true", environment)
 
 
+def test_of_a_malformed_header_is_told_without_its_text(caplog):
+    settings.read("true", {"OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, api-key=x y=z"})
+    assert not caplog.records
+    settings.read("true", {"OTEL_EXPORTER_OTLP_HEADERS": 'a=b,authorization "a secret"'})
+    assert "malformed" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_without_traces_there_is_no_tracer():
     assert make_tracer("auto", environment={}) is None
+
+
+def run(script):
+    """What a program of its own writes, once it has a `make_tracer`."""
+    program = f"import logging, sys; from servable.tracing.tracer import make_tracer\n{script}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout + done.stderr
+
+
+def test_without_traces_nothing_of_opentelemetry_is_imported():
+    script = "make_tracer('auto', environment={}); print([n for n in sys.modules if n.startswith('opentelemetry')])"
+    assert run(script) == "[]\n"
+
+
+def test_without_the_package_auto_goes_on_and_true_is_refused():
+    script = (
+        "sys.modules['opentelemetry.sdk'] = None; variables = {'OTEL_TRACES_EXPORTER': 'otlp'}\n"
+        "print(make_tracer('auto', environment=variables))\n"
+        "try: make_tracer('true', environment=variables)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    found = run(script)
+    assert "None\nInvalidArgument INVALID_ARGUMENT: --tracing=true" in found
+    assert found.count("pip install 'servable[otel]'") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,8 @@ _log = logging.getLogger(__name__)
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_HEADER: Final = re.compile(r"\s*[!#-'*+.0-9A-Z^-z|~-]+\s*=[ !#-+\x2d-:<-\x5b\x5d-~]*")
 _EXPORTERS: Final = ("otlp", "console")
 _CONTEXT: Final = "tracecontext"
 _LEAST, _MOST = 1, 1 << 20
@@ -67,6 +70,7 @@ def read(tracing: str, environment: Mapping[str, str]) -> TracingSettings | None
     if fault:
         _log.warning("calls are not traced: %s", fault)
         return None
+    _check_headers(environment)
     propagators = _value(environment, "OTEL_PROPAGATORS").lower() or _CONTEXT
     return TracingSettings(
         exporter,
@@ -75,6 +79,14 @@ def read(tracing: str, environment: Mapping[str, str]) -> TracingSettings | None
         _number(environment, "OTEL_BSP_MAX_QUEUE_SIZE", 2048),
         _number(environment, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 256),
     )
+
+
+def _check_headers(environment: Mapping[str, str]) -> None:
+    """Tell of headers that the exporter leaves out. It would quote them, and they may hold a token."""
+    for name in _HEADERS:
+        headers = filter(None, _value(environment, name).split(","))
+        if not all(map(_HEADER.fullmatch, headers)):
+            _log.warning("%s: a header is malformed, and is not sent; it must be name=value, URL-encoded", name)
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

@@ -7,7 +7,6 @@ as long as it likes: what has no room meanwhile is dropped and counted.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 import os
@@ -39,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 LONGEST_STOP_S: Final = 5.0
 """How long `Tracer.stop` waits for a collector that does not answer."""
+# Of a collector that is away the tracer tells once, and the exporter each time. Of a header that is malformed
+# `settings` tells; this logger would quote it.
+_QUIET_LOGGERS: Final = {"opentelemetry.exporter": logging.CRITICAL, "opentelemetry.util.re": logging.CRITICAL}
 _RECORDED, _DROPPED, _EXPORTED, _FAILED = "recorded", "dropped", "exported", "failed"
 
 
@@ -237,28 +239,23 @@ def make_tracer(
     settings = tracing_settings.read(tracing, environment)
     if settings is None:
         return None
-    if not _is_installed():
-        advice = "it needs OpenTelemetry: pip install 'servable[otel]'"
+    try:
+        from servable.tracing import exporting
+        from servable.tracing.spans import Spans
+    except ImportError as error:
+        advice = f"OpenTelemetry cannot be imported ({error}): pip install 'servable[otel]'"
         if tracing == "true":
-            raise InvalidArgument(f"--tracing=true: {advice}.")
+            raise InvalidArgument(f"--tracing=true: {advice}.") from None
         _log.warning("calls are not traced, although OTEL_ variables say where to: %s", advice)
         return None
-    from servable.tracing import exporting
-    from servable.tracing.spans import Spans
-
+    for name, level in _QUIET_LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
     samples = sampling.from_environment(environment)
-    spans, exporter = Spans(exporting.make_resource(), samples), exporting.make_exporter(settings.exporter)
-    # Of a collector that is away the tracer tells once, and the exporter each time.
-    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
-    return Tracer(settings, samples, spans, exporter, exemplars)
-
-
-def _is_installed() -> bool:
-    names = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
     try:
-        return all(importlib.util.find_spec(name) is not None for name in names)
-    except ModuleNotFoundError:
-        return False
+        exporter = exporting.make_exporter(settings.exporter)
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f"OTEL_EXPORTER_OTLP_: {error}") from None
+    return Tracer(settings, samples, Spans(exporting.make_resource(), samples), exporter, exemplars)
 
 
 def _wake() -> None:
