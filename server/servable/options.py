@@ -259,6 +259,12 @@ class ServerOptions:
         "Ours: HTTP connections that may be open, and at most half as many as the process may open files; more are "
         "answered with 503 and closed.",
     )
+    tracing: str = flag(
+        "auto",
+        _STRING,
+        "Ours: whether calls are traced by OpenTelemetry: true, false or auto, which is true where OTEL_ variables say "
+        "where traces go.",
+    )
     console: str = flag(
         "auto",
         _STRING,
@@ -507,6 +513,7 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 _LAST_PORT: Final = 65535
 _METADATA_KEY: Final = re.compile(r"[0-9a-z_.-]+(?<!-bin)")
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
+TRACING_CHOICES: Final = CONSOLE_CHOICES
 REQUEST_LOG_FORMATS: Final = ("tfrecord", "jsonl")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
@@ -562,6 +569,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
 
 
 def _validate_logs(options: ServerOptions) -> None:
+    if options.tracing not in TRACING_CHOICES:
+        _refuse(f"tracing must be {', '.join(TRACING_CHOICES[:-1])} or {TRACING_CHOICES[-1]}; was {options.tracing}.")
     if options.log_format not in LOG_FORMATS:
         _refuse(f"log_format must be {' or '.join(LOG_FORMATS)}; was {options.log_format}.")
     if not options.access_log_ratio <= 1:
@@ -728,7 +737,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
-        "monitoring_config_file", "metrics_port", "console",
+        "monitoring_config_file", "metrics_port", "tracing", "console",
     ),
     "Limits": (
         "max_calls_in_flight", "max_calls_in_flight_per_model", "max_calls_in_flight_per_caller",

@@ -76,6 +76,7 @@ OURS = {
     "rest_api_max_head_kb": ("int32", 256),
     "rest_api_max_pending_mb": ("int32", 1024),
     "rest_api_max_connections": ("int32", 4096),
+    "tracing": ("string", "auto"),
     "console": ("string", "auto"),
     "request_log": ("string", ""),
     "request_log_format": ("string", "tfrecord"),
