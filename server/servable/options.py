@@ -215,6 +215,24 @@ class ServerOptions:
         "Ours: send what would help, such as the names that are loaded, beside the message of an error "
         "(grpc-status-details-bin).",
     )
+    grpc_max_message_mb: int = flag(
+        0,
+        _INT32,
+        "Ours: MiB that one message may have on the wire; 0: 2 GiB less a byte, and at most half of the memory that "
+        "the process may use.",
+    )
+    grpc_max_decompressed_mb: int = flag(
+        0,
+        _INT32,
+        "Ours: MiB that one message may have that was sent compressed; 0: a sixteenth of the memory that the process "
+        "may use.",
+    )
+    grpc_max_connection_age_s: float = flag(
+        1800.0,
+        _FLOAT,
+        "Ours: seconds after which a client of gRPC is asked to connect anew, so that balancers can choose again; calls "
+        "in flight go on; 0: never.",
+    )
     drain_delay_s: float = flag(
         8.0,
         _FLOAT,
@@ -247,6 +265,11 @@ class ServerOptions:
         _INT32,
         "Ours: HTTP connections that may be open, and at most half as many as the process may open files; more are "
         "answered with 503 and closed.",
+    )
+    rest_api_max_connection_age_s: float = flag(
+        1800.0,
+        _FLOAT,
+        "Ours: seconds after which a reply over HTTP asks its client to connect anew; 0: never.",
     )
     console: str = flag(
         "auto",
@@ -453,6 +476,8 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 
 _LAST_PORT: Final = 65535
+# protobuf reads no message of 2 GiB.
+_MOST_MESSAGE_MIB: Final = 2047
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -483,6 +508,12 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     if not 0 <= options.port <= _LAST_PORT:
         # gRPC would listen on the port of the lowest 16 bits.
         _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    for name, mib in (
+        ("grpc_max_message_mb", options.grpc_max_message_mb),
+        ("grpc_max_decompressed_mb", options.grpc_max_decompressed_mb),
+    ):
+        if not 0 <= mib <= _MOST_MESSAGE_MIB:
+            _refuse(f"{name} must be from 0 to {_MOST_MESSAGE_MIB}; was {mib}.")
     _validate_http(options)
     _validate_tls(options)
     _validate_admin(options)
@@ -497,6 +528,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
+        ("grpc_max_connection_age_s", options.grpc_max_connection_age_s),
+        ("rest_api_max_connection_age_s", options.rest_api_max_connection_age_s),
         ("authorization_poll_s", options.authorization_poll_s),
     ):
         if not seconds >= 0:
@@ -605,6 +638,7 @@ def notices(parsed: Parsed) -> list[str]:
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Serving": (
         "port", "bind_address", "grpc_socket_path", "grpc_max_threads", "grpc_lanes", "grpc_channel_arguments",
+        "grpc_max_message_mb", "grpc_max_decompressed_mb", "grpc_max_connection_age_s",
         "grpc_error_details", "enable_grpc_healthcheck_service", "drain_delay_s", "drain_timeout_s",
         "enable_serialization_as_tensor_content",
         "enable_signature_method_name_check", "enable_profiler", "log_level", "version",
@@ -626,6 +660,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
+        "rest_api_max_connection_age_s",
         "monitoring_config_file", "metrics_port", "console",
     ),
     "Security": (
