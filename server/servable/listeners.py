@@ -20,9 +20,8 @@ from servable.transport.server import MAX_MESSAGE_BYTES, ServerSettings
 
 _log = logging.getLogger(__name__)
 
-# A message takes twice its size while it is decompressed, as much as a copy once it is parsed, and twice that again as
-# the graph's inputs and in the request that is batched.
-_PARTS_FOR_DECOMPRESSED: Final = 16
+# A message takes several times its size: while it is decompressed, parsed, fed to the graph, and answered.
+_PARTS_FOR_DECOMPRESSED: Final = 32
 _ALL_ADDRESSES = ServerOptions().bind_address
 
 

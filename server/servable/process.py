@@ -20,8 +20,10 @@ from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
 from servable.inspection.load_warnings import InspectingLoader
 from servable.lifecycle.manager import Loader
+from servable.loops import Loop
 from servable.methods import Answer
 from servable.observability.metrics import Metrics
+from servable.observability.process_usage import resident_bytes
 from servable.options import ServerOptions
 from servable.servables import Servable
 from servable.tflite_model.stored import NAME as TFLITE_NAME
@@ -125,6 +127,7 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     # all requests would wait for that: a quarter of a second. Before `load`, since models must remain collectable.
     gc.freeze()
     server.load()
+    _reclaim_memory()
     termination.expect_drain(options.drain_delay_s)
     server.listen()
     for line in server.describe():
