@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from servable import data_plane, listeners, model_paths, startup
 from servable import options as flags
-from servable.call_policy import CallPolicy
-from servable.calls import Action, MethodInfo
+from servable.call_plane import CallPlane
+from servable.calls import Action, Follower, MethodInfo
 from servable.codec.json import number_arrays
 from servable.config import batching, models, monitoring
 from servable.config.batching import BatchingConfig
@@ -39,7 +39,7 @@ from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
 from servable.listeners import bracketed
 from servable.loops import Loop
-from servable.management.model_service import GetModelStatus, HandleReloadConfigRequest
+from servable.management.model_service import GetModelStatus, HandleReloadConfigRequest, names_in
 from servable.management.served_models import wait_until_any_serves
 from servable.methods import Answer, Method, without_context
 from servable.metrics_plane import OUR_PATH, MetricsPlane
@@ -157,7 +157,7 @@ class Server:
         loader: Loader,
         extra_methods: Mapping[str, Answer] = MappingProxyType({}),
         metrics: Metrics | None = None,
-        policy: CallPolicy | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         """Put the packages together; nothing is loaded and nothing listens yet.
 
@@ -166,7 +166,7 @@ class Server:
             loader: Loads a version from its directory.
             extra_methods: More methods by full path, which the caller has made (the profiler). They may wait.
             metrics: What is counted, if the loader counts something, too.
-            policy: What is decided about calls, and who follows them; None: nothing, and nobody.
+            followers: Who else is told of calls.
         """
         options = configuration.options
         self._configuration = configuration
@@ -178,10 +178,16 @@ class Server:
             self._router,
             survey.installed_tensorflow_version() or "",
         )
+        self._calls = CallPlane(options, configuration.trusted_proxies, self._metrics, followers)
+        self._policy = self._calls.policy
         self._control = ControlPlane(
-            options, self._measured.measuring(loader), self._router, self._monitor, self._report_health
+            options,
+            self._measured.measuring(loader),
+            self._router,
+            self._monitor,
+            self._report_health,
+            prepare=self._calls.prepare,
         )
-        self._policy = policy or CallPolicy()
         self._data = DataPlane(options, configuration.batching, self._router, self._metrics, self._policy)
         status, management = self._status_methods(), self._waiting_methods(extra_methods)
         self._grpc = GrpcServer(
@@ -196,7 +202,9 @@ class Server:
         self._http = self._make_http(configuration.http, None if configuration.has_admin else options.bind_address)
         for http_server in self._http:
             self._metrics.add_source(http_server.families)
-        self._metrics_http = _make_http_servers(configuration.metrics, self._measured.port_handler())
+        self._metrics_http = _make_http_servers(
+            configuration.metrics, self._calls.guard_pages(self._measured.port_handler(), self._measured.handlers())
+        )
         self._admin_http = self._make_http(configuration.admin_http, options.admin_bind_address)
         self._certificates = self._make_certificate_reload()
         self.http_ports: list[int] = []
@@ -222,6 +230,7 @@ class Server:
             ServingError: if a label is not valid, or if no model can be loaded.
         """
         self._measured.start()
+        self._calls.start()
         self._control.start()
         self._data.start()
         try:
@@ -329,6 +338,7 @@ class Server:
         for server in (*self._http, *self._metrics_http, *self._admin_http):
             server.stop()
         self._data.stop()
+        self._calls.stop()
         self._control.stop()
         self._measured.stop()
 
@@ -353,9 +363,13 @@ class Server:
             settings: How it listens.
             management_address: Where it listens, if it has management; None without.
         """
-        return [] if settings is None else _make_http_servers(settings, self._make_plane(management_address).handle)
+        if settings is None:
+            return []
+        metrics = {} if management_address is None else self._metrics_handlers()
+        plane = self._make_plane(management_address, metrics)
+        return _make_http_servers(settings, self._calls.guard_pages(plane.handle, metrics))
 
-    def _make_plane(self, management_address: str | None) -> HttpPlane:
+    def _make_plane(self, management_address: str | None, metrics: Mapping[str, HttpHandler]) -> HttpPlane:
         rest = RestApi(
             self._data.rest_methods,
             self._router,
@@ -376,7 +390,7 @@ class Server:
             is_ready=lambda: self._is_ready,
             is_model_ready=self._is_model_ready,
             open_inference=open_inference.handle,
-            metrics={} if management_address is None else self._metrics_handlers(),
+            metrics=metrics,
             rest=rest.handle,
             open_api=OpenApi(self._router).handle,
             console=None if management_address is None else self._make_console(management_address),
@@ -426,12 +440,20 @@ class Server:
         return {path: self._policy.method(answer, info, data_plane.find_model)}
 
     def _waiting_methods(self, extra_methods: Mapping[str, Answer]) -> dict[str, Method]:
-        reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
+        reload_ = HandleReloadConfigRequest(
+            self._control.served_models,
+            self._metrics.read,
+            may_log=self._configuration.options.allow_request_logging_by_reload,
+        )
         path = f"/{MODEL_SERVICE}/HandleReloadConfigRequest"
         return {
-            path: self._policy.method(reload_, MethodInfo("HandleReloadConfigRequest", "GRPC", Action.RELOAD, path)),
+            path: self._policy.managing_method(
+                reload_,
+                MethodInfo("HandleReloadConfigRequest", "GRPC", Action.RELOAD, path),
+                lambda request: [*names_in(request), *self._control.served_models.names],
+            ),
             **{
-                path: self._policy.method(
+                path: self._policy.managing_method(
                     without_context(answer), MethodInfo(path.rpartition("/")[2], "GRPC", Action.PROFILE, path)
                 )
                 for path, answer in extra_methods.items()

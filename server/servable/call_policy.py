@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from servable.calls import Action, CallContext, CallRecord, EndableContext, Follower, MethodInfo
-from servable.errors import Code, PermissionDenied, ServingError
+from servable.errors import Code, ServingError, of_code
 from servable.methods import DeferredRun, LaneMethodOf, Method, Reply, Tracker, reply_with_error
 from servable.requests import Request, SizedT
 
@@ -26,16 +26,23 @@ _LARGE_BYTES: Final = 64 * 1024
 
 
 class Principal(Protocol):
-    """Who calls, as far as that is known.
+    """Who calls, as far as that is known."""
 
-    Attributes:
-        name: For logs and traces.
-    """
+    @property
+    def name(self) -> str:
+        """For logs and traces."""
 
-    name: str
+    @property
+    def sees_all_models(self) -> bool:
+        """Whether the caller may be told which models there are."""
 
-    def may(self, action: Action, model: str | None = None) -> bool:
-        """Whether the caller may do something: with one model, or at all."""
+    def check(self, action: Action, model: str | None = None) -> None:
+        """Check that the caller may do something: with one model, or at all.
+
+        Raises:
+            Unauthenticated: if it may not, and shows nothing.
+            PermissionDenied: if it may not. The text does not tell whether there is such a model.
+        """
 
 
 class Authorizer(Protocol):
@@ -46,7 +53,7 @@ class Authorizer(Protocol):
 
         Raises:
             Unauthenticated: if the caller shows nothing, or something wrong.
-            PermissionDenied: if nobody knows the caller.
+            ResourceExhausted: if the peer has shown too much that is wrong.
         """
 
 
@@ -90,8 +97,17 @@ class CallPolicy:
         authorizer: Authorizer | None = None,
         admission: Admission | None = None,
         followers: Sequence[Follower] = (),
+        on_managed: Callable[[CallRecord, Sequence[str]], None] | None = None,
     ) -> None:
-        """Put the parts together; without any, methods stay as they are."""
+        """Put the parts together; without any, methods stay as they are.
+
+        Args:
+            authorizer: Says who calls; None: everyone may do everything.
+            admission: Says whether there is room; None: there always is.
+            followers: Are told of calls.
+            on_managed: Is told of each call of management, and of the models that it concerned.
+        """
+        self._on_managed = on_managed
         self._authorizer, self._admission, self._followers = authorizer, admission, tuple(followers)
         self._decides_always = authorizer is not None or (admission is not None and admission.follows_all)
 
@@ -179,6 +195,26 @@ class CallPolicy:
 
         return guarded
 
+    def managing_method(
+        self, method: Method, info: MethodInfo, find_models: Callable[[bytes], Sequence[str]] = lambda _message: ()
+    ) -> Method:
+        """A method of management, with what this policy decides around it.
+
+        Args:
+            method: What answers.
+            info: What it is.
+            find_models: All models that a message is about, before it changes something.
+        """
+
+        def guarded(message: bytes, time_left_s: float | None, context: EndableContext) -> bytes:
+            models = find_models(message)
+            with self._managing(info, context, len(message), models) as record:
+                reply = method(message, time_left_s, context)
+                record.reply_bytes = len(reply)
+                return reply
+
+        return guarded
+
     @contextmanager
     def follow(
         self, method: MethodInfo, context: CallContext, request_bytes: int, model: str | None = None
@@ -190,14 +226,48 @@ class CallPolicy:
             return
         record = _make_record(method, context, request_bytes, None)
         record.model = model or ""
-        for follower in wanting:
+        with self._telling(record, wanting):
+            principal = self._check(record, () if model is None else (model,))
+            try:
+                yield record
+            except ServingError as error:
+                if principal is None or principal.sees_all_models:
+                    raise
+                raise _without_hints(error) from None
+
+    @contextmanager
+    def _managing(
+        self, info: MethodInfo, context: CallContext, request_bytes: int, models: Sequence[str]
+    ) -> Iterator[CallRecord]:
+        record = _make_record(info, context, request_bytes, None)
+        wanting = [follower for follower in self._followers if follower.wants(context)]
+        try:
+            with self._telling(record, wanting):
+                self._check(record, models)
+                yield record
+        finally:
+            if self._on_managed is not None:
+                self._on_managed(record, models)
+
+    def _check(self, record: CallRecord, models: Sequence[str]) -> Principal | None:
+        """Refuse a call that its caller may not make, on one of these models or at all; who calls, if it matters."""
+        action = record.method.action
+        if self._authorizer is None or action is None:
+            return None
+        principal = self._authorizer.identify(record.context)
+        record.principal = principal.name
+        principal.check(action)
+        for model in models:
+            principal.check(action, model)
+        return principal
+
+    @contextmanager
+    def _telling(self, record: CallRecord, followers: Sequence[Follower]) -> Iterator[None]:
+        """Tell the followers of what happens in the context, which ends the call."""
+        for follower in followers:
             follower.begin(record)
         try:
-            if self._authorizer is not None:
-                principal = self._identify(self._authorizer, context, method)
-                record.principal = principal.name
-                _judge(principal, method, model)
-            yield record
+            yield
         except ServingError as error:
             record.code, record.message = error.code, error.message
             raise
@@ -206,7 +276,7 @@ class CallPolicy:
             raise
         finally:
             record.ended_s = time.monotonic()
-            for follower in wanting:
+            for follower in followers:
                 follower.take(record)
 
     @property
@@ -225,7 +295,8 @@ class CallPolicy:
 
     def _identify(self, authorizer: Authorizer, context: CallContext, info: MethodInfo) -> Principal:
         principal = authorizer.identify(context)
-        _judge(principal, info, None)
+        if info.action is not None:
+            principal.check(info.action)
         return principal
 
     def _tell_of_refusal(self, info: MethodInfo, context: CallContext, refusal: ServingError) -> None:
@@ -241,14 +312,9 @@ def _make_record(info: MethodInfo, context: CallContext, size_bytes: int, reques
     return CallRecord(info, context, time.monotonic(), time.time_ns(), size_bytes, request)
 
 
-def _judge(principal: Principal, info: MethodInfo, model: str | None) -> None:
-    if not principal.may(info.action, model):
-        raise _forbidden(info, model)
-
-
-def _forbidden(info: MethodInfo, model: str | None) -> PermissionDenied:
-    about = "" if model is None else f" with model {model}"
-    return PermissionDenied(f"The rules of this server do not let you {info.action.value}{about}")
+def _without_hints(error: ServingError) -> ServingError:
+    """The error without its advice, which may name models that the caller must not know of."""
+    return of_code(error.code, error.message) if error.hints else error
 
 
 class _TrackedCall:
@@ -333,8 +399,9 @@ class _TrackedCall:
             self._end()
 
     def _judge(self, model: str | None) -> None:
-        if self.principal is not None:
-            _judge(self.principal, self.record.method, model)
+        action = self.record.method.action
+        if self.principal is not None and action is not None:
+            self.principal.check(action, model)
 
     def _refusal(self, error: ServingError) -> ServingError:
         """The error, unless the caller may not know what it tells of the model."""
@@ -342,9 +409,9 @@ class _TrackedCall:
             return error
         try:
             self._judge(self._find_model())
-        except PermissionDenied as refusal:
+        except ServingError as refusal:
             return refusal.with_traceback(None)
-        return error
+        return error if self.principal.sees_all_models else _without_hints(error)
 
     def _end(self) -> None:
         if not self._is_open:

@@ -97,13 +97,13 @@ class MethodInfo:
     Attributes:
         api: `Predict`, `GetModelStatus`, `ModelInfer`.
         entrypoint: `GRPC` or `REST`.
-        action: What its calls do.
+        action: What its calls do; None if that is open to everyone.
         path: Its full name over gRPC (`/tensorflow.serving.PredictionService/Predict`), or what is served over HTTP.
     """
 
     api: str
     entrypoint: str
-    action: Action
+    action: Action | None
     path: str
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
 from servable.calls import NO_CONTEXT, CallContext, LocalContext
-from servable.errors import Code, ServingError
+from servable.errors import Code, ServingError, Unauthenticated
 from servable.methods import LaneMethodOf
 
 MessageT = TypeVar("MessageT")
@@ -121,6 +121,11 @@ def html_error(status: int) -> HttpReply:
 def json_error(status: int, message: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> HttpReply:
     """An error in the form of the REST API, of a text of our own."""
     return HttpReply(status, json.dumps({"error": message}, indent=4).encode(), JSON, headers)
+
+
+def error_headers(error: ServingError) -> Sequence[tuple[bytes, bytes]]:
+    """What an error says in headers, beside its text."""
+    return [(b"www-authenticate", error.challenge.encode())] if isinstance(error, Unauthenticated) else ()
 
 
 async def call(

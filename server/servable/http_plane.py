@@ -16,7 +16,8 @@ from servable.http_exchange import HttpHandler, HttpReply, HttpRequest, html_err
 
 # As the original matches, which takes any case (TensorFlow Serving: model_servers/http_server.cc).
 _REST: Final = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
-_MODEL_READY: Final = re.compile(r"/v1/models/([^/:?#]+)/ready")
+MODEL_READY: Final = re.compile(r"/v1/models/([^/:?#]+)/ready")
+"""Ours: whether some version of a model serves."""
 _OPEN_INFERENCE: Final = re.compile(r"/v2(?:[/?#].*)?", re.DOTALL)
 _CONSOLE: Final = re.compile(r"/(?:console(?:/.*)?)?", re.DOTALL)
 _READ_VERBS: Final = ("GET", "HEAD")
@@ -66,7 +67,7 @@ class HttpPlane:
         if exact is not None:
             return exact
         if _REST.fullmatch(request.target):
-            is_question = request.verb in _READ_VERBS and _MODEL_READY.fullmatch(request.target)
+            is_question = request.verb in _READ_VERBS and MODEL_READY.fullmatch(request.target)
             return self._answer_model_readiness if is_question else self._rest
         if _OPEN_INFERENCE.fullmatch(request.target):
             return self._open_inference
@@ -81,7 +82,7 @@ class HttpPlane:
 
     async def _answer_model_readiness(self, request: HttpRequest) -> HttpReply:
         """Ours: in the original such a path is a malformed request."""
-        match = _MODEL_READY.fullmatch(request.target)
+        match = MODEL_READY.fullmatch(request.target)
         name = unquote(match[1]) if match else ""
         is_ready = self._is_model_ready(name)
         if is_ready is None:

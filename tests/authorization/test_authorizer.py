@@ -8,7 +8,7 @@ import time
 import pytest
 
 from servable.authorization.authorizer import Authorizer, make_authorizer
-from servable.authorization.refusals import InvalidCredentials, MissingCredentials, find_challenge
+from servable.authorization.refusals import InvalidCredentials, MissingCredentials
 from servable.calls import NO_CONTEXT, Action, LocalContext
 from servable.errors import InvalidArgument, PermissionDenied, ResourceExhausted, Unauthenticated
 from servable.options import ServerOptions
@@ -76,7 +76,7 @@ def test_without_credentials_the_answer_says_which_would_do(authorizer):
     error = refusal(authorizer, NO_CONTEXT)
     assert isinstance(error, MissingCredentials)
     assert error.message == "No credentials: show a client certificate or authorization: Bearer <token>"
-    assert find_challenge(error) == 'Bearer realm="servable"'
+    assert error.challenge == 'Bearer realm="servable"'
 
 
 def test_a_rule_for_anyone_lets_those_in_who_show_nothing(rules_path):
@@ -98,11 +98,7 @@ def test_a_wrong_token_is_refused_where_none_would_do(rules_path):
     rules_path.write_text(rules_path.read_text() + OPEN)
     error = refusal(Authorizer(str(rules_path)), bearer(sign(exp=1)))
     assert error.message == "Credentials refused: the token has expired"
-    assert find_challenge(error) == 'Bearer realm="servable", error="invalid_token"'
-
-
-def test_only_errors_of_credentials_challenge():
-    assert find_challenge(PermissionDenied("no")) is None
+    assert error.challenge == 'Bearer realm="servable", error="invalid_token"'
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "bEaReR   "])

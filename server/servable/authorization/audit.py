@@ -19,7 +19,8 @@ from servable.errors import Code
 _log = logging.getLogger("servable.audit")
 
 AUDITED: Final = frozenset({Action.RELOAD, Action.PROFILE})
-_MOST_MODELS: Final = 1000
+# A line of the log is cut when it is longer than these names can make it.
+_MOST_MODELS: Final = 50
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -37,19 +38,21 @@ class AuditLog:
             record: The call.
             models: The models that it concerns, for a reload: those that it names, and those that were served.
         """
-        if record.action not in AUDITED:
+        action = record.method.action
+        if action not in AUDITED or action is None:
             return
         identities = record.context.identities()
         named = list(models) or ([record.model] if record.model else [])
         _write(
             record.began_ns,
-            action=record.action.value,
-            api=record.api,
-            entrypoint=record.entrypoint,
+            action=action.value,
+            api=record.method.api,
+            entrypoint=record.method.entrypoint,
             principal=record.principal or "anonymous",
             certificate=make_printable(identities[0]) if identities else "",
             peer=record.context.peer(),
             models=[make_printable(name) for name in named[:_MOST_MODELS]],
+            more_models=max(len(named) - _MOST_MODELS, 0),
             code=Code(record.code).name,
         )
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from servable.errors import ServingError, Unauthenticated
-
-REALM: Final = "servable"
+from servable.errors import Unauthenticated
 
 
 class MissingCredentials(Unauthenticated):
@@ -16,16 +12,7 @@ class MissingCredentials(Unauthenticated):
 class InvalidCredentials(Unauthenticated):
     """What the caller shows is wrong, or holds no more."""
 
+    challenge = f'{Unauthenticated.challenge}, error="invalid_token"'
+
     def __init__(self, reason: str) -> None:
         super().__init__(f"Credentials refused: {reason}")
-
-
-def find_challenge(error: ServingError) -> str | None:
-    """The value of the header `WWW-Authenticate` for an error, which each reply of 401 needs; None for other errors.
-
-    Source of the form: RFC 6750, 3.
-    """
-    if not isinstance(error, Unauthenticated):
-        return None
-    detail = ', error="invalid_token"' if isinstance(error, InvalidCredentials) else ""
-    return f'Bearer realm="{REALM}"{detail}'

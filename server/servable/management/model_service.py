@@ -5,14 +5,14 @@ Source of the behaviour: TensorFlow Serving, model_servers/get_model_status_impl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from servable import requests, wire
 from servable.calls import NO_CONTEXT, EndableContext
 from servable.config import models
-from servable.errors import InvalidArgument, NotFound
+from servable.errors import Internal, InvalidArgument, NotFound
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.version import State, VersionState
 from servable.management.served_models import ServedModels, wait_until_settled
@@ -85,10 +85,12 @@ class HandleReloadConfigRequest:
     Attributes:
         served_models: Takes the new config.
         read_metrics: Reads the metrics whose increase is asked for.
+        may_log: Whether a config may ask for request logs (--allow_request_logging_by_reload).
     """
 
     served_models: ServedModels
     read_metrics: ReadMetrics
+    may_log: bool = False
 
     def __call__(self, request: bytes, time_left_s: float | None, context: EndableContext = NO_CONTEXT, /) -> bytes:
         """Answer a ReloadConfigRequest with a ReloadConfigResponse; see methods.Method.
@@ -110,11 +112,20 @@ class HandleReloadConfigRequest:
         before = self.read_metrics(message.metric_names)
         for config in message.config.model_config_list.config:
             requests.restore_map_entries(config, "version_labels")
-        configs = models.from_list(message.config.model_config_list, self.served_models.names)
+        configs = models.from_list(message.config.model_config_list, self.served_models.names, may_log=self.may_log)
         change = self.served_models.apply(configs)
         context.on_end(partial(change.progress.stop_waiting_for, change.new_names))
         wait_until_settled(change, time_left_s)
         return _response(before, self.read_metrics(message.metric_names)).SerializeToString()
+
+
+def names_in(request: bytes) -> Sequence[str]:
+    """The models that a ReloadConfigRequest names; none if it does not parse, so that it will be refused."""
+    try:
+        message = requests.parse(wire.ReloadConfigRequest, request)
+    except Internal:
+        return ()
+    return [config.name for config in message.config.model_config_list.config]
 
 
 def _response(before: Mapping[str, int], after: Mapping[str, int]) -> wire.ReloadConfigResponse:

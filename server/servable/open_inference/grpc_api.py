@@ -38,10 +38,11 @@ SERVICE: Final = "inference.GRPCInferenceService"
 INFER: Final = f"/{SERVICE}/ModelInfer"
 EXTENSIONS: Final = ("binary_tensor_data",)
 
-_ACTIONS: Final = {
-    "ServerLive": Action.STATUS,
-    "ServerReady": Action.STATUS,
-    "ServerMetadata": Action.STATUS,
+# Balancers ask without credentials whether a server is live and ready.
+_ACTIONS: Final[Mapping[str, Action | None]] = {
+    "ServerLive": None,
+    "ServerReady": None,
+    "ServerMetadata": Action.METADATA,
     "ModelReady": Action.STATUS,
     "ModelMetadata": Action.METADATA,
 }

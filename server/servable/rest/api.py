@@ -16,7 +16,7 @@ from servable import calls
 from servable.calls import NO_GUARD, Guard, MethodInfo
 from servable.codec.json import writing
 from servable.errors import Code, InvalidArgument, ServingError
-from servable.http_exchange import HTTP_STATUS, HttpReply, HttpRequest, call
+from servable.http_exchange import HTTP_STATUS, HttpReply, HttpRequest, call, error_headers
 from servable.lifecycle.monitor import StateMonitor
 from servable.methods import LaneMethodOf
 from servable.options import ServerOptions
@@ -77,7 +77,7 @@ class RestApi:
     async def handle(self, request: HttpRequest) -> HttpReply:
         """Answer a request; see http_exchange.HttpHandler."""
         reply = await self._answer(request)
-        reply.headers = self._headers
+        reply.headers = (*self._headers, *reply.headers)
         return reply
 
     async def _answer(self, request: HttpRequest) -> HttpReply:
@@ -95,7 +95,8 @@ class RestApi:
         try:
             return HttpReply(200, await self._ask(url, request, began_s))
         except ServingError as error:
-            return HttpReply(HTTP_STATUS[error.code], writing.write_error(error.message_bytes))
+            text = writing.write_error(error.message_bytes)
+            return HttpReply(HTTP_STATUS[error.code], text, headers=error_headers(error))
 
     async def _ask(self, url: ModelUrl, request: HttpRequest, began_s: float) -> bytes:
         method = self._methods.get(url.action.value)
