@@ -230,8 +230,8 @@ class ServerOptions:
     grpc_max_connection_age_s: float = flag(
         1800.0,
         _FLOAT,
-        "Ours: seconds after which a client of gRPC is asked to connect anew, so that balancers can choose again; calls "
-        "in flight go on; 0: never.",
+        "Ours: seconds after which a client of gRPC is asked to connect anew, so that balancers can choose again; calls in "
+        "flight go on; 0: never.",
     )
     drain_delay_s: float = flag(
         8.0,
@@ -540,15 +540,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         _refuse("Paths and --model_config_file cannot be mixed: the file says which models there are. List them there.")
     if not options.platform_config_file:
         _validate_tensorflow(options)
-    if not 0 <= options.port <= _LAST_PORT:
-        # gRPC would listen on the port of the lowest 16 bits.
-        _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
-    for name, mib in (
-        ("grpc_max_message_mb", options.grpc_max_message_mb),
-        ("grpc_max_decompressed_mb", options.grpc_max_decompressed_mb),
-    ):
-        if not 0 <= mib <= _MOST_MESSAGE_MIB:
-            _refuse(f"{name} must be from 0 to {_MOST_MESSAGE_MIB}; was {mib}.")
+    _validate_grpc(options)
     _validate_http(options)
     _validate_tls(options)
     _validate_admin(options)
@@ -582,6 +574,18 @@ def _validate_logs(options: ServerOptions) -> None:
         _refuse(f"access_log_slow_ms must be from 0 up; was {options.access_log_slow_ms}.")
     if options.access_log_max_per_s < 1:
         _refuse(f"access_log_max_per_s must be at least 1; was {options.access_log_max_per_s}.")
+
+
+def _validate_grpc(options: ServerOptions) -> None:
+    if not 0 <= options.port <= _LAST_PORT:
+        # gRPC would listen on the port of the lowest 16 bits.
+        _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    for name, mib in (
+        ("grpc_max_message_mb", options.grpc_max_message_mb),
+        ("grpc_max_decompressed_mb", options.grpc_max_decompressed_mb),
+    ):
+        if not 0 <= mib <= _MOST_MESSAGE_MIB:
+            _refuse(f"{name} must be from 0 to {_MOST_MESSAGE_MIB}; was {mib}.")
 
 
 def _validate_http(options: ServerOptions) -> None:

@@ -5,7 +5,8 @@ time. So what a huge request took would stay for good. The reclaimer looks at th
 has freed memory returned once that has grown and grows no more. It counts nothing on the way of a request, and sees
 whatever takes memory: requests, replies, JSON, and the tensors between.
 
-Memory that is taken again at once was in use: then it waits longer and longer before it returns any more.
+Memory that is taken again at once was in use: then it waits longer and longer before it returns any more, and not as
+long when the process has little else to do.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ _LEAST_BYTES: Final = 64 * _MIB
 _STILL_BYTES: Final = 4 * _MIB
 _FIRST_PAUSE_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 60.0
+_LONGEST_IDLE_PAUSE_S: Final = 6.0
+# A process that uses less of a CPU than this has little to do.
+_IDLE_SHARE: Final = 0.2
 # Memory that is taken again within so many pauses was in use.
 _PAUSES_UNTIL_QUIET: Final = 3
 
@@ -28,14 +32,18 @@ _PAUSES_UNTIL_QUIET: Final = 3
 class Reclaimer:
     """Decides when memory is given back. Used by one thread: `turn` is a `loops.Turn`."""
 
-    def __init__(self, resident_bytes: Callable[[], int], give_back: Callable[[], None]) -> None:
+    def __init__(
+        self, resident_bytes: Callable[[], int], cpu_seconds: Callable[[], float], give_back: Callable[[], None]
+    ) -> None:
         """Watch from now on.
 
         Args:
             resident_bytes: What the process has of the machine's memory.
+            cpu_seconds: The CPU time that it has used.
             give_back: Returns freed memory to the system.
         """
-        self._resident_bytes, self._give_back = resident_bytes, give_back
+        self._resident_bytes, self._cpu_seconds, self._give_back = resident_bytes, cpu_seconds, give_back
+        self._last_cpu_s = cpu_seconds()
         # What the process has when nothing is there to return.
         self._floor_bytes = self._last_bytes = resident_bytes()
         self._gave_at_s: float | None = None
@@ -46,13 +54,16 @@ class Reclaimer:
         now_bytes, before_bytes = self._resident_bytes(), self._last_bytes
         self._last_bytes = now_bytes
         self._floor_bytes = min(self._floor_bytes, now_bytes)
+        cpu_s, before_cpu_s = self._cpu_seconds(), self._last_cpu_s
+        self._last_cpu_s = cpu_s
         is_still = now_bytes - before_bytes < _STILL_BYTES
-        if now_bytes - self._floor_bytes >= _LEAST_BYTES and is_still and self._may_give(now_s):
+        pause_s = self._pause_s
+        if cpu_s - before_cpu_s < _IDLE_SHARE * _LOOK_S:
+            pause_s = min(pause_s, _LONGEST_IDLE_PAUSE_S)
+        has_paused = self._gave_at_s is None or now_s - self._gave_at_s >= pause_s
+        if now_bytes - self._floor_bytes >= _LEAST_BYTES and is_still and has_paused:
             self._give(now_s)
         return now_s + _LOOK_S
-
-    def _may_give(self, now_s: float) -> bool:
-        return self._gave_at_s is None or now_s - self._gave_at_s >= self._pause_s
 
     def _give(self, now_s: float) -> None:
         gave_at_s = self._gave_at_s

@@ -18,6 +18,7 @@ Source: gRPC's src/core/ext/filters/http/message_compress/compression_filter.cc,
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import zlib
@@ -30,7 +31,7 @@ from google.protobuf.message import DecodeError
 
 from servable.errors import DeadlineExceeded, ResourceExhausted, ServingError
 from servable.methods import DeferredRun, LaneMethod, Method, Reply
-from servable.transport import status
+from servable.transport import inflation, status
 
 CHANNEL_ARGUMENTS: Final[Sequence[tuple[str, int]]] = (("grpc.per_message_decompression", 0),)
 """Arguments with which a server's core leaves messages compressed."""
@@ -39,11 +40,10 @@ _GZIP, _ZLIB = b"\x1f\x8b", b"\x78"
 _MARKS: Final = (_GZIP, _ZLIB)
 # Requests begin with the tag of one of their first fields, which is less. To compare costs a fourth of `startswith`.
 _LEAST_MARK: Final = b"\x1f"
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 # The last four bytes of gzip's format tell the size, modulo 2**32.
 _SIZE_BYTES: Final = 4
-# So much is decompressed by everyone at the same time.
-_QUICK_BYTES: Final = 1 << 20
+# The most that deflate makes of a byte is 1,032.
+_LARGEST_RATIO: Final = 1040
 # More may not wait at a time, since each holds a thread. Fewer than the threads that a lane may lose.
 _MOST_WAITING: Final = 8
 
@@ -55,14 +55,15 @@ class Decompressor:
         refused: How many messages were too large, or came when too many large ones waited.
     """
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, limit_name: str) -> None:
         """Decompress up to a bound.
 
         Args:
-            most_bytes: Of one message, and of all that are being decompressed, except for their first MiB each.
+            most_bytes: Of one message, and of all that are being decompressed, except for small ones.
+            limit_name: What sets the bound, for errors.
         """
-        self._most_bytes = most_bytes
-        self._large = _Share(most_bytes)
+        self._most_bytes, self._limit_name = most_bytes, limit_name
+        self._large = Share(most_bytes)
         self.refused = 0
 
     def __call__(self, message: bytes) -> bytes:
@@ -81,26 +82,32 @@ class Decompressor:
             return message
 
     def _decompress(self, message: bytes) -> bytes:
-        is_gzip = message.startswith(_GZIP)
-        most_bytes = self._most_bytes
+        is_gzip, most_bytes = message.startswith(_GZIP), self._most_bytes
         if is_gzip:
             # A stream that says less than it has is not valid, so that it is not read further than it says.
             said_bytes = int.from_bytes(message[-_SIZE_BYTES:], "little")
+            if said_bytes > _LARGEST_RATIO * len(message):
+                return message
             if said_bytes > most_bytes:
-                raise _too_large(str(said_bytes), most_bytes)
+                raise self._too_large(str(said_bytes))
             most_bytes = said_bytes
-        stream = zlib.decompressobj(_GZIP_WINDOW if is_gzip else zlib.MAX_WBITS)
-        first = stream.decompress(message, min(_QUICK_BYTES, most_bytes) + 1)
-        if stream.eof or len(first) > most_bytes:
-            return self._judge(message, stream, first, is_gzip=is_gzip)
-        with self._large.held(most_bytes):
-            whole = first + stream.decompress(stream.unconsumed_tail, most_bytes - len(first) + 1)
-        return self._judge(message, stream, whole, is_gzip=is_gzip)
+        pieces = inflation.pieces(message, inflation.GZIP if is_gzip else inflation.ZLIB)
+        try:
+            first = list(itertools.islice(pieces, 1))
+            if sum(map(len, first)) < inflation.FIRST_PIECE_BYTES:
+                return inflation.join(first, pieces, most_bytes)
+            with self._large.held(most_bytes):
+                return inflation.join(first, pieces, most_bytes)
+        except inflation.TooLargeError:
+            if is_gzip:
+                return message
+            raise self._too_large(f"over {most_bytes}") from None
 
-    def _judge(self, message: bytes, stream: zlib._Decompress, found: bytes, *, is_gzip: bool) -> bytes:
-        if len(found) > self._most_bytes and not is_gzip:
-            raise _too_large(f"over {self._most_bytes}", self._most_bytes)
-        return found if stream.eof and not stream.unused_data else message
+    def _too_large(self, size: str) -> ResourceExhausted:
+        return ResourceExhausted(
+            f"SERVER: Received message larger than max ({size} vs. {self._most_bytes}) after decompression; "
+            f"{self._limit_name} sets the limit"
+        )
 
     def before(self, method: Method) -> Method:
         """A method whose messages are decompressed first, on its thread."""
@@ -146,23 +153,31 @@ class Decompressor:
         return message, time_left_s
 
 
-class _Share:
-    """So many bytes, shared by those who hold some. Thread-safe."""
+class Share:
+    """So many bytes, shared by those who hold some. Thread-safe.
+
+    Attributes:
+        waiting: How many wait for some.
+    """
 
     def __init__(self, most_bytes: int) -> None:
         self._free_bytes = most_bytes
-        self._waiting = 0
+        self.waiting = 0
         self._change = threading.Condition()
 
     @contextmanager
     def held(self, count: int) -> Iterator[None]:
-        """Hold some within a `with`, which waits for them unless too many wait."""
+        """Hold some within a `with`, which waits for them.
+
+        Raises:
+            ResourceExhausted: if too many wait already.
+        """
         with self._change:
-            if self._free_bytes < count and self._waiting >= _MOST_WAITING:
+            if self._free_bytes < count and self.waiting >= _MOST_WAITING:
                 raise ResourceExhausted("Too many large compressed messages wait; try again later")
-            self._waiting += 1
+            self.waiting += 1
             self._change.wait_for(lambda: self._free_bytes >= count)
-            self._waiting -= 1
+            self.waiting -= 1
             self._free_bytes -= count
         try:
             yield
@@ -170,10 +185,3 @@ class _Share:
             with self._change:
                 self._free_bytes += count
                 self._change.notify_all()
-
-
-def _too_large(size: str, most_bytes: int) -> ResourceExhausted:
-    return ResourceExhausted(
-        f"SERVER: Received message larger than max after decompression ({size} vs. {most_bytes}); "
-        "--grpc_max_decompressed_mb sets the limit"
-    )

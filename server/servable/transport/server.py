@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 # What the original allows: the largest int32.
 _INT32_MAX = 2147483647
 MAX_MESSAGE_BYTES = _INT32_MAX
+_MAX_MESSAGE = "grpc.max_receive_message_length"
 _DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
     "grpc.max_send_message_length": -1,
     **dict(compression.CHANNEL_ARGUMENTS),
@@ -89,11 +90,19 @@ class ServerSettings:
     @property
     def arguments(self) -> Sequence[tuple[str, int | str]]:
         """All channel arguments of the server."""
-        arguments = {**_DEFAULT_ARGUMENTS, "grpc.max_receive_message_length": self.max_message_bytes}
+        arguments = {**_DEFAULT_ARGUMENTS, _MAX_MESSAGE: self.max_message_bytes}
         if self.max_connection_age_s:
             # Calls in flight may take as long as they want: gRPC's grace is without end by default.
             arguments["grpc.max_connection_age_ms"] = min(max(round(self.max_connection_age_s * 1000), 1), _INT32_MAX)
         return list({**arguments, **dict(self.channel_arguments)}.items())
+
+    def make_decompressor(self) -> Decompressor:
+        """What reads compressed messages. As in the original, what they become counts for the size of messages, too."""
+        limit = dict(self.arguments)[_MAX_MESSAGE]
+        if isinstance(limit, int) and 0 <= limit < self.max_decompressed_bytes:
+            is_of_arguments = _MAX_MESSAGE in dict(self.channel_arguments)
+            return Decompressor(limit, _MAX_MESSAGE if is_of_arguments else "--grpc_max_message_mb")
+        return Decompressor(self.max_decompressed_bytes, "--grpc_max_decompressed_mb")
 
     def make_credentials(self) -> Any:
         """The credentials for one address; None for clear text."""
@@ -143,7 +152,7 @@ class GrpcServer:
             ThreadPoolExecutor(_WAITING_THREADS, "wait"),
         ]
         workers, health_threads, watch_threads, reflection_threads, waiting_threads = self._pools
-        self._decompress = decompress = Decompressor(settings.max_decompressed_bytes)
+        self._decompress = decompress = settings.make_decompressor()
         self.health = health.Health(self._streams, health_threads, watch_threads, decompress)
         self._arrivals = Arrivals()
         trailing_metadata = status.trailing_metadata if settings.error_details else status.no_trailing_metadata
