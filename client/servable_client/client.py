@@ -359,7 +359,7 @@ class Client(ClientBase):
             return b""
         timeout_s = self._time_for(step, deadline)
         try:
-            return self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)  # type: ignore[no-any-return]
+            reply = self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)
         except grpc.RpcError as failure:
             raise error_of(failure, self._name, step.model) from None
         except ValueError:
@@ -367,6 +367,7 @@ class Client(ClientBase):
             if self._closed:
                 raise self._closed_error() from None
             raise
+        return self._decompress(reply, step)
 
     def _callable(self, path: str) -> Any:
         call = self._calls.get(path)

@@ -42,7 +42,9 @@ def test_what_was_compressed_becomes_what_it_was(data):
         assert decompressor()(compress(data)) == data
 
 
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\x1f\x8b", b"\x1f\x8b\x08\0", b"\x78", b"\x78\x9c", b"\x78\x01"]))
+@given(
+    st.binary(max_size=200), st.sampled_from([b"", b"\x1f\x8b", b"\x1f\x8b\x08\0", b"\x78", b"\x78\x9c", b"\x78\x01"])
+)
 def test_what_is_no_whole_stream_stays_as_it_is(data, beginning):
     assert decompressor()(beginning + data) == beginning + data
 
