@@ -230,7 +230,7 @@ class ServerOptions:
     grpc_max_connection_age_s: float = flag(
         1800.0,
         _FLOAT,
-        "Ours: seconds after which a client of gRPC is asked to connect anew, so that balancers can choose again; calls in "
+        "Ours: seconds after which a client of gRPC is asked to connect anew, so that balancers choose again; calls in "
         "flight go on; 0: never.",
     )
     drain_delay_s: float = flag(
@@ -343,6 +343,25 @@ class ServerOptions:
     )
     authorization_poll_s: float = flag(
         5.0, _FLOAT, "Ours: seconds between readings of --authorization_file and its key sets; 0: once, at start."
+    )
+    max_calls_in_flight: int = flag(
+        10000, _INT32, "Ours: calls that may have arrived and not be answered; more are refused at once. 0: no limit."
+    )
+    max_calls_in_flight_per_model: int = flag(0, _INT32, "Ours: the same of the requests for one model. 0: no limit.")
+    max_calls_in_flight_per_caller: int = flag(
+        0, _INT32, "Ours: the same of the calls with one value of --caller_metadata_key. 0: no limit."
+    )
+    caller_metadata_key: str = flag(
+        "", _STRING, "Ours: the metadata key, or HTTP header, that says who calls, such as x-caller-id."
+    )
+    max_request_mb_in_flight: int = flag(
+        0,
+        _INT32,
+        "Ours: MiB that messages of calls in flight may have together; 0: a quarter of the memory that the process "
+        "may use.",
+    )
+    adaptive_concurrency: bool = flag(
+        False, _BOOL, "Ours: limit each model's calls in flight by what it is found to manage without delay."
     )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
@@ -511,6 +530,7 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 _LAST_PORT: Final = 65535
 # protobuf reads no message of 2 GiB.
 _MOST_MESSAGE_MIB: Final = 2047
+_METADATA_KEY: Final = re.compile(r"[0-9a-z_.-]+(?<!-bin)")
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
 REQUEST_LOG_FORMATS: Final = ("tfrecord", "jsonl")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -544,6 +564,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     _validate_http(options)
     _validate_tls(options)
     _validate_admin(options)
+    _validate_limits(options)
     if options.console not in CONSOLE_CHOICES:
         _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
     if not 0 <= options.metrics_port <= _LAST_PORT:
@@ -586,6 +607,24 @@ def _validate_grpc(options: ServerOptions) -> None:
     ):
         if not 0 <= mib <= _MOST_MESSAGE_MIB:
             _refuse(f"{name} must be from 0 to {_MOST_MESSAGE_MIB}; was {mib}.")
+
+
+def _validate_limits(options: ServerOptions) -> None:
+    for name, value in (
+        ("max_calls_in_flight", options.max_calls_in_flight),
+        ("max_calls_in_flight_per_model", options.max_calls_in_flight_per_model),
+        ("max_calls_in_flight_per_caller", options.max_calls_in_flight_per_caller),
+        ("max_request_mb_in_flight", options.max_request_mb_in_flight),
+    ):
+        if value < 0:
+            _refuse(f"{name} must not be negative; was {value}.")
+    if options.caller_metadata_key and not _METADATA_KEY.fullmatch(options.caller_metadata_key):
+        _refuse(
+            "caller_metadata_key must be a metadata key in lower case that does not end in -bin, such as x-caller-id; "
+            f"was '{options.caller_metadata_key}'."
+        )
+    if options.max_calls_in_flight_per_caller and not options.caller_metadata_key:
+        _refuse("max_calls_in_flight_per_caller needs caller_metadata_key, such as x-caller-id.")
 
 
 def _validate_http(options: ServerOptions) -> None:
@@ -729,6 +768,10 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
         "rest_api_max_connection_age_s",
         "monitoring_config_file", "metrics_port", "console",
+    ),
+    "Limits": (
+        "max_calls_in_flight", "max_calls_in_flight_per_model", "max_calls_in_flight_per_caller",
+        "caller_metadata_key", "max_request_mb_in_flight", "adaptive_concurrency",
     ),
     "Request logs": (
         "request_log", "request_log_format", "request_log_sampling_rate", "request_log_rotate_mb",

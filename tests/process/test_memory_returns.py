@@ -11,11 +11,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tensorflow_serving.apis import predict_pb2
 
 from tests.conformance.calls import predict_request, values
-from tests.process.launching import free_port
+from tests.process.launching import ServerProcess, free_port
 from tests.process.transport import PATIENCE_S, connect
-from tensorflow_serving.apis import predict_pb2
 
 MIB = 1 << 20
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -50,18 +50,16 @@ def large_request(size):
 
 def post(port, body, **headers):
     url = f"http://127.0.0.1:{port}/v1/models/half_plus_two:predict"
-    request = urllib.request.Request(url, body, headers)  # noqa: S310
+    request = urllib.request.Request(url, body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=2 * PATIENCE_S) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=2 * PATIENCE_S) as reply:
             return reply.status
     except urllib.error.HTTPError as error:
         return error.code
 
 
 @pytest.fixture(scope="module")
-def server(models, request):
-    from tests.process.launching import ServerProcess
-
+def server(models):
     port = free_port()
     server = ServerProcess(
         "--model_name=half_plus_two",
@@ -69,9 +67,11 @@ def server(models, request):
         f"--rest_api_port={port}",
         "--grpc_max_decompressed_mb=32",
     )
-    request.addfinalizer(server.kill)
     server.rest_port = port
-    return server.wait_until_serving()
+    try:
+        yield server.wait_until_serving()
+    finally:
+        server.kill()
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ class ServerSettings:
         max_decompressed_bytes: Of a message that was compressed.
         max_connection_age_s: After so long, give or take a tenth, a connection takes no new calls, and its client makes
             another one; 0: never.
+        most_calls: How many calls may be open past the lanes; None for no limit.
     """
 
     addresses: Sequence[str]
@@ -81,6 +82,7 @@ class ServerSettings:
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_decompressed_bytes: int = MAX_MESSAGE_BYTES
     max_connection_age_s: float = 0.0
+    most_calls: int | None = None
 
     @property
     def is_encrypted(self) -> bool:
@@ -155,7 +157,7 @@ class GrpcServer:
         self._decompress = decompress = settings.make_decompressor()
         self.health = health.Health(self._streams, health_threads, watch_threads, decompress)
         self._arrivals = Arrivals()
-        trailing_metadata = status.trailing_metadata if settings.error_details else status.no_trailing_metadata
+        trailing_metadata = status.trailing_metadata if settings.error_details else status.push_back
         self._calls = CallCounts()
         handlers = MethodHandlers(
             {path: decompress.before(method) for path, method in methods.items()},
@@ -172,6 +174,7 @@ class GrpcServer:
                 *reflection.handlers(services, self._streams, reflection_threads, decompress),
                 HoldingHandlers(handlers, self._arrivals),
             ],
+            maximum_concurrent_rpcs=settings.most_calls,
             options=settings.arguments,
         )
         hot = hot_methods or HotMethods({})
