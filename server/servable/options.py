@@ -224,7 +224,7 @@ class ServerOptions:
     grpc_max_decompressed_mb: int = flag(
         0,
         _INT32,
-        "Ours: MiB that one message may have that was sent compressed; 0: a sixteenth of the memory that the process "
+        "Ours: MiB that one message may have that was sent compressed; 0: a 32nd of the memory that the process "
         "may use.",
     )
     grpc_max_connection_age_s: float = flag(

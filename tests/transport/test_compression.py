@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 from google.protobuf import descriptor_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servable.calls import NO_CONTEXT
@@ -36,6 +36,7 @@ def compress(request):
     return COMPRESS[request.param]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_what_was_compressed_becomes_what_it_was(data):
     for compress in COMPRESS.values():
