@@ -204,11 +204,14 @@ class AsyncClient(ClientBase):
             finally:
                 event.cancel()
             return b""
-        timeout_s = self._time_for(step, deadline)
+        with self._traced(step, headers) as traced_headers:
+            return await self._call(step, self._time_for(step, deadline), traced_headers)
+
+    async def _call(self, step: Call, timeout_s: float | None, headers: Any) -> bytes:
         call = asyncio.ensure_future(self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers))
         await _wait_for(call)
         try:
-            return call.result()  # type: ignore[no-any-return]
+            reply = call.result()
         except grpc.RpcError as failure:
             raise error_of(failure, self._name, step.model) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):
@@ -216,6 +219,7 @@ class AsyncClient(ClientBase):
             if self._closed:
                 raise Cancelled(f"{self!r} was closed", target=self._name, model=step.model) from None
             raise
+        return self._decompress(reply, step)
 
     def _callable(self, path: str) -> Any:
         if self._channel is None:

@@ -25,6 +25,7 @@ from servable.observability.memory_limit import usable_bytes
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.request_log.follower import make_request_log
+from servable.tracing.tracer import make_tracer
 from servable.transport.forwarded_certificates import identities_of
 from servable.transport.http.settings import MIB
 
@@ -67,6 +68,10 @@ class CallPlane:
             options.access_log_ratio, options.access_log_slow_ms, options.access_log_max_per_s
         )
         following = [*followers]
+        self._tracer = make_tracer(options.tracing, metrics.exemplars)
+        if self._tracer is not None:
+            metrics.add_source(self._tracer.families)
+            following.append(self._tracer)
         if self._access_log is not None:
             metrics.add_source(self._access_log.families)
             following.append(self._access_log)
@@ -81,6 +86,8 @@ class CallPlane:
 
     def start(self) -> None:
         """Start what has threads."""
+        if self._tracer is not None:
+            self._tracer.start()
         if self._authorizer is not None:
             self._authorizer.start()
             self._audit.note_start(time.time_ns(), servable.__version__)
@@ -93,6 +100,8 @@ class CallPlane:
         self._request_log.stop()
         if self._access_log is not None:
             self._access_log.stop()
+        if self._tracer is not None:
+            self._tracer.stop()
 
     def prepare(self, models: Sequence[ModelConfig]) -> None:
         """Take up what a config says of the logs of its models' requests.

@@ -346,7 +346,7 @@ class _TrackedCall:
         self._judge(target.model)
         self._is_admitted = True
         if self._admission is not None:
-            self.ticket = self._admission.admit(self.ticket, target.model)
+            self._admission.admit(self.ticket, target.model)
         for follower in self._followers:
             follower.note_parsed(record, request)
 

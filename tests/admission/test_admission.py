@@ -21,7 +21,7 @@ def caller(name):
 
 
 def refusals(of):
-    (family,) = [family for family in of.families() if family.name == "servable_refused_calls_total"]
+    (family,) = [family for family in of.families() if family.name == "servable_refused_calls"]
     return {reason: count for (reason,), count in family.values.items() if count}
 
 
@@ -101,13 +101,32 @@ def test_names_of_callers_are_kept_only_while_they_have_calls():
 
 def test_a_model_with_many_calls_takes_no_room_from_others():
     limits = admission(calls_per_model=1)
-    ticket = limits.admit(limits.begin(NO_CONTEXT, 1), "busy")
+    busy, refused, idle = (limits.begin(NO_CONTEXT, 1) for _ in range(3))
+    limits.admit(busy, "busy")
     with pytest.raises(ResourceExhausted, match="--max_calls_in_flight_per_model"):
-        limits.admit(None, "busy")
-    limits.admit(None, "idle").release(Code.OK, 0.1)
-    ticket.release(Code.OK, 0.1)
-    limits.admit(None, "busy").release(Code.OK, 0.1)
+        limits.admit(refused, "busy")
+    limits.admit(idle, "idle")
+    for ticket in (busy, refused, idle):
+        ticket.release(Code.OK, 0.1)
     assert not limits._by_model
+
+
+def test_the_adaptive_limit_counts_each_model_by_itself_and_gets_all_back():
+    limits = admission(is_adaptive=True)
+    tickets = []
+
+    def take_all():
+        while True:
+            tickets.append(limits.begin(NO_CONTEXT, 1))
+            limits.admit(tickets[-1], "busy")
+
+    with pytest.raises(ResourceExhausted, match="--adaptive_concurrency"):
+        take_all()
+    other = limits.begin(NO_CONTEXT, 1)
+    limits.admit(other, "idle")
+    for ticket in (*tickets, other):
+        ticket.release(Code.OK, 0.1)
+    assert {model: limit.in_flight for model, limit in limits._adaptive.items()} == {"busy": 0, "idle": 0}
 
 
 _CALLS = st.tuples(
@@ -128,7 +147,7 @@ def test_whatever_comes_and_goes_no_limit_is_passed_and_all_is_given_back(steps)
         ticket = None
         try:
             ticket = limits.begin(caller(name), size)
-            ticket = limits.admit(ticket, model)
+            limits.admit(ticket, model)
         except ResourceExhausted:
             if ticket is not None:
                 ticket.release(Code.RESOURCE_EXHAUSTED, 0.1)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from servable.admission.adaptive import AdaptiveLimit
 from servable.admission.settings import AdmissionSettings
 from servable.calls import CallContext, find_metadata
 from servable.errors import Code, ResourceExhausted
@@ -29,13 +30,13 @@ RETRY_AFTER_S: Final = 1.0
 LARGE_BYTES: Final = 64 * 1024
 """Only larger messages count as bytes in flight: the number of calls bounds the others."""
 _LONGEST_CALLER: Final = 200
-_REASONS: Final = ("calls", "bytes", "caller", "model")
+_REASONS: Final = ("calls", "bytes", "caller", "model", "adaptive")
 
 
 class Ticket:
     """The room that a call has taken. Used by one thread at a time."""
 
-    __slots__ = ("_admission", "caller", "model", "size_bytes")
+    __slots__ = ("_admission", "adaptive", "caller", "model", "size_bytes")
 
     def __init__(self, admission: Admission, size_bytes: int, caller: str | None) -> None:
         """Make one that has taken nothing of a model.
@@ -47,6 +48,7 @@ class Ticket:
         """
         self._admission, self.size_bytes, self.caller = admission, size_bytes, caller
         self.model: str | None = None
+        self.adaptive: AdaptiveLimit | None = None
 
     def release(self, code: Code, seconds: float) -> None:
         """Give it back, once.
@@ -68,14 +70,19 @@ class Admission:
         self._bytes = 0
         self._by_caller: Counter[str] = Counter()
         self._by_model: Counter[str] = Counter()
+        # Of models that exist: a request is parsed, and its model found, before it asks for room.
+        self._adaptive: dict[str, AdaptiveLimit] = {}
         self._refusals: Counter[str] = Counter()
         self._most_calls = settings.calls or sys.maxsize
 
     @property
     def follows_all(self) -> bool:
         """Whether small calls take room, too, beside what `refusal` counts."""
-        settings = self._settings
-        return bool(settings.calls_per_model or settings.is_adaptive or self._asks_who_calls)
+        return self._is_limited_by_model or self._asks_who_calls
+
+    @property
+    def _is_limited_by_model(self) -> bool:
+        return bool(self._settings.calls_per_model) or self._settings.is_adaptive
 
     @property
     def _asks_who_calls(self) -> bool:
@@ -106,7 +113,7 @@ class Admission:
         """
         counted_bytes = size_bytes if size_bytes >= LARGE_BYTES and self._settings.request_bytes else 0
         caller = self._find_caller(context)
-        if not counted_bytes and caller is None:
+        if not counted_bytes and caller is None and not self._is_limited_by_model:
             return None
         with self._lock:
             reason = self._try_begin(counted_bytes, caller)
@@ -114,35 +121,39 @@ class Admission:
             raise self._refuse(*reason)
         return Ticket(self, counted_bytes, caller)
 
-    def admit(self, ticket: Ticket | None, model: str) -> Ticket | None:
-        """Take room with a model.
+    def admit(self, ticket: Ticket | None, model: str) -> None:
+        """Take room with a model, which goes onto the ticket.
 
         Args:
-            ticket: What the call has taken so far.
+            ticket: What the call has taken so far; None only if nothing is limited by model.
             model: The model that its request is for.
 
-        Returns:
-            What it has taken now. It is to be given back in place of `ticket`.
-
         Raises:
-            ResourceExhausted: if there is no room. The ticket is still to be given back then.
+            ResourceExhausted: if there is no room. The ticket is still to be given back.
         """
         most = self._settings.calls_per_model
-        if not most:
-            return ticket
-        with self._lock:
-            is_full = self._by_model[model] >= most
-            if not is_full:
-                self._by_model[model] += 1
-        if is_full:
-            raise self._refuse("model", f"{most} calls of this model are in flight (--max_calls_in_flight_per_model)")
-        ticket = ticket or Ticket(self, 0, None)
-        ticket.model = model
-        return ticket
+        if ticket is None or not self._is_limited_by_model:
+            return
+        if most:
+            with self._lock:
+                is_full = self._by_model[model] >= most
+                if not is_full:
+                    self._by_model[model] += 1
+                    ticket.model = model
+            if is_full:
+                raise self._refuse(
+                    "model", f"{most} calls of this model are in flight (--max_calls_in_flight_per_model)"
+                )
+        if self._settings.is_adaptive:
+            limit = self._adaptive_limit(model)
+            if not limit.try_begin():
+                raise self._refuse("adaptive", "this model manages no more calls at a time (--adaptive_concurrency)")
+            ticket.adaptive = limit
 
     def take_back(self, ticket: Ticket, code: Code, seconds: float) -> None:
         """Give back what a ticket has taken; see Ticket.release."""
-        del code, seconds
+        if ticket.adaptive is not None:
+            ticket.adaptive.end(code, seconds)
         with self._lock:
             self._bytes -= ticket.size_bytes
             if ticket.caller is not None:
@@ -154,17 +165,32 @@ class Admission:
         """The metrics, as they are now."""
         with self._lock:
             refusals: Mapping[tuple[str, ...], float] = {(reason,): self._refusals[reason] for reason in _REASONS}
-            size_bytes = self._bytes
+            size_bytes, adaptive = self._bytes, dict(self._adaptive)
+        limits: Mapping[tuple[str, ...], float] = {(model,): limit.limit for model, limit in adaptive.items()}
         return [
             Family(
-                "servable_refused_calls_total",
+                "servable_refused_calls",
                 Kind.COUNTER,
                 ("limit",),
                 refusals,
                 "Calls that were refused since a limit was reached.",
             ),
             Family("servable_request_bytes_in_flight", Kind.GAUGE, (), {(): size_bytes}, "Bytes of large messages."),
+            Family(
+                "servable_adaptive_limit",
+                Kind.GAUGE,
+                ("model_name",),
+                limits,
+                "Calls of a model that may be in flight, as far as has been learnt.",
+            ),
         ]
+
+    def _adaptive_limit(self, model: str) -> AdaptiveLimit:
+        limit = self._adaptive.get(model)
+        if limit is None:
+            with self._lock:
+                limit = self._adaptive.setdefault(model, AdaptiveLimit())
+        return limit
 
     def _find_caller(self, context: CallContext) -> str | None:
         if not self._asks_who_calls:
