@@ -10,6 +10,7 @@ from servable import cli
 cli.disable_event_engine_listener()
 
 from tests.models.store import ModelStore, shared_root  # noqa: E402
+from tests.secrets.searching import pytest_runtest_makereport  # noqa: E402, F401
 from tests.serving import Servers  # noqa: E402
 
 

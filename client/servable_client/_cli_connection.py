@@ -25,10 +25,11 @@ _MODEL = re.compile(r"[A-Za-z_][\w.-]*")
 _TIMEOUT_S = 30.0
 
 
-def add_connection(parser: argparse.ArgumentParser) -> None:
-    """Add the options about the server and the connection to it."""
+def add_connection(parser: argparse.ArgumentParser, *, has_address: bool = True) -> None:
+    """Add the options about the server and the connection to it; its address may be given in another way."""
     group = parser.add_argument_group("server")
-    group.add_argument("-a", "--address", default=_ADDRESS, help="host:port, or any target of gRPC (%(default)s)")
+    if has_address:
+        group.add_argument("-a", "--address", default=_ADDRESS, help="host:port, or any target of gRPC (%(default)s)")
     group.add_argument(
         "--timeout", type=positive, default=_TIMEOUT_S, metavar="S", help="seconds a call may take (%(default)g)"
     )

@@ -1,7 +1,8 @@
 """The command `servable-client`: asks a server, and measures it. Works with any server of TensorFlow Serving's API.
 
 This module parses the command line, turns errors into one line and an exit status, and has the commands that ask once:
-predict, metadata, status, health. Each returns the exit status. `bench` is in `bench/command.py`.
+predict, metadata, status, health. Each returns the exit status. `bench` is in
+`bench/command.py`, `replay` in `replay/command.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from servable_client._cli_values import array_text, array_value, as_json, fill_w
 from servable_client._core import DEFAULT_SIGNATURE
 from servable_client.bench import command as bench_command
 from servable_client.errors import ClientError
+from servable_client.replay import command as replay_command
 from servable_client.replies import Health, Prediction, VersionStatus
 from servable_client.signatures import ModelMetadata, Signature, TensorSpec
 
@@ -73,6 +75,10 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     options, rest = _make_parser().parse_known_args(arguments)
     if any(map(_OPTION.match, rest)):
         options.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if "words" in options:
+        # argparse takes those before the next option only.
+        options.words += rest
+        rest = []
     lacks_model = "model" in options and options.model is None
     words = [*getattr(options, "inputs", [getattr(options, "service", "")]), *rest]
     misplaced = find_misplaced(words, lacks_model=lacks_model)
@@ -101,6 +107,7 @@ def _make_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_health(commands)
     _add_bench(commands)
+    _add_replay(commands)
     return parser
 
 
@@ -150,6 +157,12 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_model(parser, signature=True)
     bench_command.add_options(parser)
     parser.set_defaults(run=bench_command.bench)
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "replay", "send the requests of a log again, and compare", epilog=replay_command.NOTES)
+    replay_command.add_options(parser)
+    parser.set_defaults(run=replay_command.replay)
 
 
 def _add(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from servable import data_plane, listeners, model_paths, startup
 from servable import options as flags
 from servable.call_plane import CallPlane
-from servable.calls import Action, MethodInfo
+from servable.calls import Action, Follower, MethodInfo
 from servable.codec.json import number_arrays
 from servable.config import batching, models, monitoring
 from servable.config.batching import BatchingConfig
@@ -157,6 +157,7 @@ class Server:
         loader: Loader,
         extra_methods: Mapping[str, Answer] = MappingProxyType({}),
         metrics: Metrics | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         """Put the packages together; nothing is loaded and nothing listens yet.
 
@@ -165,6 +166,7 @@ class Server:
             loader: Loads a version from its directory.
             extra_methods: More methods by full path, which the caller has made (the profiler). They may wait.
             metrics: What is counted, if the loader counts something, too.
+            followers: Who else is told of calls.
         """
         options = configuration.options
         self._configuration = configuration
@@ -176,11 +178,16 @@ class Server:
             self._router,
             survey.installed_tensorflow_version() or "",
         )
-        self._control = ControlPlane(
-            options, self._measured.measuring(loader), self._router, self._monitor, self._report_health
-        )
-        self._calls = CallPlane(options, configuration.trusted_proxies, self._metrics)
+        self._calls = CallPlane(options, configuration.trusted_proxies, self._metrics, followers)
         self._policy = self._calls.policy
+        self._control = ControlPlane(
+            options,
+            self._measured.measuring(loader),
+            self._router,
+            self._monitor,
+            self._report_health,
+            prepare=self._calls.prepare,
+        )
         self._data = DataPlane(options, configuration.batching, self._router, self._metrics, self._policy)
         status, management = self._status_methods(), self._waiting_methods(extra_methods)
         self._grpc = GrpcServer(
@@ -433,7 +440,11 @@ class Server:
         return {path: self._policy.method(answer, info, data_plane.find_model)}
 
     def _waiting_methods(self, extra_methods: Mapping[str, Answer]) -> dict[str, Method]:
-        reload_ = HandleReloadConfigRequest(self._control.served_models, self._metrics.read)
+        reload_ = HandleReloadConfigRequest(
+            self._control.served_models,
+            self._metrics.read,
+            may_log=self._configuration.options.allow_request_logging_by_reload,
+        )
         path = f"/{MODEL_SERVICE}/HandleReloadConfigRequest"
         return {
             path: self._policy.managing_method(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 from urllib.parse import unquote
 
+import servable
 from servable.authorization.actions import action_of_path
 from servable.authorization.audit import AuditLog
 from servable.authorization.authorizer import make_authorizer
 from servable.call_policy import Authorizer, CallPolicy, Principal
-from servable.calls import Action, CallContext, LocalContext
+from servable.calls import Action, CallContext, Follower, LocalContext
+from servable.config.models import ModelConfig
 from servable.errors import ServingError
 from servable.http_exchange import HTTP_STATUS, HttpHandler, HttpReply, HttpRequest, error_headers, json_error
 from servable.http_plane import MODEL_READY
+from servable.observability.access_log import make_access_log
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
+from servable.request_log.follower import make_request_log
 from servable.transport.forwarded_certificates import identities_of
 
 _REST: Final = "/v1/"
@@ -30,7 +35,11 @@ class CallPlane:
     """
 
     def __init__(
-        self, options: ServerOptions, trusted_proxies: AbstractSet[str] = frozenset(), metrics: Metrics | None = None
+        self,
+        options: ServerOptions,
+        trusted_proxies: AbstractSet[str] = frozenset(),
+        metrics: Metrics | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         """Make the parts that the flags ask for.
 
@@ -38,26 +47,52 @@ class CallPlane:
             options: The flags.
             trusted_proxies: The names of peers that are believed about who calls.
             metrics: Where the parts are counted.
+            followers: Who else is told of calls.
 
         Raises:
             ServingError: if a file that the flags name is not valid.
         """
-        metrics = metrics or Metrics()
+        metrics, self._audit = metrics or Metrics(), AuditLog()
         self._authorizer = make_authorizer(options)
         if self._authorizer is not None:
             metrics.add_source(self._authorizer.families)
         self._identify = _behind_proxies(self._authorizer, trusted_proxies)
-        self.policy = CallPolicy(self._identify, on_managed=AuditLog().take)
+        self._access_log = make_access_log(
+            options.access_log_ratio, options.access_log_slow_ms, options.access_log_max_per_s
+        )
+        following = [*followers]
+        if self._access_log is not None:
+            metrics.add_source(self._access_log.families)
+            following.append(self._access_log)
+        self._request_log = make_request_log(options)
+        metrics.add_source(self._request_log.families)
+        if options.request_log or options.model_config_file or options.allow_request_logging_by_reload:
+            # No other model can ever be logged, and calls need not ask.
+            following.append(self._request_log)
+        self.policy = CallPolicy(self._identify, None, following, self._audit.take)
 
     def start(self) -> None:
         """Start what has threads."""
         if self._authorizer is not None:
             self._authorizer.start()
+            self._audit.note_start(time.time_ns(), servable.__version__)
 
     def stop(self) -> None:
         """End the threads, and write what is left, within a bound."""
         if self._authorizer is not None:
+            self._audit.note_stop(time.time_ns(), "the server stops")
             self._authorizer.stop()
+        self._request_log.stop()
+        if self._access_log is not None:
+            self._access_log.stop()
+
+    def prepare(self, models: Sequence[ModelConfig]) -> None:
+        """Take up what a config says of the logs of its models' requests.
+
+        Raises:
+            InvalidArgument: if a log cannot be written where it asks for. Nothing has changed then.
+        """
+        self._request_log.apply(models)
 
     def guard_pages(self, handler: HttpHandler, metrics_paths: Collection[str] = ()) -> HttpHandler:
         """A handler that answers who may have the page.

@@ -1,4 +1,4 @@
-"""The command line: `servable serve`, `check`, `inspect`, `warmup`, `health`, `protos`, `authorize`.
+"""The command line: `servable serve`, `check`, `inspect`, `warmup`, `health`, `protos`, `authorize`, and others'.
 
 Each verb reads its arguments, calls one function and prints. Imports stand in functions, so that TensorFlow and gRPC
 are imported only by the verbs that need them.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 # What the original returns from main as -1.
 EXIT_FAILURE = 255
+_VERBS = ("serve", "check", "warmup", "health", "inspect", "protos", "authorize")
+# The group of entry points by which other distributions add verbs.
+_COMMANDS = "servable.commands"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,9 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["warmup"]:
         # The verb takes flags of serve too.
         return _warm_up(arguments[1:])
+    command = _find_command(arguments[0]) if arguments else None
+    if command is not None:
+        return command(arguments[1:])
     parsed = _parser().parse_args(arguments)
     status: int = parsed.run(parsed)
     return status
+
+
+def _find_command(name: str) -> Callable[[Sequence[str]], int] | None:
+    """The verb of another distribution, such as the client's `replay`; None for a verb of ours, and for none."""
+    if name in _VERBS:
+        return None
+    found = entry_points(group=_COMMANDS, name=name)
+    command: Callable[[Sequence[str]], int] | None = next((each.load() for each in found), None)
+    return command
 
 
 def serve(arguments: Sequence[str]) -> int:
@@ -59,11 +75,6 @@ def serve(arguments: Sequence[str]) -> int:
         tensorflow_version = survey.installed_tensorflow_version()
         print(f"TensorFlow ModelServer: {__version__}\nTensorFlow Library: {tensorflow_version}")
         return 0
-    for argument in parsed.unknown_flags:
-        print(options.describe_unknown(argument), flush=True)
-    if parsed.paths and parsed.unknown_flags:
-        # Who writes paths is no script of the original's, which goes on without the flag.
-        return EXIT_FAILURE
     return _serve(parsed, parsed.options)
 
 
@@ -76,14 +87,25 @@ def _serve(parsed: options.Parsed, server_options: options.ServerOptions) -> int
     from servable.observability import log
 
     level = server_options.log_level.lower()
-    log.configure(level if level in options.LOG_LEVELS else "info")
+    log.configure(level if level in options.LOG_LEVELS else "info", server_options.log_format)
+    # The original prints these; where every line has to be JSON they are lines of the log.
+    tell = logging.getLogger(__name__).error if server_options.log_format == "json" else _print_line
+    for argument in parsed.unknown_flags:
+        tell(options.describe_unknown(argument))
+    if parsed.paths and parsed.unknown_flags:
+        # Who writes paths is no script of the original's, which goes on without the flag.
+        return EXIT_FAILURE
     for notice in options.notices(parsed):
         logging.getLogger(__name__).warning(notice)
     try:
         return process.serve(server_options, _models_of_paths(parsed, server_options))
     except ServingError as error:
-        print(f"Failed to start server. Error: {error}", flush=True)
+        tell(f"Failed to start server. Error: {error}")
         return EXIT_FAILURE
+
+
+def _print_line(text: str) -> None:
+    print(text, flush=True)
 
 
 def disable_event_engine_listener(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -121,6 +143,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(verbs.add_parser("inspect", help="print what is in a SavedModel and which calls can use it"))
     _add_protos(verbs.add_parser("protos", help="write the descriptors of the server's services, for other tools"))
     _add_authorize(verbs.add_parser("authorize", help="check a file of rules, and say what they would decide"))
+    for name in sorted(entry_points(group=_COMMANDS).names.difference(_VERBS)):
+        verbs.add_parser(name, help=f"of another package; `servable {name} --help`", add_help=False)
     return parser
 
 

@@ -46,13 +46,15 @@ class ControlPlane:
         served_models: Takes configs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         options: ServerOptions,
         loader: Loader,
         router: Router,
         monitor: StateMonitor,
         announce: Callable[[str], None],
+        *,
+        prepare: Callable[[Sequence[ModelConfig]], None] = lambda _models: None,
     ) -> None:
         """Make the parts; nothing runs yet.
 
@@ -62,6 +64,7 @@ class ControlPlane:
             router: Where ready versions and labels go.
             monitor: Where states are published.
             announce: Called with the name of each model that is configured, before any of its versions loads.
+            prepare: Called with each config before it is applied; what it raises refuses the config.
         """
         self._options = options
         self._manager_loop = Loop("manager", lambda _now_s: self._manager.run())
@@ -76,6 +79,7 @@ class ControlPlane:
             router,
             free_labels=options.allow_version_labels_for_unavailable_models,
             announce=announce,
+            prepare=prepare,
         )
         self._loops = [self._manager_loop, self._source_loop]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Code(enum.IntEnum):
@@ -42,6 +42,9 @@ class Code(enum.IntEnum):
 
 
 _NO_HINTS: Mapping[str, str] = MappingProxyType({})
+
+HIDE_ERROR_TEXT: Final[Mapping[str, bool]] = MappingProxyType({"hides_error_text": True})
+"""`extra` of a line of the log about an exception whose text may quote what a caller sent: the log leaves it out."""
 
 
 class ServingError(Exception):

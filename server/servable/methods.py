@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Protocol, TypeVar
 
 from servable.calls import NO_CONTEXT, CallContext, CallRecord, EndableContext
-from servable.errors import Internal, ServingError
+from servable.errors import HIDE_ERROR_TEXT, Internal, ServingError
 
 _log = logging.getLogger(__name__)
 
@@ -149,11 +149,11 @@ def reply_with_error(reply: Reply, error: BaseException, method: object) -> None
     Raises nothing. The error holds no version afterwards, however long it is kept.
     """
     if not isinstance(error, ServingError):
-        _log.error("%s failed in an unforeseen way", method, exc_info=error)
+        _log.error("%s failed in an unforeseen way", method, exc_info=error, extra=HIDE_ERROR_TEXT)
         error = Internal("Internal error")
     try:
         # The frames of its traceback, and those of the errors that led to it, hold what the request held.
         error.__cause__ = error.__context__ = None
         reply.fail(error.with_traceback(None))
     except Exception:
-        _log.exception("an error could not be sent")
+        _log.exception("an error could not be sent", extra=HIDE_ERROR_TEXT)

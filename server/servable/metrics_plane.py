@@ -27,7 +27,7 @@ from servable.lifecycle.manager import Loader
 from servable.lifecycle.monitor import StateMonitor
 from servable.lifecycle.version import State, VersionState
 from servable.loops import Loop
-from servable.observability import page, process_usage
+from servable.observability import log, page, process_usage
 from servable.observability.families import Family, Kind, Labels
 from servable.observability.metrics import Metrics
 from servable.routing import Router
@@ -63,6 +63,7 @@ class MetricsPlane:
         self._collectors = _process_collectors()
         self._loop = Loop("metrics", self._fold)
         metrics.add_source(self._families)
+        metrics.add_source(log.families)
         monitor.listen(lambda servable_id, _state: metrics.requests.add_model(servable_id.name))
 
     def measuring(self, load: Loader) -> Loader:

@@ -225,6 +225,17 @@ class ServerOptions:
         30.0, _FLOAT, "Ours: seconds that requests in flight are given once the ports have closed, after that delay."
     )
     log_level: str = flag("info", _STRING, "Ours: from where on the log shows lines: debug, info, warning or error.")
+    log_format: str = flag("text", _STRING, "Ours: what a line of the log is: text, or a JSON object (json).")
+    access_log_ratio: float = flag(
+        -1.0,
+        _FLOAT,
+        "Ours: the share of calls that have a line in the access log, 0 to 1, beside those that fail or are slow, "
+        "which always have one; below 0 there is no access log.",
+    )
+    access_log_slow_ms: int = flag(1000, _INT32, "Ours: from when on a call is slow, in milliseconds.")
+    access_log_max_per_s: int = flag(
+        1000, _INT32, "Ours: the most lines of the access log in a second; one more says how many were left out."
+    )
     metrics_port: int = flag(
         0,
         _INT32,
@@ -253,6 +264,28 @@ class ServerOptions:
         _STRING,
         "Ours: whether the REST port has a page that shows the models and tries them: true, false or auto, which is "
         "true where --bind_address lets only this machine in.",
+    )
+    request_log: str = flag(
+        "",
+        _STRING,
+        "Ours: path or URI that the names of request logs begin with, for models whose logging_config is not set; "
+        "empty: none.",
+    )
+    request_log_format: str = flag(
+        "tfrecord", _STRING, "Ours: tfrecord (PredictionLogs, as warm-up files have them) or jsonl, for --request_log."
+    )
+    request_log_sampling_rate: float = flag(
+        1.0, _FLOAT, "Ours: share of the requests that --request_log writes, from 0 to 1."
+    )
+    request_log_rotate_mb: int = flag(64, _INT32, "Ours: MiB after which a file of a request log ends.")
+    request_log_rotate_s: float = flag(300.0, _FLOAT, "Ours: seconds after which a file of a request log ends.")
+    request_log_max_mb: int = flag(
+        1024,
+        _INT32,
+        "Ours: MiB that the files of one request log take on this host; the oldest are removed beyond that.",
+    )
+    allow_request_logging_by_reload: bool = flag(
+        False, _BOOL, "Ours: let a reload over gRPC set logging_config, which names files that this server writes."
     )
     tls_certificate_file: str = flag(
         "",
@@ -454,7 +487,9 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 _LAST_PORT: Final = 65535
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
+REQUEST_LOG_FORMATS: Final = ("tfrecord", "jsonl")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("text", "json")
 
 
 def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
@@ -494,6 +529,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         _refuse(f"metrics_port must be a port of its own; {options.metrics_port} is another flag's, too.")
     if options.log_level.lower() not in LOG_LEVELS:
         _refuse(f"log_level must be {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}; was {options.log_level}.")
+    _validate_logs(options)
+    _validate_request_log(options)
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
@@ -501,6 +538,17 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     ):
         if not seconds >= 0:
             _refuse(f"{name} must be a number of seconds from 0 up; was {seconds:g}.")
+
+
+def _validate_logs(options: ServerOptions) -> None:
+    if options.log_format not in LOG_FORMATS:
+        _refuse(f"log_format must be {' or '.join(LOG_FORMATS)}; was {options.log_format}.")
+    if not options.access_log_ratio <= 1:
+        _refuse(f"access_log_ratio must be at most 1; was {options.access_log_ratio:g}.")
+    if options.access_log_slow_ms < 0:
+        _refuse(f"access_log_slow_ms must be from 0 up; was {options.access_log_slow_ms}.")
+    if options.access_log_max_per_s < 1:
+        _refuse(f"access_log_max_per_s must be at least 1; was {options.access_log_max_per_s}.")
 
 
 def _validate_http(options: ServerOptions) -> None:
@@ -517,6 +565,20 @@ def _validate_http(options: ServerOptions) -> None:
         _refuse(
             f"rest_api_max_pending_mb ({options.rest_api_max_pending_mb}) must be at least rest_api_max_body_mb "
             f"({options.rest_api_max_body_mb}), or such a body could never be taken."
+        )
+
+
+def _validate_request_log(options: ServerOptions) -> None:
+    if options.request_log_format not in REQUEST_LOG_FORMATS:
+        _refuse(f"request_log_format must be {' or '.join(REQUEST_LOG_FORMATS)}; was {options.request_log_format}.")
+    if not 0 <= options.request_log_sampling_rate <= 1:
+        _refuse(f"request_log_sampling_rate must be from 0 to 1; was {options.request_log_sampling_rate:g}.")
+    if not options.request_log_rotate_s > 0:
+        _refuse(f"request_log_rotate_s must be above 0; was {options.request_log_rotate_s:g}.")
+    if not 1 <= options.request_log_rotate_mb <= options.request_log_max_mb // 2:
+        _refuse(
+            f"request_log_rotate_mb must be from 1 to half of request_log_max_mb ({options.request_log_max_mb}); was "
+            f"{options.request_log_rotate_mb}."
         )
 
 
@@ -607,8 +669,9 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "port", "bind_address", "grpc_socket_path", "grpc_max_threads", "grpc_lanes", "grpc_channel_arguments",
         "grpc_error_details", "enable_grpc_healthcheck_service", "drain_delay_s", "drain_timeout_s",
         "enable_serialization_as_tensor_content",
-        "enable_signature_method_name_check", "enable_profiler", "log_level", "version",
+        "enable_signature_method_name_check", "enable_profiler", "version",
     ),
+    "Logs": ("log_level", "log_format", "access_log_ratio", "access_log_slow_ms", "access_log_max_per_s"),
     "Models": (
         "model_name", "model_base_path", "model_config_file", "model_config_file_poll_wait_seconds",
         "file_system_poll_wait_seconds", "allow_version_labels_for_unavailable_models", "num_load_threads",
@@ -627,6 +690,10 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
         "monitoring_config_file", "metrics_port", "console",
+    ),
+    "Request logs": (
+        "request_log", "request_log_format", "request_log_sampling_rate", "request_log_rotate_mb",
+        "request_log_rotate_s", "request_log_max_mb", "allow_request_logging_by_reload",
     ),
     "Security": (
         "ssl_config_file", "tls_certificate_file", "tls_key_file", "tls_client_ca_file", "trusted_proxies",

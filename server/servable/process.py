@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -94,15 +95,14 @@ class Termination:
             if not self._requested.is_set():
                 if not self._may_drain:
                     # No call is in flight while models load, and a load may take minutes.
-                    os._exit(0)
+                    _end(0)
                 self._is_delaying = self._delay_s > 0
                 self._requested.set()
             elif self._is_delaying:
                 self._is_delaying = False
                 self._delay_skipped.set()
             else:
-                # Not sys.exit, which would wait for threads that may be in TensorFlow for long.
-                os._exit(128 + number)
+                _end(128 + number)
 
 
 def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -> NoReturn:
@@ -115,6 +115,7 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     Raises:
         ServingError: if the server cannot start.
     """
+    began_s = time.monotonic()
     termination = Termination()
     termination.install()
     configuration = app.configure(options, models_of_paths)
@@ -127,6 +128,8 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     server.load()
     termination.expect_drain(options.drain_delay_s)
     server.listen()
+    started_s = time.monotonic() - began_s
+    _log.info("started in %.1f s", started_s, extra=_state("SERVING", seconds=round(started_s, 3)))
     for line in server.describe():
         _log.info("%s", line)
     termination.wait()
@@ -135,14 +138,32 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
         _log.info(
             "NOT_SERVING; serving on for %g s, so that balancers leave; a second signal skips this",
             options.drain_delay_s,
+            extra=_state("NOT_SERVING", delay_s=options.drain_delay_s),
         )
     termination.wait_for_delay()
-    _log.info("draining: calls in flight have %g s; one more signal ends them", options.drain_timeout_s)
+    _log.info(
+        "draining: calls in flight have %g s; one more signal ends them",
+        options.drain_timeout_s,
+        extra=_state("DRAINING", timeout_s=options.drain_timeout_s),
+    )
+    began_s = time.monotonic()
     server.drain(options.drain_timeout_s)
-    _log.info("stopped")
+    _log.info("stopped", extra=_state("STOPPED", seconds=round(time.monotonic() - began_s, 3)))
+    _end(0)
+
+
+def _state(state: str, **fields: float) -> dict[str, dict[str, str | float]]:
+    """The fields of a line that says in which state the server is."""
+    return {"fields": {"state": state, **fields}}
+
+
+def _end(status: int) -> NoReturn:
+    """End the process with a status, after what was logged is written.
+
+    Not by sys.exit, which would wait for threads that may be in TensorFlow for long.
+    """
     logging.shutdown()
-    # A call that outlasted the drain still has a thread in TensorFlow, and sys.exit would wait for it.
-    os._exit(0)
+    os._exit(status)
 
 
 def make_loader(

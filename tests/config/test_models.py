@@ -6,7 +6,7 @@ import pytest
 
 from servable import wire
 from servable.config import models
-from servable.config.models import All, Latest, ModelConfig, Specific
+from servable.config.models import All, Collector, Latest, ModelConfig, RequestLogging, Specific
 from servable.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
 
 
@@ -210,8 +210,39 @@ def test_the_deprecated_type_tensorflow_still_works_and_is_warned_of(caplog):
     ]
 
 
-def test_request_logging_is_refused():
-    assert refusal(model(logging_config=wire.LoggingConfig())) == "No request-logger-creator provided."
+def logged(kind="tfrecord", prefix="/logs/m", rate=0.25):
+    config = wire.LoggingConfig()
+    config.log_collector_config.type, config.log_collector_config.filename_prefix = kind, prefix
+    config.sampling_config.sampling_rate = rate
+    return model(logging_config=config)
+
+
+def test_a_model_may_be_logged():
+    assert read(logged())[0].logging == RequestLogging(Collector("tfrecord", "/logs/m"), 0.25)
+    assert read(model())[0].logging is None
+
+
+def test_a_sampling_rate_of_zero_is_warned_of(caplog):
+    assert read(logged(rate=0.0))[0].logging.sampling_rate == 0
+    assert caplog.messages == ["The sampling_rate of model m is 0: none of its requests will be logged."]
+
+
+@pytest.mark.parametrize(
+    "config", [model(logging_config=wire.LoggingConfig()), logged(kind="kafka"), logged(prefix="")]
+)
+def test_request_logs_that_are_not_written_are_refused_with_the_words_of_the_original(config):
+    assert refusal(config) == "No request-logger-creator provided."
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+def test_a_sampling_rate_that_is_no_share_is_refused(rate):
+    assert refusal(logged(rate=rate)) == f"The sampling_rate of model m must be from 0 to 1; was {rate:g}."
+
+
+def test_request_logs_are_refused_where_the_config_may_not_ask_for_them():
+    with pytest.raises(InvalidArgument, match=r"No request-logger-creator provided\."):
+        models.from_list(wire.ModelConfigList(config=[logged()]), may_log=False)
+    assert models.from_list(wire.ModelConfigList(config=[model()]), may_log=False)
 
 
 # Each is wrong in its own way, in the order of the checks.

@@ -127,5 +127,5 @@ def test_what_parsing_a_text_logs_is_logged_once(polled, caplog, capsys):
         for poll in range(3):
             polled.file.turn(start_s * 100 + poll * 10)
     assert capsys.readouterr().err.count("Error parsing text-format") == 1
-    assert [message.split()[0] for message in caplog.messages] == ["Failed", "Taking", "Deprecated"]
+    assert [message.split()[0] for message in caplog.messages] == ["Failed", "Taking", "Deprecated", "config"]
     assert polled.applied == [["one"]] * 3

@@ -451,3 +451,33 @@ def test_a_wait_for_a_model_ends_when_another_config_removes_it(served):
     assert refusal(waiting, Unknown, 0) == (
         "1 model(s) did not become available: {{m due to error: UNAVAILABLE: a later config removed it}, }"
     )
+
+
+# What the log says.
+
+
+def test_a_config_is_one_line_and_one_that_changes_nothing_is_none(served, caplog):
+    caplog.set_level("INFO", "servable.management.served_models")
+    served.apply(model("a"), model("b"))
+    served.apply(model("a"), model("b"))
+    served.apply(model("b"), *(model(str(number)) for number in range(12)))
+    assert caplog.messages == [
+        "config applied: added a, b",
+        "config applied: added 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more; removed a",
+    ]
+    assert caplog.records[-1].fields == {"added": 12, "removed": 1, "changed": 0}
+
+
+def test_a_label_that_changes_is_one_line(served, caplog):
+    served.serve(1, 2)
+    served.apply(model(stable=1))
+    caplog.set_level("INFO", "servable.management.served_models")
+    served.apply(model(stable=1, canary=2))
+    served.apply(model(stable=2))
+    labels = [record for record in caplog.records if "label" in record.fields]
+    assert [record.getMessage() for record in labels] == [
+        "label canary of m stands for version 2",
+        "label canary of m is removed",
+        "label stable of m stands for version 2",
+    ]
+    assert labels[-1].fields == {"model": "m", "label": "stable", "version": 2, "earlier_version": 1}

@@ -198,4 +198,5 @@ def test_any_command_line_gives_options_or_a_failure(argv):
 @given(st.sampled_from([name for name in FLAGS if FLAGS[name].kind is not Kind.BOOL]), st.text(max_size=6))
 def test_a_space_reads_as_an_equals_sign_does(name, text):
     if not text.startswith("--"):
-        assert parse([f"--{name}", text]) == parse([f"--{name}={text}"])
+        # By their texts, since a float may be NaN.
+        assert repr(parse([f"--{name}", text])) == repr(parse([f"--{name}={text}"]))

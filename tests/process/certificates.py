@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.secrets.registry import SECRETS
+
 _VALID_FROM = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
 _VALID_UNTIL = datetime.datetime(2060, 1, 1, tzinfo=datetime.timezone.utc)
 _NUMBERS = itertools.count(1)
@@ -84,9 +86,8 @@ def _named(*names):
 
 
 def _pem(key):
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return SECRETS.add("a private key", pem)
 
 
 def _quoted(pem):

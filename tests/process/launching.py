@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 
+from tests.secrets.registry import SECRETS
+
 # No test waits longer for a process; TensorFlow's import alone takes seconds.
 PATIENCE_S = 90.0
 
@@ -89,6 +91,8 @@ class ServerProcess:
         self._process.wait(PATIENCE_S)
         for lines in (self.stdout, self.stderr):
             lines.close()
+            found = SECRETS.find(lines.text())
+            assert not found, f"what the server wrote holds a secret: {found}"
 
 
 class _Lines:

@@ -63,12 +63,18 @@ def test_the_start_is_a_line_a_model_and_a_call_to_try(serve, models, tmp_path):
     process.signal(signal.SIGTERM)
     assert process.wait() == 0
     lines = [STAMP.sub("", line) for line in process.stderr.text().splitlines()]
-    assert re.fullmatch(
-        r"INFO servable.lifecycle.manager: \{name: mine version: 1\} is available after \d+.\d s: signature.*", lines[0]
+    version = re.escape("{name: mine version: 1}")
+    states = (
+        r"INFO servable.management.served_models: config applied: added mine",
+        rf"INFO servable.lifecycle.manager: loading {version} from .*",
+        rf"INFO servable.lifecycle.manager: {version} is available after \d+\.\d s: signature.*",
+        r"INFO servable.process: started in \d+\.\d s",
     )
+    for line, pattern in zip(lines, states, strict=False):
+        assert re.fullmatch(pattern, line)
     port, client = process.address.rpartition(":")[2], startup._find_client()
     assert client.endswith("servable-client")
-    assert [line.partition(": ")[2] for line in lines[1:]] == [
+    assert [line.partition(": ")[2] for line in lines[len(states) :]] == [
         f"serving on {process.address}",
         f"try: {client} predict -a 127.0.0.1:{port} -m mine --zeros",
         "draining: calls in flight have 30 s; one more signal ends them",

@@ -19,7 +19,8 @@ from servable.errors import Code
 _log = logging.getLogger("servable.audit")
 
 AUDITED: Final = frozenset({Action.RELOAD, Action.PROFILE})
-_MOST_MODELS: Final = 1000
+# A line of the log is cut when it is longer than these names can make it.
+_MOST_MODELS: Final = 50
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -51,6 +52,7 @@ class AuditLog:
             certificate=make_printable(identities[0]) if identities else "",
             peer=record.context.peer(),
             models=[make_printable(name) for name in named[:_MOST_MODELS]],
+            more_models=max(len(named) - _MOST_MODELS, 0),
             code=Code(record.code).name,
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from servable.batching import timed_runs
 from servable.batching.merging import Array
-from servable.errors import Cancelled, DeadlineExceeded, Internal, ServingError
+from servable.errors import HIDE_ERROR_TEXT, Cancelled, DeadlineExceeded, Internal, ServingError
 from servable.methods import Reply, reply_with_error
 from servable.observability.request_counts import Mark
 from servable.requests import Fetched, Request
@@ -278,10 +278,10 @@ def send(reply: Reply, message: bytes) -> None:
     try:
         reply.send(message)
     except Exception:
-        _log.exception("a reply could not be sent")
+        _log.exception("a reply could not be sent", extra=HIDE_ERROR_TEXT)
 
 
 def log_and_make_internal_error() -> Internal:
     """The error for a caller whose request failed by a fault of ours. Logs the exception that is being handled."""
-    _log.exception("a request failed in an unforeseen way")
+    _log.exception("a request failed in an unforeseen way", extra=HIDE_ERROR_TEXT)
     return Internal("Internal error")

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from servable import wire
 from servable.config import text_proto
 from servable.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from servable.options import REQUEST_LOG_FORMATS
 
 _log = logging.getLogger(__name__)
 _PLATFORM: Final = "tensorflow"
@@ -46,6 +47,32 @@ VersionPolicy: TypeAlias = Latest | All | Specific
 
 
 @dataclass(frozen=True, slots=True)
+class Collector:
+    """Where requests are written. Models with equal collectors share their files.
+
+    Attributes:
+        type: One of options.REQUEST_LOG_FORMATS.
+        prefix: What the names of its files begin with: a path, or the URI of a store.
+    """
+
+    type: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLogging:
+    """That requests of a model are written down.
+
+    Attributes:
+        collector: Where.
+        sampling_rate: The share of its requests, from 0 to 1.
+    """
+
+    collector: Collector
+    sampling_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """One model.
 
@@ -56,6 +83,7 @@ class ModelConfig:
         labels: The version that each label stands for.
         is_version_directory: Whether the base path is the directory of a version itself, which is served as version 1.
             Only paths on the command line give such models.
+        logging: How its requests are written down; None if the config does not ask for it.
     """
 
     name: str
@@ -63,6 +91,7 @@ class ModelConfig:
     version_policy: VersionPolicy = field(default_factory=Latest)
     labels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     is_version_directory: bool = False
+    logging: RequestLogging | None = None
 
 
 def read(path: str, served: Collection[str] = ()) -> tuple[ModelConfig, ...] | None:
@@ -124,12 +153,16 @@ def from_message(message: wire.ModelServerConfig, served: Collection[str] = ()) 
     return from_list(message.model_config_list, served)
 
 
-def from_list(message: wire.ModelConfigList, served: Collection[str] = ()) -> tuple[ModelConfig, ...]:
+def from_list(
+    message: wire.ModelConfigList, served: Collection[str] = (), *, may_log: bool = True
+) -> tuple[ModelConfig, ...]:
     """The models of a ModelConfigList.
 
     Args:
         message: The list.
         served: The names of the models that are served now; their platform cannot change.
+        may_log: Whether it may ask for request logs. They are files on this host, or on a store that it may write to,
+            so that a config from elsewhere (a reload over gRPC) may ask for them only if the operator says so.
 
     Raises:
         InvalidArgument: If a model is not valid, with the original's text. All names are checked before the
@@ -141,7 +174,8 @@ def from_list(message: wire.ModelConfigList, served: Collection[str] = ()) -> tu
     # As in the original, a platform that would change is reported before an unknown platform.
     for model in sorted(models, key=lambda model: model.name not in served):
         _check_platform(model, is_served=model.name in served)
-    _check_logging(models)
+    for model in models:
+        _check_logging(model, may_log=may_log)
     return tuple(_model(model) for model in models)
 
 
@@ -188,15 +222,40 @@ def _platform(model: wire.ModelConfig) -> str:
     return _PLATFORM
 
 
-def _check_logging(models: Sequence[wire.ModelConfig]) -> None:
-    """Refuse request logging, which the original cannot do either but refuses only after loading."""
-    if any(model.HasField("logging_config") for model in models):
-        raise InvalidArgument("No request-logger-creator provided.")
+def _check_logging(model: wire.ModelConfig, *, may_log: bool) -> None:
+    """Refuse request logs that this server does not write, as the original refuses all, but only after loading."""
+    if not model.HasField("logging_config"):
+        return
+    collector, rate = model.logging_config.log_collector_config, model.logging_config.sampling_config.sampling_rate
+    if not may_log:
+        raise _no_logger("A reload over gRPC may not ask for request logs; see --allow_request_logging_by_reload.")
+    if collector.type not in REQUEST_LOG_FORMATS:
+        known = " and ".join(REQUEST_LOG_FORMATS)
+        raise _no_logger(f'model {model.name} asks for the log collector "{collector.type}"; there are {known}.')
+    if not collector.filename_prefix:
+        raise _no_logger(f"The log collector of model {model.name} has no filename_prefix.")
+    if not 0 <= rate <= 1:
+        raise InvalidArgument(f"The sampling_rate of model {model.name} must be from 0 to 1; was {rate:g}.")
+
+
+def _no_logger(hint: str) -> InvalidArgument:
+    return InvalidArgument("No request-logger-creator provided.", {"request_logging": hint})
+
+
+def _request_logging(model: wire.ModelConfig) -> RequestLogging | None:
+    if not model.HasField("logging_config"):
+        return None
+    collector = model.logging_config.log_collector_config
+    rate = model.logging_config.sampling_config.sampling_rate
+    if not rate:
+        _log.warning("The sampling_rate of model %s is 0: none of its requests will be logged.", model.name)
+    return RequestLogging(Collector(collector.type, collector.filename_prefix), rate)
 
 
 def _model(model: wire.ModelConfig) -> ModelConfig:
     policy = _version_policy(model.model_version_policy)
-    return ModelConfig(model.name, model.base_path, policy, MappingProxyType(dict(model.version_labels)))
+    labels = MappingProxyType(dict(model.version_labels))
+    return ModelConfig(model.name, model.base_path, policy, labels, logging=_request_logging(model))
 
 
 def _version_policy(policy: wire.FileSystemStoragePathSourceConfig.ServableVersionPolicy) -> VersionPolicy:

@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from servable.errors import HIDE_ERROR_TEXT
 from servable.python_functions import PROVIDED, PYTHON_OPS, Function, Provided
 
 _log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def _guard(function: Function, label: str) -> Function:
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(error.message) from None
         except Exception:  # noqa: BLE001  The text of any other exception is not for callers.
-            _log.exception("the Python function %s failed", label)
+            _log.exception("the Python function %s failed", label, extra=HIDE_ERROR_TEXT)
             raise RuntimeError(f"the Python function {label} failed; the server's log says why") from None
 
     return call

@@ -122,6 +122,7 @@ class Manager:
         self._unloads: dict[str, None] = {}
         self._loads: dict[str, None] = {}
         self._load_begun_s: dict[Version, float] = {}
+        self._unload_begun_s: dict[Version, float] = {}
         self._retries: list[tuple[float, int, Version]] = []
         self._tie_breaker = itertools.count()
 
@@ -202,7 +203,7 @@ class Manager:
         version.attempts += 1
         self._load_begun_s[version] = self._clock()
         self._publish(version)
-        _log.debug("loading %s from %s", version.servable_id, version.path)
+        _log_state(version, f"loading {version.servable_id} from {version.path}", path=str(version.path))
         try:
             self._workers.load(version.servable_id, lambda: self._attempt(version))
         except ServingError as error:
@@ -219,21 +220,25 @@ class Manager:
             # A copy: the monitor keeps the error for good, and its traceback would hold what was half loaded.
             outcome = type(error)(error.message, error.hints)
         except BaseException as error:
-            _log.exception("loading %s failed in an unforeseen way", version.servable_id)
             outcome = Internal(f"{type(error).__name__}: {error}")
+            # For the line about the failure, which needs its traceback.
+            outcome.__cause__ = error
         self._workers.post(partial(self._finish_load, version, outcome))
 
     def _finish_load(self, version: Version, outcome: Servable | ServingError) -> None:
         seconds = self._clock() - self._load_begun_s.pop(version)
         if isinstance(outcome, ServingError):
-            self._fail(version, outcome)
+            self._fail(version, outcome, seconds)
         elif version.is_aspired:
             self._serve(version, outcome)
-            _log.info("%s is available after %.1f s: %s", version.servable_id, seconds, _describe(outcome))
+            text = f"{version.servable_id} is available after {seconds:.1f} s: {_describe(outcome)}"
+            _log_state(version, text, seconds=round(seconds, 3))
         else:
             version.servable, version.error = outcome, Cancelled("Loading of servable cancelled")
             version.move(Event.LOADED_LATE)
             self._publish(version)
+            _log_state(version, f"unloading {version.servable_id}, which is not wanted any more")
+            self._unload_begun_s[version] = self._clock()
             self._unload(version)
         self._settle(version.servable_id.name)
 
@@ -245,8 +250,10 @@ class Manager:
         self._router.add(handle)
         self._publish(version)
 
-    def _fail(self, version: Version, error: ServingError) -> None:
-        version.error = error
+    def _fail(self, version: Version, error: ServingError, seconds: float) -> None:
+        version.error, unforeseen = error, error.__cause__
+        # The monitor keeps the error for good.
+        error.__cause__ = None
         if version.is_aspired and version.attempts <= self.settings.max_retries:
             version.move(Event.FAILED)
             interval_s = max(self.settings.retry_interval_s, 0)
@@ -256,12 +263,16 @@ class Manager:
             version.move(Event.GIVEN_UP)
             what_next = "it is not tried again until the version is removed and added again"
         self._publish(version)
-        _log.error("loading %s failed (%s): %s", version.servable_id, what_next, error)
+        text = f"loading {version.servable_id} failed ({what_next}): {error}"
+        code, attempt = error.code.name, version.attempts
+        _log_state(version, text, logging.ERROR, unforeseen, code=code, seconds=round(seconds, 3), attempt=attempt)
 
     def _cancel(self, version: Version) -> None:
         version.error = version.error or Cancelled("Loading of servable cancelled")
         version.move(Event.CANCEL)
         self._publish(version)
+        text = f"{version.servable_id} is not loaded, since it is not wanted any more"
+        _log_state(version, text, code=version.error.code.name)
 
     def _resume_waiting(self) -> None:
         while self._retries and self._retries[0][0] <= self._clock():
@@ -273,7 +284,8 @@ class Manager:
     def _drain(self, version: Version) -> None:
         version.move(Event.DRAIN)
         self._publish(version)
-        _log.info("unloading %s once its calls in flight are over", version.servable_id)
+        _log_state(version, f"unloading {version.servable_id} once its calls in flight are over")
+        self._unload_begun_s[version] = self._clock()
         handle = self._handles.pop(version)
         self._router.remove(handle)
         # Calls in flight hold the handle. The thread of the last one runs the finalizer, which posts to the manager's.
@@ -301,7 +313,8 @@ class Manager:
         # A version that was aspired again meanwhile is loaded as another Version.
         version.is_aspired = False
         self._publish(version)
-        _log.info("%s is unloaded", version.servable_id)
+        seconds = self._clock() - self._unload_begun_s.pop(version)
+        _log_state(version, f"{version.servable_id} is unloaded", seconds=round(seconds, 3))
         self._settle(version.servable_id.name)
 
     def _publish(self, version: Version) -> None:
@@ -327,6 +340,18 @@ class Manager:
             since_s = self._clock() - SLOW_LOAD_S
             due_s += [begun_s + SLOW_LOAD_S for begun_s in self._load_begun_s.values() if begun_s > since_s]
         return min(due_s, default=None)
+
+
+def _log_state(
+    version: Version,
+    text: str,
+    level: int = logging.INFO,
+    error: BaseException | None = None,
+    **fields: str | float,
+) -> None:
+    """Log the one line about a version's new state."""
+    about = {"model": version.servable_id.name, "version": version.number, "state": version.state.state.name}
+    _log.log(level, "%s", text, exc_info=error, extra={"fields": {**about, **fields}})
 
 
 def _describe(servable: Servable) -> str:

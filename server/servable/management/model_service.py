@@ -85,10 +85,12 @@ class HandleReloadConfigRequest:
     Attributes:
         served_models: Takes the new config.
         read_metrics: Reads the metrics whose increase is asked for.
+        may_log: Whether a config may ask for request logs (--allow_request_logging_by_reload).
     """
 
     served_models: ServedModels
     read_metrics: ReadMetrics
+    may_log: bool = False
 
     def __call__(self, request: bytes, time_left_s: float | None, context: EndableContext = NO_CONTEXT, /) -> bytes:
         """Answer a ReloadConfigRequest with a ReloadConfigResponse; see methods.Method.
@@ -110,7 +112,7 @@ class HandleReloadConfigRequest:
         before = self.read_metrics(message.metric_names)
         for config in message.config.model_config_list.config:
             requests.restore_map_entries(config, "version_labels")
-        configs = models.from_list(message.config.model_config_list, self.served_models.names)
+        configs = models.from_list(message.config.model_config_list, self.served_models.names, may_log=self.may_log)
         change = self.served_models.apply(configs)
         context.on_end(partial(change.progress.stop_waiting_for, change.new_names))
         wait_until_settled(change, time_left_s)

@@ -7,6 +7,7 @@ model_servers/server_core.cc (ReloadConfig, UpdateModelVersionLabelMap, WaitUnti
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import weakref
@@ -22,6 +23,9 @@ from servable.lifecycle.monitor import LoadProgress, StateMonitor
 from servable.lifecycle.version import ServableId, State
 from servable.routing import Labels, Router
 
+_log = logging.getLogger(__name__)
+
+_MOST_NAMES_IN_A_LINE: Final = 10
 # A large model may need minutes to load; one whose load hangs must not keep the server from starting for ever.
 _LONGEST_WAIT_FOR_OTHERS_S: Final = 600.0
 
@@ -56,7 +60,7 @@ class Change:
 class ServedModels:
     """What is configured now. Thread-safe: configs are applied one after the other, and none waits for a load."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         watch: Watch,
         monitor: StateMonitor,
@@ -64,6 +68,7 @@ class ServedModels:
         *,
         free_labels: bool = False,
         announce: Callable[[str], None] = lambda _name: None,
+        prepare: Callable[[Sequence[ModelConfig]], None] = lambda _models: None,
     ) -> None:
         """Serve nothing yet.
 
@@ -74,11 +79,13 @@ class ServedModels:
             free_labels: Whether a new label may name a version that is not available
                 (--allow_version_labels_for_unavailable_models).
             announce: Called with the name of each new model, before its base path is looked at.
+            prepare: Called with each config before it is applied; what it raises refuses the config.
         """
         self._watch, self._monitor, self._router, self._free_labels = watch, monitor, router, free_labels
-        self._announce = announce
+        self._announce, self._prepare = announce, prepare
         self._lock = threading.Lock()
         self._names: Collection[str] | None = None
+        self._models: Mapping[str, ModelConfig] = {}
         self._followed: weakref.WeakSet[LoadProgress] = weakref.WeakSet()
 
     @property
@@ -93,9 +100,11 @@ class ServedModels:
 
         Raises:
             FailedPrecondition: if a label may not be assigned. Nothing has changed then.
+            ServingError: what `prepare` raises. Nothing has changed then.
         """
         with self._lock:
             self._check_labels(models)
+            self._prepare(models)
             is_first, before = self._names is None, self.names
             self._names = dict.fromkeys(model.name for model in models)
             new_names = [model.name for model in models if model.name not in before]
@@ -103,10 +112,25 @@ class ServedModels:
                 earlier.stop_waiting_for(set(before).difference(self._names))
             progress = LoadProgress(self._monitor, new_names)
             self._followed.add(progress)
-            self._router.relabel({model.name: dict(model.labels) for model in models})
+            labels, earlier_labels = {model.name: dict(model.labels) for model in models}, self._router.routes.labels
+            self._router.relabel(labels)
+            self._log_change(models)
+            _log_labels(earlier_labels or {}, labels)
             for name in new_names:
                 self._announce(name)
             return Change(is_first, new_names, self._watch(models), progress)
+
+    def _log_change(self, models: Sequence[ModelConfig]) -> None:
+        """Log what a config changes in one line; nothing for the one before, as a file that is polled mostly is."""
+        earlier, self._models = self._models, {model.name: model for model in models}
+        added = [name for name in self._models if name not in earlier]
+        removed = [name for name in earlier if name not in self._models]
+        changed = [name for name, model in self._models.items() if earlier.get(name, model) != model]
+        changes = {"added": added, "removed": removed, "changed": changed}
+        if any(changes.values()):
+            text = "; ".join(f"{what} {_list(names)}" for what, names in changes.items() if names)
+            fields = {what: len(names) for what, names in changes.items()}
+            _log.info("config applied: %s", text, extra={"fields": fields})
 
     def _check_labels(self, models: Sequence[ModelConfig]) -> None:
         assigned = self._router.routes.labels or {}
@@ -125,6 +149,24 @@ class ServedModels:
         if known is not None and known.state is State.AVAILABLE:
             return True
         return self._free_labels and assigned.get(name, {}).get(label, version) == version
+
+
+def _log_labels(earlier: Labels, labels: Labels) -> None:
+    """Log each label that stands for another version than before."""
+    for name in dict.fromkeys([*earlier, *labels]):
+        before, now = earlier.get(name, {}), labels.get(name, {})
+        for label in sorted({*before, *now}):
+            old, new = before.get(label), now.get(label)
+            if old != new:
+                what = "is removed" if new is None else f"stands for version {new}"
+                fields = {"model": name, "label": label, "version": new, "earlier_version": old}
+                _log.info("label %s of %s %s", label, name, what, extra={"fields": fields})
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES_IN_A_LINE])
+    more = len(names) - _MOST_NAMES_IN_A_LINE
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def wait_until_settled(change: Change, timeout_s: float | None) -> None:

@@ -4,17 +4,23 @@ TensorFlow and absl greet with some lines at import, one of them an error about 
 setting of theirs keeps these back and warnings that matter not. So stderr is a file for that time, and its lines are
 logged afterwards: greetings at DEBUG, all else as grave as they say. A process that ends meanwhile (TensorFlow aborts
 where the processor lacks an instruction) must not take its last words with it: a shell waits for that and shows them.
+
+Where every line has to be JSON, stderr is a pipe from then on, whose lines are logged as they come. There, too, a shell
+waits for the end of the process, and makes lines of what is left in the pipe.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import re
+import select
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -23,6 +29,20 @@ _log = logging.getLogger(__name__)
 _STDERR: Final = 2
 # Whoever ends properly writes a line first.
 _SHOW_IF_ENDED: Final = 'read -r line || cat "$0" >&2'
+# The same for a pipe, of which it makes lines of JSON. Controls become blanks, and what is no ASCII question marks.
+_SHOW_REST: Final = r"""
+read -r line
+export LC_ALL=C
+tr -d '\000' <"/dev/fd/$0" | tr '\001-\011\013-\037\177' ' ' | tr '\200-\377' '?' | sed -e 's/[\\"]/\\&/g' \
+    -e 's/^/{"level": "ERROR", "logger": "stderr", "message": "/' -e 's/$/"}/' >&2
+"""
+# Who ends by a fault says why, and is gone a moment later: what it says must still lie in the pipe by then.
+_LAST_WORDS_S: Final = 0.2
+_PIPE_BYTES: Final = 1 << 20
+_F_SETPIPE_SZ: Final = 1031
+_LONGEST_LINE_BYTES: Final = 65_536
+_FIRST_PROCESS: Final = 1
+_shells: Final[list[subprocess.Popen[bytes]]] = []
 # absl: `E0000 00:00:1795832404.300564  1231 file.cc:52] text`; TensorFlow before: `2026-11-28 02:19:19.2: E file.cc`;
 # TensorFlow Lite: `INFO: text`.
 _SEVERITY: Final = re.compile(r"(?:\d{4}-\d\d-\d\d [\d:.]+: )?([IWEF])(?:\d{4} | |NFO: |ARNING: |RROR: |ATAL: )")
@@ -68,6 +88,52 @@ def _shown_if_ended(path: str) -> Iterator[None]:
         yield
     finally:
         shell.communicate(b"\n")
+
+
+def follow() -> None:
+    """From now on, log what anybody writes to stderr: C++ libraries, faulthandler, print.
+
+    As the first process of a container, and without a shell, stderr stays as it is: nothing outlives the process that
+    could show its last words, and these are worth more than their form.
+    """
+    if os.getpid() == _FIRST_PROCESS:
+        return
+    reader, writer = os.pipe()
+    try:
+        # It lives as long as this process, which never writes to it: the system ends its input.
+        _shells.append(
+            subprocess.Popen(  # noqa: S603
+                ["/bin/sh", "-c", _SHOW_REST, str(reader)],
+                stdin=subprocess.PIPE,
+                pass_fds=[reader],
+                # Not told of a Ctrl-C that is meant for the server.
+                start_new_session=True,
+            )
+        )
+    except OSError:
+        os.close(reader)
+        os.close(writer)
+        return
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(writer, _F_SETPIPE_SZ, _PIPE_BYTES)
+    sys.stderr.flush()
+    os.dup2(writer, _STDERR)
+    os.close(writer)
+    threading.Thread(target=_log_lines, args=(reader,), name="stderr", daemon=True).start()
+
+
+def _log_lines(reader: int) -> None:
+    """Log the lines of a pipe as they come."""
+    rest, waiting = b"", threading.Event()
+    while True:
+        select.select([reader], [], [])
+        waiting.wait(_LAST_WORDS_S)
+        *lines, rest = (rest + os.read(reader, _PIPE_BYTES)).split(b"\n")
+        if len(rest) > _LONGEST_LINE_BYTES:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            text = line.decode(errors="replace")
+            _log.log(_level(text) or logging.WARNING, "%s", text)
 
 
 def _log_line(line: str) -> None:

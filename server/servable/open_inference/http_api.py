@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 from servable import wire
 from servable.calls import NO_GUARD, Action, Guard, MethodInfo
-from servable.errors import Code, InvalidArgument, ServingError
+from servable.errors import HIDE_ERROR_TEXT, Code, InvalidArgument, ServingError
 from servable.http_exchange import HTTP_STATUS, HttpReply, HttpRequest, call, error_headers
 from servable.methods import LaneMethodOf
 from servable.open_inference import models
@@ -68,7 +68,7 @@ class OpenInferenceApi:
             reply.headers = error_headers(error)
             return reply
         except Exception:  # noqa: BLE001  A fault of ours, told in the protocol's own form.
-            _log.exception("%s %s failed in an unforeseen way", request.verb, PREFIX)
+            _log.exception("%s %s failed in an unforeseen way", request.verb, PREFIX, extra=HIDE_ERROR_TEXT)
             return _error(HTTP_STATUS[Code.INTERNAL], "Internal error")
 
     async def _answer(self, request: HttpRequest) -> HttpReply:

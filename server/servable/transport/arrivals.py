@@ -25,6 +25,8 @@ from typing import Any
 
 import grpc
 
+from servable.errors import HIDE_ERROR_TEXT
+
 _log = logging.getLogger(__name__)
 
 # More than a call needs from the socket to the place where it is held. Held calls wait for this time.
@@ -116,7 +118,7 @@ def _begin(begin: Callable[[], None]) -> None:
         begin()
     except Exception:
         # Not raised, since the calls behind it are still to begin.
-        _log.exception("A call that was held could not begin")
+        _log.exception("A call that was held could not begin", extra=HIDE_ERROR_TEXT)
 
 
 class HoldingHandlers(grpc.GenericRpcHandler):  # type: ignore[misc,unused-ignore]

@@ -20,7 +20,7 @@ from typing import Any
 
 import grpc
 
-from servable.errors import Internal, ServingError
+from servable.errors import HIDE_ERROR_TEXT, Internal, ServingError
 from servable.methods import Method
 from servable.transport import status
 from servable.transport.identities import grpc_identities
@@ -134,7 +134,7 @@ def _make_behavior(
         except ServingError as error:
             return abort(context, error)
         except Exception:
-            _log.exception("%s failed in an unforeseen way", path)
+            _log.exception("%s failed in an unforeseen way", path, extra=HIDE_ERROR_TEXT)
             return abort(context, Internal("Internal error"))
 
     return serve

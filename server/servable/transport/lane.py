@@ -30,7 +30,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from servable.calls import CallContext
-from servable.errors import DeadlineExceeded, ServingError, Unimplemented
+from servable.errors import HIDE_ERROR_TEXT, DeadlineExceeded, ServingError, Unimplemented
 from servable.methods import DeferredRun, LaneMethod, reply_with_error
 from servable.transport import core, status
 from servable.transport.arrivals import Arrivals
@@ -261,7 +261,7 @@ class Lane:
                 elif self._deferred:
                     self._run_deferred(next(iter(self._deferred)), time.monotonic())
             except BaseException:  # Go on: if the thread ended, no call of the lane would be answered.
-                _log.exception("%s failed in an unforeseen way, and goes on", self.name)
+                _log.exception("%s failed in an unforeseen way, and goes on", self.name, extra=HIDE_ERROR_TEXT)
             # These hold a request or a reply, and it may be long until the next event.
             del event, tag
         self._deposed.discard(threading.current_thread())

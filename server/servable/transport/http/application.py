@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from servable.errors import HIDE_ERROR_TEXT
 from servable.http_exchange import HttpHandler, HttpReply, HttpRequest, json_error
 from servable.transport.http import content
 from servable.transport.http.arrivals import ARRIVAL, Arrival
@@ -49,7 +50,7 @@ class Application:
             # The client has gone, or the server stops; nobody waits for this task.
             return
         except Exception:
-            _log.exception("a reply could not be sent")
+            _log.exception("a reply could not be sent", extra=HIDE_ERROR_TEXT)
             raise
         finally:
             arrival.connection.end_answer(arrival)
@@ -88,7 +89,7 @@ class Application:
         try:
             return await self._handler(request)
         except Exception:
-            _log.exception("%s failed in an unforeseen way", request.verb)
+            _log.exception("%s failed in an unforeseen way", request.verb, extra=HIDE_ERROR_TEXT)
             return json_error(500, "Internal error")
 
     async def _send(self, reply: HttpReply, arrival: Arrival, *, is_head: bool, send: Send) -> None:

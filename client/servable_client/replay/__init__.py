@@ -1,0 +1,1 @@
+"""The command replay: recorded requests sent again, and their answers compared with the recorded ones."""
