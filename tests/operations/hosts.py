@@ -1,5 +1,6 @@
 """The machines of the run book on this one: a folder in place of each root, and addresses of the loopback."""
 
+import functools
 import os
 import re
 import secrets
@@ -50,7 +51,7 @@ class Host:
 
     def translate(self, text):
         """A text of the run book, with paths, addresses and ports of this machine."""
-        text = re.sub(r"(?<![\w./])/(?=(etc|opt|srv|tmp/my_export)\b)", f"{self.root}/", text)
+        text = re.sub(r"(?<![\w./])/(?=(etc|opt|srv|tmp/my_export|var/log/servable)\b)", f"{self.root}/", text)
         return self._network.translate(text)
 
     def path(self, path):
@@ -60,10 +61,9 @@ class Host:
     def write(self, files, **replacements):
         """Write files of the run book, by path."""
         for path, text in files.items():
-            for theirs, ours in replacements.items():
-                text = text.replace(theirs, ours)
+            changed = functools.reduce(lambda found, change: found.replace(*change), replacements.items(), text)
             self.path(path).parent.mkdir(parents=True, exist_ok=True)
-            self.path(path).write_text(self.translate(text))
+            self.path(path).write_text(self.translate(changed))
 
     def begin(self, commands):
         """Start commands of the run book."""

@@ -24,6 +24,7 @@ pytestmark = [
 
 SERVERS = ("server-1", "server-2", "server-3")
 MACHINES = (*SERVERS, "envoy", "prometheus", "shop", "ca")
+VARIABLES = "/etc/servable/servable.env"
 WHILE_REPLACED = "on a caller's machine, while a server is replaced"
 
 
@@ -53,7 +54,12 @@ def issue(hosts):
 
 
 def prepared_server(host, number, models):
-    host.write(runbook.files_below("/etc/servable/"), **{"ADDRESS=10.0.0.1": f"ADDRESS=10.0.0.{number}"})
+    files = runbook.files_below("/etc/servable/")
+    recording = files.pop(f"{VARIABLES}.recording")
+    if f"ADDRESS=10.0.0.{number}\n" in recording:
+        files[VARIABLES] = recording
+    host.write(files, **{"ADDRESS=10.0.0.1": f"ADDRESS=10.0.0.{number}"})
+    host.path("/var/log/servable").mkdir(parents=True)
     shutil.copytree(models.version_path("half_plus_two"), host.path("/tmp/my_export"))
     host.path("/srv/models").mkdir(parents=True)
     host.run(runbook.commands("on each server"))
@@ -136,6 +142,34 @@ def test_a_server_is_replaced_without_a_lost_call(site):
     found = json.loads(written)
     assert list(found["statuses"]) == ["OK"], found["statuses"]
     assert found["elapsed_s"] == pytest.approx(15, abs=2)
+
+
+def test_a_load_for_sizing_is_measured(site):
+    written = site.hosts["shop"].run(runbook.commands("on a caller's machine, to size"))
+    assert written.count("calls succeeded") == 2
+    assert "calls failed" not in written
+
+
+def test_a_model_goes_back_a_version(site):
+    server = site.hosts["server-1"]
+    shutil.copytree(server.path("/tmp/my_export"), server.path("/srv/models/my_model/.incoming"))
+    server.path("/srv/models/my_model/.incoming").rename(server.path("/srv/models/my_model/2"))
+    loaded = 'servable_version_load_seconds{model_name="my_model",version="2"}'
+    prometheus.wait_for(lambda: read(site, 1, loaded) > 0)
+    server.run(runbook.commands("on one server, back to version 1"))
+    prometheus.wait_for(lambda: read(site, 1, loaded) == 0)
+    prometheus.wait_for(lambda: read(site, 1, loaded.replace("2", "1")) > 0)
+
+
+def test_recorded_requests_are_played_to_another_server(site):
+    # The files are whole once it has stopped. It is not called in a drain's delay any more, so that can be skipped.
+    assert site.services["server-3"].stop(hastily=True) == 0
+    logs, reader = "/var/log/servable", site.hosts["shop"]
+    shutil.copytree(site.hosts["server-3"].path(logs), reader.path(logs))
+    written = reader.run(runbook.commands("on a machine with the log"))
+    assert "differ" not in written or "0 differ" in written, written
+    site.services["server-3"].start()
+    site.services["server-3"].await_start()
 
 
 def test_prometheus_sees_the_servers_and_has_the_alerts(site):
