@@ -17,6 +17,8 @@ from tests.process.launching import PATIENCE_S
 from tests.tools import require
 
 pytestmark = [
+    # Its servers start together, which takes a while on a machine that does much else.
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not envoy.IS_INSTALLED, reason=envoy.WHY_NOT),
     pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl"),
     pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl"),
