@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 
+from tests.deploy import prometheus
 from tests.operations.runbook import ROOT
 from tests.process.launching import PATIENCE_S
 
@@ -52,7 +53,9 @@ class Service:
 
     def stop(self, *, hastily=False):
         """End it as systemd does, and give its exit status; hastily: skip the delay of a drain."""
-        for _ in range(2 if hastily else 1):
+        self._process.send_signal(signal.SIGTERM)
+        if hastily:
+            prometheus.wait_for(lambda: "a second signal skips this" in self._journal.read_text())
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(float(self._settings["TimeoutStopSec"]))
 
@@ -70,7 +73,7 @@ class Service:
             words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._host.environment()
         ) as process:
             try:
-                written, _ = process.communicate(timeout=PATIENCE_S)
+                written, _ = process.communicate(timeout=float(self._settings.get("TimeoutStartSec", PATIENCE_S)))
             finally:
                 process.kill()
         assert process.returncode == 0, f"{written}\n{self._journal_text()}"

@@ -163,17 +163,6 @@ def test_a_model_goes_back_a_version(site):
     prometheus.wait_for(lambda: read(site, 1, loaded.replace("2", "1")) > 0)
 
 
-def test_recorded_requests_are_played_to_another_server(site):
-    # The files are whole once it has stopped. It is not called in a drain's delay any more, so that can be skipped.
-    assert site.services["server-3"].stop(hastily=True) == 0
-    logs, reader = "/var/log/servable", site.hosts["shop"]
-    shutil.copytree(site.hosts["server-3"].path(logs), reader.path(logs))
-    written = reader.run(runbook.commands("on a machine with the log"))
-    assert "differ" not in written or "0 differ" in written, written
-    site.services["server-3"].start()
-    site.services["server-3"].await_start()
-
-
 def test_prometheus_sees_the_servers_and_has_the_alerts(site):
     host, program = site.hosts["prometheus"], require("prometheus")
     files = runbook.files_below("/etc/prometheus/")
@@ -181,6 +170,15 @@ def test_prometheus_sees_the_servers_and_has_the_alerts(site):
     host.write({**files, **rules}, **{"15s": "1s"})
     with running(host, program):
         await_output(host, "on the monitor", lambda written: "=> 3 @" in written)
+
+
+def test_recorded_requests_are_played_to_another_server(site):
+    # Its files are whole once it has stopped.
+    assert site.services["server-3"].stop(hastily=True) == 0
+    logs, reader = "/var/log/servable", site.hosts["shop"]
+    shutil.copytree(site.hosts["server-3"].path(logs), reader.path(logs))
+    written = reader.run(runbook.commands("on a machine with the log"))
+    assert "differ" not in written or "0 differ" in written, written
 
 
 @contextlib.contextmanager
