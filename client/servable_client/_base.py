@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from servable_client import _core
@@ -94,6 +96,17 @@ class ClientBase:
 
     def _headers(self, metadata: Metadata | None) -> tuple[tuple[str, str | bytes], ...]:
         return merge_metadata(self._metadata, metadata) if metadata else self._metadata
+
+    def _traced(
+        self, call: _core.Call, headers: tuple[tuple[str, str | bytes], ...]
+    ) -> AbstractContextManager[tuple[tuple[str, str | bytes], ...]]:
+        """The headers that a call is made with, in the trace of the program if that has one."""
+        # Without this module a program can neither have a current span nor say where spans go.
+        if "opentelemetry.trace" not in sys.modules:
+            return nullcontext(headers)
+        from servable_client import _tracing
+
+        return _tracing.traced(call, headers, self._name)
 
     def _time_for(self, call: _core.Call, deadline: Deadline) -> float | None:
         """The seconds that gRPC may take for a call that may be made now."""

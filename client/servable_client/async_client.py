@@ -204,7 +204,10 @@ class AsyncClient(ClientBase):
             finally:
                 event.cancel()
             return b""
-        timeout_s = self._time_for(step, deadline)
+        with self._traced(step, headers) as traced_headers:
+            return await self._call(step, self._time_for(step, deadline), traced_headers)
+
+    async def _call(self, step: Call, timeout_s: float | None, headers: Any) -> bytes:
         call = asyncio.ensure_future(self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers))
         await _wait_for(call)
         try:

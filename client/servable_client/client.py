@@ -357,7 +357,10 @@ class Client(ClientBase):
         if isinstance(step, Wait):
             step.event.wait(deadline.timeout_s())
             return b""
-        timeout_s = self._time_for(step, deadline)
+        with self._traced(step, headers) as traced_headers:
+            return self._call(step, self._time_for(step, deadline), traced_headers)
+
+    def _call(self, step: Call, timeout_s: float | None, headers: Any) -> bytes:
         try:
             return self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)  # type: ignore[no-any-return]
         except grpc.RpcError as failure:

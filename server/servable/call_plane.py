@@ -9,6 +9,8 @@ from typing import Final
 from urllib.parse import unquote
 
 import servable
+from servable.admission.admission import Admission
+from servable.admission.settings import AdmissionSettings
 from servable.authorization.actions import action_of_path
 from servable.authorization.audit import AuditLog
 from servable.authorization.authorizer import make_authorizer
@@ -19,12 +21,17 @@ from servable.errors import ServingError
 from servable.http_exchange import HTTP_STATUS, HttpHandler, HttpReply, HttpRequest, error_headers, json_error
 from servable.http_plane import MODEL_READY
 from servable.observability.access_log import make_access_log
+from servable.observability.memory_limit import usable_bytes
 from servable.observability.metrics import Metrics
 from servable.options import ServerOptions
 from servable.request_log.follower import make_request_log
+from servable.tracing.tracer import make_tracer
 from servable.transport.forwarded_certificates import identities_of
+from servable.transport.http.settings import MIB
 
 _REST: Final = "/v1/"
+# A request's arrays and its reply may each take as much as its message.
+_SHARE_OF_MEMORY: Final = 4
 
 
 class CallPlane:
@@ -61,6 +68,10 @@ class CallPlane:
             options.access_log_ratio, options.access_log_slow_ms, options.access_log_max_per_s
         )
         following = [*followers]
+        self._tracer = make_tracer(options.tracing, metrics.exemplars)
+        if self._tracer is not None:
+            metrics.add_source(self._tracer.families)
+            following.append(self._tracer)
         if self._access_log is not None:
             metrics.add_source(self._access_log.families)
             following.append(self._access_log)
@@ -69,10 +80,14 @@ class CallPlane:
         if options.request_log or options.model_config_file or options.allow_request_logging_by_reload:
             # No other model can ever be logged, and calls need not ask.
             following.append(self._request_log)
-        self.policy = CallPolicy(self._identify, None, following, self._audit.take)
+        admission = Admission(_admission_settings(options))
+        metrics.add_source(admission.families)
+        self.policy = CallPolicy(self._identify, admission, following, self._audit.take)
 
     def start(self) -> None:
         """Start what has threads."""
+        if self._tracer is not None:
+            self._tracer.start()
         if self._authorizer is not None:
             self._authorizer.start()
             self._audit.note_start(time.time_ns(), servable.__version__)
@@ -85,6 +100,8 @@ class CallPlane:
         self._request_log.stop()
         if self._access_log is not None:
             self._access_log.stop()
+        if self._tracer is not None:
+            self._tracer.stop()
 
     def prepare(self, models: Sequence[ModelConfig]) -> None:
         """Take up what a config says of the logs of its models' requests.
@@ -117,6 +134,17 @@ class CallPlane:
             return await handler(request)
 
         return answer
+
+
+def _admission_settings(options: ServerOptions) -> AdmissionSettings:
+    return AdmissionSettings(
+        calls=options.max_calls_in_flight,
+        calls_per_model=options.max_calls_in_flight_per_model,
+        calls_per_caller=options.max_calls_in_flight_per_caller,
+        caller_key=options.caller_metadata_key,
+        request_bytes=options.max_request_mb_in_flight * MIB or usable_bytes() // _SHARE_OF_MEMORY,
+        is_adaptive=options.adaptive_concurrency,
+    )
 
 
 def _of_page(request: HttpRequest, metrics_paths: Collection[str]) -> tuple[Action | None, str | None]:

@@ -15,14 +15,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Protocol
 
+from servable.admission.admission import LARGE_BYTES, Admission, Ticket
 from servable.calls import Action, CallContext, CallRecord, EndableContext, Follower, MethodInfo
 from servable.errors import Code, ServingError, of_code
 from servable.methods import DeferredRun, LaneMethodOf, Method, Reply, Tracker, reply_with_error
 from servable.requests import Request, SizedT
-
-_LARGE_BYTES: Final = 64 * 1024
 
 
 class Principal(Protocol):
@@ -55,38 +54,6 @@ class Authorizer(Protocol):
             Unauthenticated: if the caller shows nothing, or something wrong.
             ResourceExhausted: if the peer has shown too much that is wrong.
         """
-
-
-class Ticket(Protocol):
-    """The room that a call takes."""
-
-    def release(self, code: Code, seconds: float) -> None:
-        """Give it back, once, with how the call ended and how long it took."""
-
-
-class Admission(Protocol):
-    """Says whether there is room. Thread-safe."""
-
-    def refusal(self, calls_in_flight: int) -> ServingError | None:
-        """The answer of a call that has just arrived and must not go on; None if it may."""
-
-    def begin(self, context: CallContext, size_bytes: int) -> Ticket | None:
-        """Take room for a message; None if nothing has to be given back.
-
-        Raises:
-            ResourceExhausted: if there is no room.
-        """
-
-    def admit(self, ticket: Ticket | None, model: str) -> Ticket | None:
-        """Take room with a model, too.
-
-        Raises:
-            ResourceExhausted: if there is no room. The ticket is still to be given back.
-        """
-
-    @property
-    def follows_all(self) -> bool:
-        """Whether `begin` and `admit` matter for small messages, too."""
 
 
 class CallPolicy:
@@ -122,7 +89,7 @@ class CallPolicy:
 
         def refuse(path: str, context: CallContext, calls_in_flight: int) -> ServingError | None:
             admission = self._admission
-            refusal = None if admission is None else admission.refusal(calls_in_flight)
+            refusal: ServingError | None = None if admission is None else admission.refusal(calls_in_flight)
             info = info_of(path)
             if refusal is None and self._authorizer is not None and info is not None:
                 try:
@@ -153,7 +120,7 @@ class CallPolicy:
         has_admission, decides_always, followers = self._admission is not None, self._decides_always, self._followers
 
         def answer(message: SizedT, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
-            is_large = has_admission and len(message) >= _LARGE_BYTES
+            is_large = has_admission and len(message) >= LARGE_BYTES
             if not (decides_always or is_large or followers):
                 return method(message, time_left_s, reply)
             context = reply.context
@@ -379,7 +346,7 @@ class _TrackedCall:
         self._judge(target.model)
         self._is_admitted = True
         if self._admission is not None:
-            self.ticket = self._admission.admit(self.ticket, target.model)
+            self._admission.admit(self.ticket, target.model)
         for follower in self._followers:
             follower.note_parsed(record, request)
 

@@ -149,7 +149,8 @@ class CallRecord:
         message: The text of the error; empty for OK. It may quote what the caller sent: never for logs.
         reply: The bytes of the reply; None if it failed, and once followers have been told.
         reply_bytes: Their number.
-        traceparent: The W3C trace context of a call whose trace is recorded, as sent or made up; None if it is not.
+        traceparent: The W3C trace context of the server's span, if the call's trace is recorded: the caller's trace id,
+            or a new one, with an id of its own. None if it is not recorded.
         principal: The name of who calls, if authorization has found it.
     """
 

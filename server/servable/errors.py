@@ -56,6 +56,7 @@ class ServingError(Exception):
             are as they were, and U+FFFD in `message`.
         hints: Advice by short key (`loaded_models`, `did_you_mean`). It is sent beside the message as an error detail,
             so that clients that match messages do not break.
+        retry_after_s: When the call may be tried again; None if nothing is known of that.
     """
 
     code: ClassVar[Code]
@@ -66,6 +67,7 @@ class ServingError(Exception):
         self.message = self.message_bytes.decode(errors="replace")
         super().__init__(self.message)
         self.hints = hints
+        self.retry_after_s: float | None = None
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -125,7 +126,10 @@ def json_error(status: int, message: str, headers: Sequence[tuple[bytes, bytes]]
 
 def error_headers(error: ServingError) -> Sequence[tuple[bytes, bytes]]:
     """What an error says in headers, beside its text."""
-    return [(b"www-authenticate", error.challenge.encode())] if isinstance(error, Unauthenticated) else ()
+    if isinstance(error, Unauthenticated):
+        return [(b"www-authenticate", error.challenge.encode())]
+    # In whole seconds (RFC 9110, 10.2.3), and 0 would invite to try at once.
+    return [] if error.retry_after_s is None else [(b"retry-after", b"%d" % max(math.ceil(error.retry_after_s), 1))]
 
 
 async def call(

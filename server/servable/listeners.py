@@ -126,6 +126,7 @@ def _settings(options: ServerOptions, certificates: Certificates | None) -> Serv
         flags.parse_channel_arguments(options.grpc_channel_arguments),
         options.grpc_error_details,
         certificates,
+        options.max_calls_in_flight or None,
     )
 
 

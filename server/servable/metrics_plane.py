@@ -97,7 +97,9 @@ class MetricsPlane:
     def write(self, *, open_metrics: bool = False) -> bytes:
         """The page as it is now. It takes milliseconds for each model, on the calling thread."""
         families = self._metrics.families()
-        return (page.write_open_metrics if open_metrics else page.write)(families, self._collectors)
+        if open_metrics:
+            return page.write_open_metrics(families, self._collectors, self._metrics.exemplars)
+        return page.write(families, self._collectors)
 
     def _fold(self, now_s: float) -> float:
         self._metrics.fold()

@@ -259,6 +259,12 @@ class ServerOptions:
         "Ours: HTTP connections that may be open, and at most half as many as the process may open files; more are "
         "answered with 503 and closed.",
     )
+    tracing: str = flag(
+        "auto",
+        _STRING,
+        "Ours: whether calls are traced by OpenTelemetry: true, false or auto, which is true where OTEL_ variables say "
+        "where traces go.",
+    )
     console: str = flag(
         "auto",
         _STRING,
@@ -320,6 +326,25 @@ class ServerOptions:
     )
     authorization_poll_s: float = flag(
         5.0, _FLOAT, "Ours: seconds between readings of --authorization_file and its key sets; 0: once, at start."
+    )
+    max_calls_in_flight: int = flag(
+        10000, _INT32, "Ours: calls that may have arrived and not be answered; more are refused at once. 0: no limit."
+    )
+    max_calls_in_flight_per_model: int = flag(0, _INT32, "Ours: the same of the requests for one model. 0: no limit.")
+    max_calls_in_flight_per_caller: int = flag(
+        0, _INT32, "Ours: the same of the calls with one value of --caller_metadata_key. 0: no limit."
+    )
+    caller_metadata_key: str = flag(
+        "", _STRING, "Ours: the metadata key, or HTTP header, that says who calls, such as x-caller-id."
+    )
+    max_request_mb_in_flight: int = flag(
+        0,
+        _INT32,
+        "Ours: MiB that messages of calls in flight may have together; 0: a quarter of the memory that the process "
+        "may use.",
+    )
+    adaptive_concurrency: bool = flag(
+        False, _BOOL, "Ours: limit each model's calls in flight by what it is found to manage without delay."
     )
     custom_op_libraries: str = flag(
         "", _STRING, "Ours: shared objects with ops, separated by commas; loaded before any model."
@@ -486,7 +511,9 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 
 _LAST_PORT: Final = 65535
+_METADATA_KEY: Final = re.compile(r"[0-9a-z_.-]+(?<!-bin)")
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
+TRACING_CHOICES: Final = CONSOLE_CHOICES
 REQUEST_LOG_FORMATS: Final = ("tfrecord", "jsonl")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
@@ -521,6 +548,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     _validate_http(options)
     _validate_tls(options)
     _validate_admin(options)
+    _validate_limits(options)
     if options.console not in CONSOLE_CHOICES:
         _refuse(f"console must be {', '.join(CONSOLE_CHOICES[:-1])} or {CONSOLE_CHOICES[-1]}; was {options.console}.")
     if not 0 <= options.metrics_port <= _LAST_PORT:
@@ -541,6 +569,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
 
 
 def _validate_logs(options: ServerOptions) -> None:
+    if options.tracing not in TRACING_CHOICES:
+        _refuse(f"tracing must be {', '.join(TRACING_CHOICES[:-1])} or {TRACING_CHOICES[-1]}; was {options.tracing}.")
     if options.log_format not in LOG_FORMATS:
         _refuse(f"log_format must be {' or '.join(LOG_FORMATS)}; was {options.log_format}.")
     if not options.access_log_ratio <= 1:
@@ -549,6 +579,24 @@ def _validate_logs(options: ServerOptions) -> None:
         _refuse(f"access_log_slow_ms must be from 0 up; was {options.access_log_slow_ms}.")
     if options.access_log_max_per_s < 1:
         _refuse(f"access_log_max_per_s must be at least 1; was {options.access_log_max_per_s}.")
+
+
+def _validate_limits(options: ServerOptions) -> None:
+    for name, value in (
+        ("max_calls_in_flight", options.max_calls_in_flight),
+        ("max_calls_in_flight_per_model", options.max_calls_in_flight_per_model),
+        ("max_calls_in_flight_per_caller", options.max_calls_in_flight_per_caller),
+        ("max_request_mb_in_flight", options.max_request_mb_in_flight),
+    ):
+        if value < 0:
+            _refuse(f"{name} must not be negative; was {value}.")
+    if options.caller_metadata_key and not _METADATA_KEY.fullmatch(options.caller_metadata_key):
+        _refuse(
+            "caller_metadata_key must be a metadata key in lower case that does not end in -bin, such as x-caller-id; "
+            f"was '{options.caller_metadata_key}'."
+        )
+    if options.max_calls_in_flight_per_caller and not options.caller_metadata_key:
+        _refuse("max_calls_in_flight_per_caller needs caller_metadata_key, such as x-caller-id.")
 
 
 def _validate_http(options: ServerOptions) -> None:
@@ -689,7 +737,11 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
-        "monitoring_config_file", "metrics_port", "console",
+        "monitoring_config_file", "metrics_port", "tracing", "console",
+    ),
+    "Limits": (
+        "max_calls_in_flight", "max_calls_in_flight_per_model", "max_calls_in_flight_per_caller",
+        "caller_metadata_key", "max_request_mb_in_flight", "adaptive_concurrency",
     ),
     "Request logs": (
         "request_log", "request_log_format", "request_log_sampling_rate", "request_log_rotate_mb",

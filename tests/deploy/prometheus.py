@@ -46,6 +46,11 @@ class Prometheus:
         """The kind of each metric, as the page says it."""
         return {name: found[0]["type"] for name, found in self._get("metadata").items()}
 
+    def exemplars(self, expression):
+        """The exemplars of the last quarter of an hour, by series."""
+        now_s = time.time()
+        return self._get("query_exemplars", query=expression, start=now_s - 900, end=now_s + 60)
+
     def _get(self, what, **parameters):
         url = f"http://{self._address}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         try:
@@ -56,12 +61,13 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def run(program, folder, target, path="/metrics"):
+def run(program, folder, target, path="/metrics", flags=()):
     """Yields a Prometheus that scrapes `path` of a target twice a second."""
     config = folder / "prometheus.yml"
     config.write_text(_CONFIG.format(rules=", ".join(f'"{file}"' for file in RULES), path=path, target=target))
     address = f"127.0.0.1:{_free_port()}"
     flags = [
+        *flags,
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}",

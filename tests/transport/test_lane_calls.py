@@ -76,7 +76,7 @@ def test_an_error_has_its_code_text_and_details(kind):
     assert (key, wire.Status.FromString(value).code) == ("grpc-status-details-bin", kind.code)
 
 
-def test_an_error_without_hints_has_no_trailing_metadata():
+def test_an_error_without_hints_has_push_back():
     on_lane, public = answers_of(raising(NotFound("nothing")), b"")
     assert on_lane == public == (grpc.StatusCode.NOT_FOUND, "nothing", ())
 

@@ -43,6 +43,9 @@ class Buckets:
 
 MICROSECONDS: Final = Buckets(tuple(10 * 1.8**exponent for exponent in range(33)))
 """The original's limits of latencies, in us (TensorFlow Serving: servables/tensorflow/util.cc)."""
+_IN_SECONDS: Final = slice(bisect_left(MICROSECONDS.limits, 100.0), bisect_right(MICROSECONDS.limits, 1e7))
+SECONDS: Final = Buckets(tuple(float(f"{limit:.6g}") * 1e-6 for limit in MICROSECONDS.limits[_IN_SECONDS]))
+"""The same in seconds, without the limits below 0.1 ms and above 10 s."""
 QUEUE_MICROSECONDS: Final = Buckets(tuple(100 * 1.2**exponent for exponent in range(52)))
 """The original's limits of waits for a batch, in us (TensorFlow: kernels/batching_util/batching_session.cc)."""
 BATCH_ROWS: Final = Buckets(tuple(2.0**exponent for exponent in range(14)))
@@ -97,10 +100,9 @@ class Histogram:
         return self
 
     def in_seconds(self) -> Histogram:
-        """Values in us as seconds, without the limits below 0.1 ms and above 10 s."""
-        low, high = bisect_left(self.buckets.limits, 100.0), bisect_right(self.buckets.limits, 1e7)
-        limits = [float(f"{limit:.6g}") * 1e-6 for limit in self.buckets.limits[low:high]]
-        converted = Histogram(Buckets(limits, self.buckets.are_exclusive))
+        """Values of the buckets MICROSECONDS as seconds, in the buckets SECONDS."""
+        low, high = _IN_SECONDS.start, _IN_SECONDS.stop
+        converted = Histogram(SECONDS)
         converted.counts = [sum(self.counts[: low + 1]), *self.counts[low + 1 : high], sum(self.counts[high:])]
         converted.sum = self.sum * 1e-6
         return converted

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from servable.errors import Code
+from servable.observability.exemplars import Exemplars
 from servable.observability.families import Family, Kind, Labels, merge
 from servable.observability.histograms import EXAMPLES, MICROSECONDS, Histogram
 from servable.observability.request_counts import MethodCounts, RequestCounts, RequestLabels
@@ -38,10 +39,11 @@ class Metrics:
 
     Attributes:
         requests: The counts of its requests.
+        exemplars: Calls whose traces are recorded, for the histograms of requests.
     """
 
     def __init__(self) -> None:
-        self.requests = RequestCounts()
+        self.requests, self.exemplars = RequestCounts(), Exemplars()
         self._sources: list[Source] = []
         self._lock = threading.Lock()
         self._load_attempts: Counter[Labels] = Counter()

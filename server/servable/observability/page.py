@@ -22,6 +22,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from servable.observability.exemplars import Exemplar, Exemplars
 from servable.observability.families import Family, Kind
 from servable.observability.histograms import Histogram
 
@@ -46,9 +47,11 @@ def write(families: Sequence[Family], more: Sequence[Collector] = ()) -> bytes:
     return _encode(lines) + rest
 
 
-def write_open_metrics(families: Sequence[Family], more: Sequence[Collector] = ()) -> bytes:
-    """The same metrics in OpenMetrics 1.0.0."""
-    lines = (line for family in families for line in _open_metrics_lines(family))
+def write_open_metrics(
+    families: Sequence[Family], more: Sequence[Collector] = (), exemplars: Exemplars | None = None
+) -> bytes:
+    """The same metrics in OpenMetrics 1.0.0, which has room for exemplars."""
+    lines = (line for family in families for line in _open_metrics_lines(family, exemplars))
     rest: bytes = openmetrics.generate_latest(_registry(more))  # type: ignore[no-untyped-call,unused-ignore]
     return _encode(lines) + rest
 
@@ -81,7 +84,7 @@ def _text_lines(family: Family) -> Iterator[str]:
     yield from _sample_lines(family, name, sample_name, floatToGoString)
 
 
-def _open_metrics_lines(family: Family) -> Iterator[str]:
+def _open_metrics_lines(family: Family, exemplars: Exemplars | None) -> Iterator[str]:
     name, kind = prometheus_name(family.name), family.kind.value
     sample_name = name
     if family.kind is Kind.COUNTER and _is_of_original(family) and not name.endswith(_TOTAL):
@@ -92,11 +95,17 @@ def _open_metrics_lines(family: Family) -> Iterator[str]:
     yield f"# TYPE {name} {kind}"
     if family.meaning:
         yield f"# HELP {name} {family.meaning}"
-    yield from _sample_lines(family, name, sample_name, floatToGoString)
+    yield from _sample_lines(family, name, sample_name, floatToGoString, exemplars=exemplars)
 
 
-def _sample_lines(
-    family: Family, name: str, sample_name: str, write_float: Callable[[float], str], *, has_braces: bool = False
+def _sample_lines(  # noqa: PLR0913  (the formats differ in each of these)
+    family: Family,
+    name: str,
+    sample_name: str,
+    write_float: Callable[[float], str],
+    *,
+    has_braces: bool = False,
+    exemplars: Exemplars | None = None,
 ) -> Iterator[str]:
     names = [_NOT_OF_A_NAME.sub("_", label) for label in family.label_names]
     for values in sorted(family.values):
@@ -106,11 +115,17 @@ def _sample_lines(
         if not isinstance(value, Histogram):
             yield f"{sample_name}{braced} {value if isinstance(value, int) else write_float(value)}"
             continue
-        for limit, count in value.cumulative():
+        found = {} if exemplars is None else exemplars.of(family.name, values)
+        for index, (limit, count) in enumerate(value.cumulative()):
             text = "+Inf" if limit == float("inf") else write_float(float(_to_six_digits(limit)))
-            yield f'{name}_bucket{{{labels}{"," if labels else ""}le="{text}"}} {count}'
+            aside = _write_exemplar(found[index], write_float) if index in found else ""
+            yield f'{name}_bucket{{{labels}{"," if labels else ""}le="{text}"}} {count}{aside}'
         yield f"{name}_sum{braced} {write_float(value.sum)}"
         yield f"{name}_count{braced} {value.count}"
+
+
+def _write_exemplar(of: Exemplar, write_float: Callable[[float], str]) -> str:
+    return f' # {{trace_id="{of.trace_id}",span_id="{of.span_id}"}} {write_float(of.value)} {of.at_s:.3f}'
 
 
 def _escape(text: str) -> str:

@@ -38,7 +38,7 @@ class Status(NamedTuple):
 
     code: int
     details: bytes
-    trailing_metadata: Sequence[tuple[str, bytes]]
+    trailing_metadata: Sequence[tuple[str, str | bytes]]
 
 
 class Core:

@@ -110,6 +110,7 @@ class Lane:
         expected: How many events are to come before the thread may end: one for each call that is requested, or that
             has arrived and not ended.
         open_calls: How many calls have arrived and not ended.
+        others: The other lanes of the server that serve at the same time.
         busy_s: How long the lane was in methods and deferred runs, but for those that it lost its thread in.
         aborted_calls: How many calls ended before they were answered: cancelled, or too late.
     """
@@ -125,6 +126,7 @@ class Lane:
         self._term = _Term(self._lead, name)
         self._deposed: set[threading.Thread] = set()
         self.arrivals, self.trailing_metadata, self.gate = shared.arrivals, shared.trailing_metadata, shared.gate
+        self.others: Sequence[Lane] = ()
         self.begun = self.expected = self.open_calls = self.aborted_calls = 0
         self.busy_s = 0.0
         # Pending replies that have not registered for the completion of their calls.
@@ -158,6 +160,10 @@ class Lane:
                     return False
             if term is self._term:
                 return True
+
+    def count_open_calls(self) -> int:
+        """How many calls have arrived and not ended, on all lanes. Only the leader calls this."""
+        return self.open_calls + sum([other.open_calls for other in self.others]) if self.others else self.open_calls
 
     def take_over(self) -> int | None:
         """Give the lane to a new thread if its leader is in a method. Only the watchdog's thread calls this.
@@ -318,7 +324,7 @@ class _MethodListener:
         reply = _CallReply(lane, self, call, core.deadline_s(event), core.metadata(event))
         if lane.gate is not None:
             # Before the message is received, so that a refused call takes no memory for it.
-            refusal = lane.gate(self.path, reply.context, lane.open_calls)
+            refusal = lane.gate(self.path, reply.context, lane.count_open_calls())
             if refusal is not None:
                 reply.fail(refusal)
                 return

@@ -107,6 +107,8 @@ class Lanes:
         # One more as a spare, since queues can be added only now.
         self._lanes = [Lane(server, shared, f"lane {number}") for number in range(count + 1)]
         self._spares = self._lanes[count:]
+        for lane in self._lanes[:count]:
+            lane.others = [other for other in self._lanes[:count] if other is not lane]
 
     def start(self) -> None:
         """Take calls. Call this as soon as the server has started: calls arrive from then on, and wait."""

@@ -62,6 +62,7 @@ class ServerSettings:
         channel_arguments: gRPC channel arguments. They override the defaults, and later ones override earlier ones.
         error_details: Whether hints are sent beside the messages of errors.
         certificates: TLS by these on all addresses; None for what the credentials say.
+        most_calls: How many calls may be open past the lanes; None for no limit.
     """
 
     addresses: Sequence[str]
@@ -71,6 +72,7 @@ class ServerSettings:
     channel_arguments: Sequence[tuple[str, int | str]] = ()
     error_details: bool = True
     certificates: Certificates | None = None
+    most_calls: int | None = None
 
     @property
     def is_encrypted(self) -> bool:
@@ -127,7 +129,7 @@ class GrpcServer:
         workers, health_threads, watch_threads, reflection_threads, waiting_threads = self._pools
         self.health = health.Health(self._streams, health_threads, watch_threads)
         self._arrivals = Arrivals()
-        trailing_metadata = status.trailing_metadata if settings.error_details else status.no_trailing_metadata
+        trailing_metadata = status.trailing_metadata if settings.error_details else status.push_back
         self._calls = CallCounts()
         handlers = MethodHandlers(methods, waiting_methods, waiting_threads, trailing_metadata, self._calls)
         services = {path.split("/")[1] for path in (*methods, *waiting_methods)} | {health.SERVICE_NAME}
@@ -138,6 +140,7 @@ class GrpcServer:
                 *reflection.handlers(services, self._streams, reflection_threads),
                 HoldingHandlers(handlers, self._arrivals),
             ],
+            maximum_concurrent_rpcs=settings.most_calls,
             options=list({**_DEFAULT_ARGUMENTS, **dict(settings.channel_arguments)}.items()),
         )
         hot = hot_methods or HotMethods({})

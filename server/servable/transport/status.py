@@ -21,7 +21,10 @@ ERROR_DOMAIN = "servable"
 # gRPC refuses headers of more than 8 KiB in all, of which the message may take three for each of its bytes.
 _MAX_HINT_BYTES = 512
 
-TrailingMetadata: TypeAlias = Callable[[ServingError], tuple[tuple[str, bytes], ...]]
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""What gRPC's clients that retry look at (gRFC A6)."""
+
+TrailingMetadata: TypeAlias = Callable[[ServingError], "tuple[tuple[str, str | bytes], ...]"]
 """What is sent beside the message of an error."""
 
 _GRPC_CODES: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
@@ -38,10 +41,11 @@ def message_bytes(error: ServingError) -> bytes:
     return message if len(message) <= MAX_MESSAGE_BYTES else message[:MAX_MESSAGE_BYTES] + _TRUNCATED
 
 
-def trailing_metadata(error: ServingError) -> tuple[tuple[str, bytes], ...]:
-    """The hints of an error as a google.rpc.Status with one ErrorInfo; nothing if it has none."""
+def trailing_metadata(error: ServingError) -> tuple[tuple[str, str | bytes], ...]:
+    """When to try again, and the hints of an error as a google.rpc.Status with one ErrorInfo, if it has these."""
+    pushback = push_back(error)
     if not error.hints:
-        return ()
+        return pushback
     info = wire.ErrorInfo(
         reason=Code(error.code).name,
         domain=ERROR_DOMAIN,
@@ -50,12 +54,12 @@ def trailing_metadata(error: ServingError) -> tuple[tuple[str, bytes], ...]:
     # Google's readers of these details refuse a status whose code or message is not the call's.
     status = wire.Status(code=int(error.code), message=message_bytes(error).decode(errors="replace"))
     status.details.add().Pack(info)
-    return ((DETAILS_KEY, status.SerializeToString()),)
+    return (*pushback, (DETAILS_KEY, status.SerializeToString()))
 
 
-def no_trailing_metadata(_error: ServingError) -> tuple[tuple[str, bytes], ...]:
-    """Nothing, in place of `trailing_metadata`, where an operator wants errors without details."""
-    return ()
+def push_back(error: ServingError) -> tuple[tuple[str, str | bytes], ...]:
+    """When to try again; in place of `trailing_metadata` where an operator wants errors without details."""
+    return () if error.retry_after_s is None else ((PUSHBACK_KEY, f"{error.retry_after_s * 1e3:.0f}"),)
 
 
 def _cut(hint: str) -> str:
