@@ -11,14 +11,19 @@ from typing import Any, ClassVar
 
 from servable_client import _core
 from servable_client._core import Choice, Core
+from servable_client._decompression import TooLargeError, decompress
 from servable_client._network import Metadata, Network, Tls, merge_metadata
-from servable_client.errors import ClientClosed, DeadlineExceeded, InputError
+from servable_client.errors import ClientClosed, DeadlineExceeded, InputError, ResourceExhausted
 
 TIMEOUT_S = 30.0
 """The default deadline of a call, which is also what TensorFlow Serving gives its REST calls."""
 
 RELOAD_TIMEOUT_S = 600.0
 """The default deadline of `reload_config`: a server answers it when the new models are loaded."""
+
+
+MAX_DECOMPRESSED_MB = 1024.0
+"""The default bound on what a compressed reply becomes, in MiB."""
 
 
 class ClientBase:
@@ -38,6 +43,7 @@ class ClientBase:
         infer: bool = True,
         retries: int = 3,
         compression: str | None = None,
+        max_decompressed_mb: float = MAX_DECOMPRESSED_MB,
         tls: Tls | bool | None = None,
         token: str | Callable[[], str] | None = None,
         call_credentials: Any = None,
@@ -62,6 +68,8 @@ class ClientBase:
             retries: How often a call is tried again when the server is UNAVAILABLE (0 to 4, with growing, jittered
                 pauses, all before the deadline). Nothing else is retried.
             compression: `"gzip"` or `"deflate"` for requests; replies are as the server sends them.
+            max_decompressed_mb: MiB that a reply may have that the server has compressed, or the call is
+                ResourceExhausted; `math.inf` for no bound.
             tls: True for TLS with public certificates, or a `Tls` that says which.
             token: A bearer token, or a function that is called for it at each call. Needs tls.
             call_credentials: Any `grpc.CallCredentials`. Need tls.
@@ -79,7 +87,7 @@ class ClientBase:
         self._core = Core(
             Choice(model, version, label, signature), infer=infer, name=self._name, make_event=self._event_type
         )
-        self._timeout_s = timeout_s
+        self._timeout_s, self._most_bytes = timeout_s, max_decompressed_mb * (1 << 20)
         self._metadata = merge_metadata(metadata)
         self._closed = False
         Deadline(timeout_s)  # raises if it is no number
@@ -116,6 +124,17 @@ class ClientBase:
         if left_s is not None and left_s <= 0:
             raise DeadlineExceeded("the time was over before the call was sent", target=self._name, model=call.model)
         return left_s
+
+    def _decompress(self, reply: bytes, call: _core.Call) -> bytes:
+        try:
+            return decompress(reply, self._most_bytes)
+        except TooLargeError:
+            raise ResourceExhausted(
+                f"CLIENT: Received message larger than max (over {self._most_bytes:.0f}) after decompression; "
+                "max_decompressed_mb sets the limit",
+                target=self._name,
+                model=call.model,
+            ) from None
 
     def _closed_error(self) -> ClientClosed:
         return ClientClosed(f"{self!r} is closed")

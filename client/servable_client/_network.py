@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import grpc
 from google.protobuf.message import DecodeError
 
-from servable_client import wire
+from servable_client import _decompression, wire
 from servable_client.errors import Code, InputError, ServingError, error_class
 
 __all__ = ["Connection", "Metadata", "Network", "Tls", "error_of", "merge_metadata"]
@@ -123,6 +123,7 @@ class Network:
         options = {
             "grpc.max_send_message_length": _UNLIMITED,
             "grpc.max_receive_message_length": _UNLIMITED,
+            **_decompression.CHANNEL_OPTIONS,
             "grpc.keepalive_time_ms": _KEEPALIVE_MS,
             "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
             "grpc.initial_reconnect_backoff_ms": _RECONNECT_MIN_MS,

@@ -211,7 +211,7 @@ class AsyncClient(ClientBase):
         call = asyncio.ensure_future(self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers))
         await _wait_for(call)
         try:
-            return call.result()  # type: ignore[no-any-return]
+            reply = call.result()
         except grpc.RpcError as failure:
             raise error_of(failure, self._name, step.model) from None
         except (asyncio.CancelledError, grpc.aio.UsageError):
@@ -219,6 +219,7 @@ class AsyncClient(ClientBase):
             if self._closed:
                 raise Cancelled(f"{self!r} was closed", target=self._name, model=step.model) from None
             raise
+        return self._decompress(reply, step)
 
     def _callable(self, path: str) -> Any:
         if self._channel is None:

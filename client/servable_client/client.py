@@ -362,7 +362,7 @@ class Client(ClientBase):
 
     def _call(self, step: Call, timeout_s: float | None, headers: Any) -> bytes:
         try:
-            return self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)  # type: ignore[no-any-return]
+            reply = self._callable(step.path)(step.request, timeout=timeout_s, metadata=headers)
         except grpc.RpcError as failure:
             raise error_of(failure, self._name, step.model) from None
         except ValueError:
@@ -370,6 +370,7 @@ class Client(ClientBase):
             if self._closed:
                 raise self._closed_error() from None
             raise
+        return self._decompress(reply, step)
 
     def _callable(self, path: str) -> Any:
         call = self._calls.get(path)

@@ -65,10 +65,10 @@ def test_there_are_ten_things_and_a_start():
 def test_the_commands_run(local, capsys):
     (block,) = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
     commands = [shlex.split(line, comments=True) for line in block.splitlines()]
-    assert {command[1] for command in commands} == {"predict", "metadata", "status", "health", "bench"}
+    assert {command[1] for command in commands} == {"predict", "metadata", "status", "health", "bench", "replay"}
     for _, name, *words in commands:
-        # The last of an option counts. The benchmark starts processes: its own tests run it.
-        if name != "bench":
+        # The last of an option counts. The benchmark starts processes, a replay needs a log: their own tests run them.
+        if name not in {"bench", "replay"}:
             assert main([name, *words, "-a", local]) == 0, capsys.readouterr().err
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Final
 
 from servable import options as flags
 from servable.config.ssl_config import SslConfigFile
 from servable.config.tls import TlsSource
 from servable.config.tls_files import TlsFiles
 from servable.errors import InvalidArgument
+from servable.observability import memory_limit
 from servable.options import ServerOptions
 from servable.transport import credentials, forwarded_certificates
 from servable.transport.certificates import Certificates
 from servable.transport.http.settings import MIB, HttpLimits, HttpSettings
-from servable.transport.server import ServerSettings
+from servable.transport.server import MAX_MESSAGE_BYTES, ServerSettings
 
 _log = logging.getLogger(__name__)
 
+# A message takes several times its size: while it is decompressed, parsed, fed to the graph, and answered.
+_PARTS_FOR_DECOMPRESSED: Final = 32
 _ALL_ADDRESSES = ServerOptions().bind_address
 
 
@@ -100,6 +104,7 @@ def _http_limits(options: ServerOptions) -> HttpLimits:
         body_bytes=options.rest_api_max_body_mb * MIB,
         pending_bytes=options.rest_api_max_pending_mb * MIB,
         connections=options.rest_api_max_connections,
+        age_s=options.rest_api_max_connection_age_s,
     )
 
 
@@ -118,6 +123,7 @@ def _settings(options: ServerOptions, certificates: Certificates | None) -> Serv
     addresses = [f"{bracketed(options.bind_address)}:{options.port}"] if options.port else []
     if options.grpc_socket_path:
         addresses.append(f"unix:{options.grpc_socket_path}")
+    memory_bytes = memory_limit.usable_bytes()
     return ServerSettings(
         addresses,
         credentials.make_alts_credentials() if options.use_alts_credentials else None,
@@ -126,6 +132,9 @@ def _settings(options: ServerOptions, certificates: Certificates | None) -> Serv
         flags.parse_channel_arguments(options.grpc_channel_arguments),
         options.grpc_error_details,
         certificates,
+        options.grpc_max_message_mb * MIB or min(MAX_MESSAGE_BYTES, memory_bytes // 2),
+        options.grpc_max_decompressed_mb * MIB or min(MAX_MESSAGE_BYTES, memory_bytes // _PARTS_FOR_DECOMPRESSED),
+        options.grpc_max_connection_age_s,
         options.max_calls_in_flight or None,
     )
 

@@ -215,6 +215,24 @@ class ServerOptions:
         "Ours: send what would help, such as the names that are loaded, beside the message of an error "
         "(grpc-status-details-bin).",
     )
+    grpc_max_message_mb: int = flag(
+        0,
+        _INT32,
+        "Ours: MiB that one message may have on the wire; 0: 2 GiB less a byte, and at most half of the memory that "
+        "the process may use.",
+    )
+    grpc_max_decompressed_mb: int = flag(
+        0,
+        _INT32,
+        "Ours: MiB that one message may have that was sent compressed; 0: a 32nd of the memory that the process "
+        "may use.",
+    )
+    grpc_max_connection_age_s: float = flag(
+        1800.0,
+        _FLOAT,
+        "Ours: seconds after which a client of gRPC is asked to connect anew, so that balancers choose again; calls in "
+        "flight go on; 0: never.",
+    )
     drain_delay_s: float = flag(
         8.0,
         _FLOAT,
@@ -264,6 +282,11 @@ class ServerOptions:
         _STRING,
         "Ours: whether calls are traced by OpenTelemetry: true, false or auto, which is true where OTEL_ variables say "
         "where traces go.",
+    )
+    rest_api_max_connection_age_s: float = flag(
+        1800.0,
+        _FLOAT,
+        "Ours: seconds after which a reply over HTTP asks its client to connect anew; 0: never.",
     )
     console: str = flag(
         "auto",
@@ -511,6 +534,8 @@ _READERS: Final[Mapping[Kind, tuple[Callable[[str], object], str]]] = {
 
 
 _LAST_PORT: Final = 65535
+# protobuf reads no message of 2 GiB.
+_MOST_MESSAGE_MIB: Final = 2047
 _METADATA_KEY: Final = re.compile(r"[0-9a-z_.-]+(?<!-bin)")
 CONSOLE_CHOICES: Final = ("auto", "true", "false")
 TRACING_CHOICES: Final = CONSOLE_CHOICES
@@ -542,9 +567,7 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
         _refuse("Paths and --model_config_file cannot be mixed: the file says which models there are. List them there.")
     if not options.platform_config_file:
         _validate_tensorflow(options)
-    if not 0 <= options.port <= _LAST_PORT:
-        # gRPC would listen on the port of the lowest 16 bits.
-        _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    _validate_grpc(options)
     _validate_http(options)
     _validate_tls(options)
     _validate_admin(options)
@@ -562,6 +585,8 @@ def validate(options: ServerOptions, *, has_paths: bool = False) -> None:
     for name, seconds in (
         ("drain_delay_s", options.drain_delay_s),
         ("drain_timeout_s", options.drain_timeout_s),
+        ("grpc_max_connection_age_s", options.grpc_max_connection_age_s),
+        ("rest_api_max_connection_age_s", options.rest_api_max_connection_age_s),
         ("authorization_poll_s", options.authorization_poll_s),
     ):
         if not seconds >= 0:
@@ -579,6 +604,18 @@ def _validate_logs(options: ServerOptions) -> None:
         _refuse(f"access_log_slow_ms must be from 0 up; was {options.access_log_slow_ms}.")
     if options.access_log_max_per_s < 1:
         _refuse(f"access_log_max_per_s must be at least 1; was {options.access_log_max_per_s}.")
+
+
+def _validate_grpc(options: ServerOptions) -> None:
+    if not 0 <= options.port <= _LAST_PORT:
+        # gRPC would listen on the port of the lowest 16 bits.
+        _refuse(f"port must be from 0 to {_LAST_PORT}; was {options.port}.")
+    for name, mib in (
+        ("grpc_max_message_mb", options.grpc_max_message_mb),
+        ("grpc_max_decompressed_mb", options.grpc_max_decompressed_mb),
+    ):
+        if not 0 <= mib <= _MOST_MESSAGE_MIB:
+            _refuse(f"{name} must be from 0 to {_MOST_MESSAGE_MIB}; was {mib}.")
 
 
 def _validate_limits(options: ServerOptions) -> None:
@@ -715,6 +752,7 @@ def notices(parsed: Parsed) -> list[str]:
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Serving": (
         "port", "bind_address", "grpc_socket_path", "grpc_max_threads", "grpc_lanes", "grpc_channel_arguments",
+        "grpc_max_message_mb", "grpc_max_decompressed_mb", "grpc_max_connection_age_s",
         "grpc_error_details", "enable_grpc_healthcheck_service", "drain_delay_s", "drain_timeout_s",
         "enable_serialization_as_tensor_content",
         "enable_signature_method_name_check", "enable_profiler", "version",
@@ -737,7 +775,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "REST and metrics": (
         "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms", "rest_api_enable_cors_support",
         "rest_api_max_body_mb", "rest_api_max_head_kb", "rest_api_max_pending_mb", "rest_api_max_connections",
-        "monitoring_config_file", "metrics_port", "tracing", "console",
+        "rest_api_max_connection_age_s", "monitoring_config_file", "metrics_port", "tracing", "console",
     ),
     "Limits": (
         "max_calls_in_flight", "max_calls_in_flight_per_model", "max_calls_in_flight_per_caller",

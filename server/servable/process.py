@@ -21,8 +21,10 @@ from servable.config.batching import BatchingConfig
 from servable.config.models import ModelConfig
 from servable.inspection.load_warnings import InspectingLoader
 from servable.lifecycle.manager import Loader
+from servable.loops import Loop
 from servable.methods import Answer
 from servable.observability.metrics import Metrics
+from servable.observability.process_usage import cpu_seconds, resident_bytes
 from servable.options import ServerOptions
 from servable.servables import Servable
 from servable.tflite_model.stored import NAME as TFLITE_NAME
@@ -126,6 +128,7 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
     # all requests would wait for that: a quarter of a second. Before `load`, since models must remain collectable.
     gc.freeze()
     server.load()
+    _reclaim_memory()
     termination.expect_drain(options.drain_delay_s)
     server.listen()
     started_s = time.monotonic() - began_s
@@ -155,6 +158,17 @@ def serve(options: ServerOptions, models_of_paths: Sequence[ModelConfig] = ()) -
 def _state(state: str, **fields: float) -> dict[str, dict[str, str | float]]:
     """The fields of a line that says in which state the server is."""
     return {"fields": {"state": state, **fields}}
+
+
+def _reclaim_memory() -> None:
+    """Give memory back to the system from now on, where that can be done; what the first loads took, at once."""
+    # Its package imports TensorFlow, as the loader has done.
+    from servable.execution import memory
+    from servable.execution.reclaimer import Reclaimer
+
+    if memory.can_give_back():
+        memory.give_back()
+        Loop("memory", Reclaimer(resident_bytes, cpu_seconds, memory.give_back).turn).start()
 
 
 def _end(status: int) -> NoReturn:

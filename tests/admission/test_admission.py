@@ -21,7 +21,7 @@ def caller(name):
 
 
 def refusals(of):
-    (family,) = [family for family in of.families() if family.name == "servable_refused_calls_total"]
+    (family,) = [family for family in of.families() if family.name == "servable_refused_calls"]
     return {reason: count for (reason,), count in family.values.items() if count}
 
 

@@ -63,6 +63,9 @@ ORIGINAL = {
 OURS = {
     "grpc_lanes": ("int32", 1),
     "grpc_error_details": ("bool", True),
+    "grpc_max_message_mb": ("int32", 0),
+    "grpc_max_decompressed_mb": ("int32", 0),
+    "grpc_max_connection_age_s": ("float", 1800.0),
     "drain_delay_s": ("float", 8.0),
     "drain_timeout_s": ("float", 30.0),
     "log_level": ("string", "info"),
@@ -77,6 +80,7 @@ OURS = {
     "rest_api_max_pending_mb": ("int32", 1024),
     "rest_api_max_connections": ("int32", 4096),
     "tracing": ("string", "auto"),
+    "rest_api_max_connection_age_s": ("float", 1800.0),
     "console": ("string", "auto"),
     "request_log": ("string", ""),
     "request_log_format": ("string", "tfrecord"),

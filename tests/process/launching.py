@@ -71,6 +71,11 @@ class ServerProcess:
         self.stdout = _Lines(self._process.stdout)
         self.stderr = _Lines(self._process.stderr)
 
+    @property
+    def pid(self):
+        """Its id."""
+        return self._process.pid
+
     def wait_until_serving(self):
         """Wait for the line that says so."""
         self.stderr.wait_for(rf"serving on {re.escape(self.address)}")

@@ -169,7 +169,7 @@ class Admission:
         limits: Mapping[tuple[str, ...], float] = {(model,): limit.limit for model, limit in adaptive.items()}
         return [
             Family(
-                "servable_refused_calls_total",
+                "servable_refused_calls",
                 Kind.COUNTER,
                 ("limit",),
                 refusals,

@@ -33,6 +33,11 @@ def prepare() -> None:
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
+def can_give_back() -> bool:
+    """Whether `give_back` does anything."""
+    return _glibc("malloc_trim") is not None
+
+
 def give_back() -> None:
     """Return freed memory to the system. It takes milliseconds, in which the interpreter is not held."""
     trim = _glibc("malloc_trim")

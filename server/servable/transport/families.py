@@ -20,3 +20,9 @@ def client_aborts(entrypoint: str, count: int) -> Family:
         {(entrypoint,): count},
         "Requests that ended before they were answered: cancelled, disconnected or too late.",
     )
+
+
+def refused_messages(count: int) -> Family:
+    """How many messages over gRPC were not decompressed."""
+    name, meaning = "servable_refused_compressed_messages", "Compressed messages that were too large, or too many."
+    return Family(name, Kind.COUNTER, (), {(): count}, meaning)

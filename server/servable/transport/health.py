@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
+from servable.transport.compression import Decompressor
 from servable.transport.handlers import OpenStreams, on_threads
 
 _log = logging.getLogger(__name__)
@@ -32,15 +33,23 @@ _HAS_LIST = "List" in _SERVICE.methods_by_name
 class Health:
     """The status of each name; none is SERVING before `set_serving` says so. Thread-safe."""
 
-    def __init__(self, streams: OpenStreams, pool: ThreadPoolExecutor, watch_pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        streams: OpenStreams,
+        pool: ThreadPoolExecutor,
+        watch_pool: ThreadPoolExecutor,
+        decompress: Decompressor,
+    ) -> None:
         """Serve no name yet.
 
         Args:
             streams: Where open streams are remembered.
             pool: Where calls run.
             watch_pool: Where the messages of Watch streams are sent.
+            decompress: Reads messages that were compressed.
         """
         self._streams = streams
+        self._read = decompress.reader(health_pb2.HealthCheckRequest.FromString)
         self._servicer = health.HealthServicer()
         self._pool, self._watch_pool = pool, watch_pool
         # Guards what follows, and keeps the servicer's statuses equal to these.
@@ -82,32 +91,32 @@ class Health:
 
     def handler(self) -> Any:
         """The generic handler to register."""
-        codec = {
-            "request_deserializer": health_pb2.HealthCheckRequest.FromString,
-            "response_serializer": _Response.SerializeToString,
-        }
-        check = on_threads(self._servicer.Check, self._pool)
+        serializer = {"response_serializer": _Response.SerializeToString}
+        check = on_threads(self._check, self._pool)
         watch = on_threads(self._watch, self._pool, non_blocking=True)
         handlers = {
-            "Check": grpc.unary_unary_rpc_method_handler(check, **codec),
-            "Watch": grpc.unary_stream_rpc_method_handler(watch, **codec),
+            "Check": grpc.unary_unary_rpc_method_handler(check, **serializer),
+            "Watch": grpc.unary_stream_rpc_method_handler(watch, **serializer),
         }
         if _HAS_LIST:
             handlers["List"] = grpc.unary_unary_rpc_method_handler(
                 on_threads(self._list, self._pool),
-                health_pb2.HealthListRequest.FromString,
-                health_pb2.HealthListResponse.SerializeToString,
+                response_serializer=health_pb2.HealthListResponse.SerializeToString,
             )
         return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
-    def _list(self, _request: Any, _context: Any) -> Any:
+    def _check(self, message: bytes, context: Any) -> Any:
+        return self._servicer.Check(self._read(message, context), context)
+
+    def _list(self, _message: bytes, _context: Any) -> Any:
         with self._lock:
             statuses = dict(self._statuses)
         return health_pb2.HealthListResponse(
             statuses={name: _Response(status=status) for name, status in statuses.items()}
         )
 
-    def _watch(self, request: Any, context: Any, send: Callable[[Any], None]) -> None:
+    def _watch(self, message: bytes, context: Any, send: Callable[[Any], None]) -> None:
+        request = self._read(message, context)
         outbox = _Outbox(send, self._watch_pool)
         self._servicer.Watch(request, context, outbox)
         self._streams.follow(context, lambda: outbox(None))

@@ -19,21 +19,24 @@ import grpc
 from servable.errors import Unavailable
 from servable.methods import LaneMethod, Method
 from servable.observability.families import Family, Kind, Labels
-from servable.transport import health, lanes, reflection, status
+from servable.transport import compression, health, lanes, reflection, status
 from servable.transport.arrivals import Arrivals, HoldingHandlers
 from servable.transport.certificates import Certificates
+from servable.transport.compression import Decompressor
 from servable.transport.credentials import make_tls_credentials
-from servable.transport.families import client_aborts, requests_in_flight
+from servable.transport.families import client_aborts, refused_messages, requests_in_flight
 from servable.transport.gate import Gate
 from servable.transport.handlers import CallCounts, MethodHandlers, OpenStreams
 
 _log = logging.getLogger(__name__)
 
 # What the original allows: the largest int32.
-MAX_MESSAGE_BYTES = 2147483647
+_INT32_MAX = 2147483647
+MAX_MESSAGE_BYTES = _INT32_MAX
+_MAX_MESSAGE = "grpc.max_receive_message_length"
 _DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
-    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": -1,
+    **dict(compression.CHANNEL_ARGUMENTS),
     # With it a second server could listen on the same port, and each would get some of the calls.
     "grpc.so_reuseport": 0,
     **dict(lanes.CHANNEL_ARGUMENTS),
@@ -62,6 +65,10 @@ class ServerSettings:
         channel_arguments: gRPC channel arguments. They override the defaults, and later ones override earlier ones.
         error_details: Whether hints are sent beside the messages of errors.
         certificates: TLS by these on all addresses; None for what the credentials say.
+        max_message_bytes: Of a message as it is on the wire.
+        max_decompressed_bytes: Of a message that was compressed.
+        max_connection_age_s: After so long, give or take a tenth, a connection takes no new calls, and its client makes
+            another one; 0: never.
         most_calls: How many calls may be open past the lanes; None for no limit.
     """
 
@@ -72,12 +79,32 @@ class ServerSettings:
     channel_arguments: Sequence[tuple[str, int | str]] = ()
     error_details: bool = True
     certificates: Certificates | None = None
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_decompressed_bytes: int = MAX_MESSAGE_BYTES
+    max_connection_age_s: float = 0.0
     most_calls: int | None = None
 
     @property
     def is_encrypted(self) -> bool:
         """Whether clear text is refused."""
         return self.certificates is not None or self.credentials is not None
+
+    @property
+    def arguments(self) -> Sequence[tuple[str, int | str]]:
+        """All channel arguments of the server."""
+        arguments = {**_DEFAULT_ARGUMENTS, _MAX_MESSAGE: self.max_message_bytes}
+        if self.max_connection_age_s:
+            # Calls in flight may take as long as they want: gRPC's grace is without end by default.
+            arguments["grpc.max_connection_age_ms"] = min(max(round(self.max_connection_age_s * 1000), 1), _INT32_MAX)
+        return list({**arguments, **dict(self.channel_arguments)}.items())
+
+    def make_decompressor(self) -> Decompressor:
+        """What reads compressed messages. As in the original, what they become counts for the size of messages, too."""
+        limit = dict(self.arguments)[_MAX_MESSAGE]
+        if isinstance(limit, int) and 0 <= limit < self.max_decompressed_bytes:
+            is_of_arguments = _MAX_MESSAGE in dict(self.channel_arguments)
+            return Decompressor(limit, _MAX_MESSAGE if is_of_arguments else "--grpc_max_message_mb")
+        return Decompressor(self.max_decompressed_bytes, "--grpc_max_decompressed_mb")
 
     def make_credentials(self) -> Any:
         """The credentials for one address; None for clear text."""
@@ -127,28 +154,36 @@ class GrpcServer:
             ThreadPoolExecutor(_WAITING_THREADS, "wait"),
         ]
         workers, health_threads, watch_threads, reflection_threads, waiting_threads = self._pools
-        self.health = health.Health(self._streams, health_threads, watch_threads)
+        self._decompress = decompress = settings.make_decompressor()
+        self.health = health.Health(self._streams, health_threads, watch_threads, decompress)
         self._arrivals = Arrivals()
         trailing_metadata = status.trailing_metadata if settings.error_details else status.push_back
         self._calls = CallCounts()
-        handlers = MethodHandlers(methods, waiting_methods, waiting_threads, trailing_metadata, self._calls)
+        handlers = MethodHandlers(
+            {path: decompress.before(method) for path, method in methods.items()},
+            {path: decompress.before(method) for path, method in waiting_methods.items()},
+            waiting_threads,
+            trailing_metadata,
+            self._calls,
+        )
         services = {path.split("/")[1] for path in (*methods, *waiting_methods)} | {health.SERVICE_NAME}
         self._server = grpc.server(
             workers,
             handlers=[
                 self.health.handler(),
-                *reflection.handlers(services, self._streams, reflection_threads),
+                *reflection.handlers(services, self._streams, reflection_threads, decompress),
                 HoldingHandlers(handlers, self._arrivals),
             ],
             maximum_concurrent_rpcs=settings.most_calls,
-            options=list({**_DEFAULT_ARGUMENTS, **dict(settings.channel_arguments)}.items()),
+            options=settings.arguments,
         )
         hot = hot_methods or HotMethods({})
         count = settings.lanes if hot.by_path else 0
+        lane_methods = {path: decompress.before_lane_method(method) for path, method in hot.by_path.items()}
         supervision = lanes.LaneSupervision(
             hot.on_overrun, self.health.fail, trailing_metadata=trailing_metadata, gate=hot.gate
         )
-        self._lanes = lanes.open_lanes(self._server, hot.by_path, count, self._arrivals, supervision)
+        self._lanes = lanes.open_lanes(self._server, lane_methods, count, self._arrivals, supervision)
 
     def start(self) -> list[int]:
         """Bind and listen.
@@ -200,6 +235,7 @@ class GrpcServer:
         return [
             requests_in_flight("GRPC", in_flight),
             client_aborts("GRPC", aborted),
+            refused_messages(self._decompress.refused),
             Family(
                 "servable_lane_busy_seconds", Kind.COUNTER, ("lane",), busy_s, "Time that a lane has spent in methods."
             ),

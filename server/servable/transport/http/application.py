@@ -37,6 +37,7 @@ class Application:
             connections: What the connections of the server share.
         """
         self._handler, self._connections = handler, connections
+        self._unzipper = content.Unzipper(connections.limits.unzipped_bytes)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request; see the ASGI specification."""
@@ -77,7 +78,7 @@ class Application:
             return arrival.refusal
         body = arrival.take_body()
         if content.is_gzip(arrival.content_encoding):
-            body = await content.unzip(body, self._connections.limits.unzipped_bytes)
+            body = await self._unzipper.unzip(body)
             if not self._connections.pending.take(len(body)):
                 return self._connections.too_busy()
             arrival.held_bytes += len(body)

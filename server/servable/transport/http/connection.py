@@ -8,6 +8,8 @@ Beside those callbacks four names of uvicorn's own are used: `scope`, `cycle`, `
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import re
 import sys
 from typing import Final
@@ -64,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._waiting: set[Arrival] = set()
         self._has_had_request = False
         self._since_s = loop.time()
+        self._old_at_s = self._since_s + _lifetime_s(self._limits.age_s)
         self._unsent_since_s: float | None = None
         self._unsent_bytes = 0
 
@@ -182,7 +185,8 @@ class Connection(HttpToolsProtocol):
         arrival = Arrival(self, _target(url), noted.get(b"content-encoding"), self.loop.time())
         self.scope[ARRIVAL] = arrival  # type: ignore[typeddict-unknown-key]
         # libevent too takes an absolute URI for a sign of a proxy, whose connection it does not keep.
-        arrival.closes = not url.startswith(b"/") or self.parser.get_http_version() == "1.0"
+        is_kept = url.startswith(b"/") and self.parser.get_http_version() != "1.0"
+        arrival.closes = not is_kept or arrival.began_s > self._old_at_s
         if noted.get(b"expect", b"100-continue").lower() != b"100-continue":
             arrival.refusal = html_error(417)
         elif int(noted.get(b"content-length", 0)) > self._limits.body_bytes:
@@ -277,6 +281,11 @@ class Connection(HttpToolsProtocol):
         if not before:
             self.transport.write(write_at_once(reply, self._connections.date))
         self.transport.close()
+
+
+def _lifetime_s(age_s: float) -> float:
+    """How long a connection is kept: a tenth more for some, so that those of one moment do not all end at another."""
+    return age_s * random.uniform(1.0, 1.1) if age_s else math.inf  # noqa: S311  No secret.
 
 
 def _target(url: bytes) -> str:

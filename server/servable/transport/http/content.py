@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import zlib
-from typing import Final
 
-# What takes longer than a millisecond or so is decompressed on another thread.
-_QUICK_BYTES: Final = 256 * 1024
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+from servable.transport import inflation
 
 
 def is_gzip(content_encoding: bytes | None) -> bool:
@@ -19,28 +17,33 @@ def is_gzip(content_encoding: bytes | None) -> bool:
     return content_encoding is not None and b"gzip" in content_encoding
 
 
-async def unzip(body: bytes, most_bytes: int) -> bytes:
-    """Decompress one gzip member.
+class Unzipper:
+    """Decompresses bodies: small ones at once, one large one at a time on a thread. Used on the event loop's thread.
 
-    What is no gzip, is cut off, goes on after its end, has a wrong checksum or is larger than allowed counts as an
-    empty body (in the original too, whose bound is 100 MiB).
-
-    Args:
-        body: As sent.
-        most_bytes: Of the result.
+    Several at a time would take the CPUs from everyone else, and whole bodies' memory before it is counted.
     """
-    reader = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        first = reader.decompress(body, min(_QUICK_BYTES, most_bytes))
-        if reader.eof:
-            return b"" if reader.unused_data else first
-        return await asyncio.to_thread(_finish, reader, first, most_bytes)
-    except zlib.error:
-        return b""
 
+    def __init__(self, most_bytes: int) -> None:
+        """Decompress up to a bound.
 
-def _finish(reader: zlib._Decompress, first: bytes, most_bytes: int) -> bytes:
-    # One byte more than may be left tells a text that ends there from one that goes on.
-    rest = reader.decompress(reader.unconsumed_tail, most_bytes - len(first) + 1)
-    is_whole = reader.eof and not reader.unused_data and len(first) + len(rest) <= most_bytes
-    return first + rest if is_whole else b""
+        Args:
+            most_bytes: Of one body.
+        """
+        self._most_bytes = most_bytes
+        self._turn = asyncio.Semaphore(1)
+
+    async def unzip(self, body: bytes) -> bytes:
+        """Decompress one gzip member.
+
+        What is no gzip, is cut off, goes on after its end, has a wrong checksum or is larger than allowed counts as an
+        empty body (in the original too, whose bound is 100 MiB).
+        """
+        pieces = inflation.pieces(body, inflation.GZIP)
+        try:
+            first = list(itertools.islice(pieces, 1))
+            if sum(map(len, first)) < inflation.FIRST_PIECE_BYTES:
+                return inflation.join(first, pieces, self._most_bytes)
+            async with self._turn:
+                return await asyncio.to_thread(inflation.join, first, pieces, self._most_bytes)
+        except (zlib.error, inflation.TooLargeError):
+            return b""

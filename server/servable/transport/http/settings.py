@@ -25,6 +25,7 @@ class HttpLimits:
         grace_s: For a body and for a reply, before their rate counts.
         bytes_per_s: What a client must send of a body, and read of a reply, on average after that time.
         idle_s: Between a reply and the next request.
+        age_s: After so long, and up to a tenth more, a reply says that its connection will be closed; 0: never.
         linger_s: How long a body that was refused is read on, so that its client gets to read why.
         look_s: Between two looks at the times of all connections, which are right to that.
         drain_idle_s: How long idle connections stay open in a drain, for a request that may be on its way.
@@ -40,6 +41,7 @@ class HttpLimits:
     grace_s: float = 10.0
     bytes_per_s: int = 1024
     idle_s: float = 75.0
+    age_s: float = 0.0
     linger_s: float = 2.0
     look_s: float = 1.0
     drain_idle_s: float = 1.0
