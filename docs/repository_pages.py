@@ -24,6 +24,7 @@ PLACES = {
     "examples/digits/README.md": "digits.md",
     "ARCHITECTURE.md": "architecture.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
 }
 """Where the site has a file that is outside `docs/`."""
