@@ -18,8 +18,8 @@ class Result:
     Attributes:
         scenario: What was done to the server.
         lost: What callers lost, in words.
-        served_again_s: Seconds until calls over each protocol were answered rightly again, from the moment when what was
-            done ended; None where the server never stopped serving.
+        served_again_s: Seconds until calls over each protocol were answered rightly again, from the moment when what
+            was done ended; None where the server never stopped serving.
         faults: What was not as it must be.
         figures: What was measured, by name.
     """
