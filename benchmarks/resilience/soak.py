@@ -122,7 +122,7 @@ def _reload(server: Server, base_path: Path) -> Callable[[], str]:
                 name=name, base_path=str(base_path), model_platform="tensorflow"
             )
         code = _code_of(lambda: call(request.SerializeToString(), timeout=_PATIENCE_S))
-        # The config file may take the name away before it is there: UNKNOWN, "did not become available", as the original.
+        # The config file may take the name away before it is there: then it "did not become available".
         return "reloads" if code in {"OK", "UNKNOWN"} else f"fault: reload {code}"
 
     return reload
