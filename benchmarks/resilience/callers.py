@@ -156,9 +156,12 @@ class _Connection:
 class GrpcConnection(_Connection):
     """Calls over a channel of its own."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
-        """Connect with the first call."""
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL)
+    def __init__(self, address: str, timeout_s: float, credentials: grpc.ChannelCredentials | None = None) -> None:
+        """Connect with the first call, over TLS with credentials."""
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options=_CHANNEL)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options=_CHANNEL)
         self._predict = self._channel.unary_unary(_PREDICT)
         self._timeout_s = timeout_s
 

@@ -1,7 +1,7 @@
 """A wall clock that jumps an hour either way, for the server's process; the monotonic clock goes on, as on a machine.
 
-The clock of the machine is not ours to set: a shared library shifts what the process reads (wall_clock.c). What waits in
-the kernel for a time of the wall clock is not woken by such a jump, as it would be by a real one.
+The clock of the machine is not ours to set: a shared library shifts what the process reads (wall_clock.c). What waits
+in the kernel for a time of the wall clock is not woken by such a jump, as it would be by a real one.
 
 Which clock is used by what: gRPC's timers, deadlines on the wire, batches, polls, drains and this program use the
 monotonic clock, which never jumps. The wall clock is used by the lines of the log, Date over HTTP, certificates and
