@@ -148,7 +148,8 @@ def measure(mode: str, arguments: argparse.Namespace, folder: Path) -> str:
     slowness = load.quantile_ms(0.99) / alone.quantile_ms(0.99)
     codes = ", ".join(f"{code} {count}" for code, count in load.codes.most_common())
     return (
-        f"| {mode} | {alone.quantile_ms(0.5):.1f} | {alone.quantile_ms(0.99):.1f} | {capacity:.0f} | {load.goodput:.0f} "
+        f"| {mode} | {alone.quantile_ms(0.5):.1f} | {alone.quantile_ms(0.99):.1f} "
+        f"| {capacity:.0f} | {load.goodput:.0f} "
         f"| {load.goodput / capacity:.2f} | {load.quantile_ms(0.5):.1f} | {load.quantile_ms(0.99):.1f} "
         f"| {slowness:.1f} | {codes}; {load.pushed_back} pushed back |"
     )

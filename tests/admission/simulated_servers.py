@@ -92,9 +92,8 @@ class Simulation:
 
     def run_until(self, end_s: float, limit: Limit) -> Outcome:
         """Let callers call until a moment."""
-        began_s, seconds = self.now_s, []
-        for latency_s in self._calls(end_s, limit):
-            seconds.append(latency_s)
+        began_s = self.now_s
+        seconds = list(self._calls(end_s, limit))
         return Outcome(len(seconds) / (end_s - began_s), sorted(seconds))
 
     def _calls(self, end_s: float, limit: Limit) -> Iterator[float]:
