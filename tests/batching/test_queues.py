@@ -327,7 +327,7 @@ def test_calls_that_are_not_batched_wait_in_a_queue_of_bounded_length():
     first, second, third = (task(FakeRunner(), [0.0])[0] for _ in range(3))
     queue.add(first, 0.0)
     queue.add(second, 0.0)
-    with pytest.raises(ResourceExhausted, match="queue of calls is full: 2 wait") as caught:
+    with pytest.raises(ResourceExhausted, match="2 calls of the model wait") as caught:
         queue.add(third, 0.0)
     assert caught.value.retry_after_s > 0
     assert queue.take() is first

@@ -32,7 +32,7 @@ _WORTH_WAITING_S: Final = 0.005
 _SHARE_TO_WAIT: Final = 0.05
 
 # A queue that is full is not empty soon.
-_RETRY_AFTER_S: Final = 0.5
+_RETRY_AFTER_S: Final = 1.0
 
 # Of BatchSizer.
 # The logarithm of the first size.
@@ -111,10 +111,11 @@ class FifoQueue:
             ResourceExhausted: if as many wait as may.
         """
         if len(self._tasks) >= self._most:
-            raise ResourceExhausted(
-                f"The queue of calls is full: {self._most} wait (--max_queued_calls_per_model); try again later",
-                retry_after_s=_RETRY_AFTER_S,
+            error = ResourceExhausted(
+                f"Too much at once: {self._most} calls of the model wait (--max_queued_calls_per_model); try later"
             )
+            error.retry_after_s = _RETRY_AFTER_S
+            raise error
         self._tasks.append(task)
         return True
 
