@@ -18,6 +18,18 @@ from google.protobuf.message import Message as _Message
 POOL: _DescriptorPool
 
 
+class Duration(_well_known_types.Duration, _Message):
+    DESCRIPTOR: _Descriptor
+    seconds: int
+    nanos: int
+    def __init__(
+        self,
+        *,
+        seconds: int | None = None,
+        nanos: int | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["seconds", "nanos"]) -> None: ...
+
 class ErrorInfo(_Message):
     DESCRIPTOR: _Descriptor
     reason: str
@@ -32,6 +44,18 @@ class ErrorInfo(_Message):
         metadata: _Mapping[str, str] | None = None,
     ) -> None: ...
     def ClearField(self, field_name: _Literal["reason", "domain", "metadata"]) -> None: ...
+
+class RetryInfo(_Message):
+    DESCRIPTOR: _Descriptor
+    @property
+    def retry_delay(self) -> Duration: ...
+    def __init__(
+        self,
+        *,
+        retry_delay: Duration | None = None,
+    ) -> None: ...
+    def ClearField(self, field_name: _Literal["retry_delay"]) -> None: ...
+    def HasField(self, field_name: _Literal["retry_delay"]) -> bool: ...
 
 class BadRequest(_Message):
     DESCRIPTOR: _Descriptor

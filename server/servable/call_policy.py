@@ -281,7 +281,11 @@ def _make_record(info: MethodInfo, context: CallContext, size_bytes: int, reques
 
 def _without_hints(error: ServingError) -> ServingError:
     """The error without its advice, which may name models that the caller must not know of."""
-    return of_code(error.code, error.message) if error.hints else error
+    if not error.hints:
+        return error
+    bare = of_code(error.code, error.message)
+    bare.retry_after_s = error.retry_after_s
+    return bare
 
 
 class _TrackedCall:

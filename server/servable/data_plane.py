@@ -10,6 +10,7 @@ to the scheduler if it is not; batches are made of the requests of both. This mo
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,9 +97,12 @@ class DataPlane:
         """
         metrics, policy = metrics or Metrics(), policy or CallPolicy()
         self._scheduler = _make_scheduler(options, batching)
-        dispatcher = Dispatcher(self._scheduler, _worth_handing_over_s())
+        # What is not parsed yet is of no model; all models together may have more of that than one may have queued.
+        unparsed = options.max_calls_in_flight or sys.maxsize
+        most_queued = options.max_queued_calls_per_model or max(unparsed // 2, 1)
+        dispatcher = Dispatcher(self._scheduler, _worth_handing_over_s(), most_queued)
         metrics.add_source(dispatcher.counts.families)
-        factory = MethodFactory(dispatcher)
+        factory = MethodFactory(dispatcher, unparsed)
         check, as_content = options.enable_signature_method_name_check, options.enable_serialization_as_tensor_content
         apis: dict[str, Predict | Classify | Regress | MultiInference] = {
             "Predict": Predict(router, as_content, check),
@@ -164,14 +168,15 @@ class DataPlane:
 class MethodFactory:
     """Composes methods: an API's `begin` parses, the dispatcher decides where to run, the reply gets the answer."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, most_unparsed: int = sys.maxsize) -> None:
         """Compose with a dispatcher.
 
         Args:
             dispatcher: Decides where requests run. Its scheduler parses what may take long.
+            most_unparsed: How many messages may wait for that.
         """
         self._dispatcher = dispatcher
-        self._unparsed = FifoQueue()
+        self._unparsed = FifoQueue(most_unparsed)
 
     def lane_method(
         self,

@@ -60,14 +60,17 @@ class ServingError(Exception):
     """
 
     code: ClassVar[Code]
+    # Of the class, so that errors without them are made sooner, and can be pickled.
+    hints: Mapping[str, str] = _NO_HINTS
+    retry_after_s: float | None = None
 
     def __init__(self, message: str, hints: Mapping[str, str] = _NO_HINTS) -> None:
         # Python keeps bytes that are no text as surrogates (PEP 383). Logs and protobuf's strings cannot hold them.
         self.message_bytes = _encode(message)
         self.message = self.message_bytes.decode(errors="replace")
         super().__init__(self.message)
-        self.hints = hints
-        self.retry_after_s: float | None = None
+        if hints:
+            self.hints = hints
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"

@@ -357,6 +357,12 @@ class ServerOptions:
     max_calls_in_flight_per_caller: int = flag(
         0, _INT32, "Ours: the same of the calls with one value of --caller_metadata_key. 0: no limit."
     )
+    max_queued_calls_per_model: int = flag(
+        0,
+        _INT32,
+        "Ours: calls of one version that may wait for a thread where nothing is batched. 0: half of "
+        "--max_calls_in_flight, so that one model does not take the room of all.",
+    )
     caller_metadata_key: str = flag(
         "", _STRING, "Ours: the metadata key, or HTTP header, that says who calls, such as x-caller-id."
     )
@@ -623,6 +629,7 @@ def _validate_limits(options: ServerOptions) -> None:
         ("max_calls_in_flight", options.max_calls_in_flight),
         ("max_calls_in_flight_per_model", options.max_calls_in_flight_per_model),
         ("max_calls_in_flight_per_caller", options.max_calls_in_flight_per_caller),
+        ("max_queued_calls_per_model", options.max_queued_calls_per_model),
         ("max_request_mb_in_flight", options.max_request_mb_in_flight),
     ):
         if value < 0:
@@ -779,7 +786,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "Limits": (
         "max_calls_in_flight", "max_calls_in_flight_per_model", "max_calls_in_flight_per_caller",
-        "caller_metadata_key", "max_request_mb_in_flight", "adaptive_concurrency",
+        "max_queued_calls_per_model", "caller_metadata_key", "max_request_mb_in_flight", "adaptive_concurrency",
     ),
     "Request logs": (
         "request_log", "request_log_format", "request_log_sampling_rate", "request_log_rotate_mb",

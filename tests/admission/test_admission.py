@@ -1,11 +1,13 @@
 """Room for calls: what is taken, what is refused, and that all of it is given back."""
 
+import contextlib
 import copy
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servable.admission.adaptive import AdaptiveSettings
 from servable.admission.admission import LARGE_BYTES, Admission
 from servable.admission.settings import AdmissionSettings
 from servable.calls import NO_CONTEXT, LocalContext
@@ -48,7 +50,54 @@ def test_a_call_over_the_limit_of_all_calls_is_refused_as_it_arrives():
 
 def test_a_refusal_says_when_to_try_again_and_its_copies_do_too():
     refused = admission(calls=1).refusal(2)
-    assert refused.retry_after_s == copy.copy(refused).retry_after_s == 1.0
+    assert refused.retry_after_s == copy.copy(refused).retry_after_s
+
+
+def test_not_all_refused_calls_are_told_to_come_at_once():
+    limits = admission(calls=1)
+    told_s = {limits.refusal(2).retry_after_s for _ in range(100)}
+    assert len(told_s) > 5
+    assert 0.5 <= min(told_s) <= max(told_s) <= 1
+
+
+def begin_all(limits, name, model=None, most=1000):
+    """The tickets of as many calls of a caller as are let in."""
+    tickets = []
+    with contextlib.suppress(ResourceExhausted):
+        while len(tickets) < most:
+            tickets.append(limits.begin(caller(name), 1))
+            if model is not None:
+                limits.admit(tickets[-1], model)
+    return tickets
+
+
+def test_a_greedy_caller_leaves_a_fifth_of_all_calls_to_others():
+    limits = admission(calls=100, caller_key="x-caller-id")
+    assert len(begin_all(limits, "greedy")) == 80
+    assert len(begin_all(limits, "modest", most=5)) == 5
+    assert refusals(limits) == {"caller": 1}
+
+
+def test_a_greedy_caller_leaves_room_with_each_model_too():
+    limits = admission(calls_per_model=10, caller_key="x-caller-id")
+    greedy = begin_all(limits, "greedy", "m")
+    assert len(limits._by_model["m"]._places) == 1
+    assert limits._by_model["m"].in_flight == 8
+    begin_all(limits, "modest", "m", most=1)
+    assert limits._by_model["m"].in_flight == 9
+    for ticket in greedy:
+        ticket.release(Code.OK, 0.1)
+    assert limits._by_model["m"].in_flight == 1
+
+
+def test_an_adaptive_limit_learns_that_it_is_reached_by_one_caller_alone():
+    limits, seen = admission(is_adaptive=True, caller_key="x-caller-id"), set()
+    for _ in range(50):
+        for ticket in begin_all(limits, "lone", "m"):
+            # So short that no time of the real clock, by which probes are ended, is before it.
+            ticket.release(Code.OK, 1e-9)
+        seen.add(limits._adaptive["m"].limit)
+    assert max(seen) > AdaptiveSettings().initial
 
 
 def test_small_messages_take_no_bytes():
@@ -96,7 +145,7 @@ def test_names_of_callers_are_kept_only_while_they_have_calls():
     limits = admission(calls_per_caller=1, caller_key="x-caller-id")
     for number in range(1000):
         limits.begin(caller(f"{number}" * 1000), 1).release(Code.OK, 0.1)
-    assert not limits._by_caller
+    assert not limits._callers._places
 
 
 def test_a_model_with_many_calls_takes_no_room_from_others():
@@ -154,10 +203,10 @@ def test_whatever_comes_and_goes_no_limit_is_passed_and_all_is_given_back(steps)
         else:
             tickets.append(ticket)
         assert bytes_in_flight(limits) <= 4 * LARGE_BYTES
-        assert all(count <= 2 for count in limits._by_caller.values())
-        assert all(count <= 3 for count in limits._by_model.values())
+        assert all(count <= 2 for count in limits._callers._places.values())
+        assert all(shares.in_flight <= 3 for shares in limits._by_model.values())
     for ticket in tickets:
         ticket.release(Code.OK, 0.1)
     assert bytes_in_flight(limits) == 0
-    assert not limits._by_caller
+    assert not limits._callers._places
     assert not limits._by_model

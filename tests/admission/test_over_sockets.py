@@ -81,7 +81,7 @@ def test_a_call_over_the_limit_is_refused_with_a_push_back_and_the_next_one_is_n
     error = busy.await_refusal()
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "--max_calls_in_flight" in error.details()
-    assert trailers(error)["grpc-retry-pushback-ms"] == "1000"
+    assert 500 <= int(trailers(error)["grpc-retry-pushback-ms"]) <= 1000
     busy.call.cancel()
     wait_until(lambda: answers(busy))
 
@@ -135,4 +135,4 @@ def test_a_client_that_retries_waits_as_long_as_it_is_told(busy):
         began_s = time.monotonic()
         with pytest.raises(grpc.RpcError):
             busy.ask(channel=channel)
-        assert time.monotonic() - began_s >= 0.9
+        assert time.monotonic() - began_s >= 0.45

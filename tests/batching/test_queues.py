@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servable.batching.counts import BatchCounts, Cut
-from servable.batching.queues import BatchQueue
+from servable.batching.queues import BatchQueue, FifoQueue
 from servable.batching.running import Batch
 from servable.config.batching import QueueLimits
-from servable.errors import Unavailable
+from servable.errors import ResourceExhausted, Unavailable
 from tests.batching.fakes import FakeRunner, task
 
 
@@ -320,3 +320,16 @@ def test_the_queue_waits_for_no_callers_where_more_rows_make_none_cheaper():
         run(queue, rows, run_s, ended_s=10.0)
     add(queue, 1, at_s=10.001)
     assert queue.due_s() == 10.001
+
+
+def test_calls_that_are_not_batched_wait_in_a_queue_of_bounded_length():
+    queue = FifoQueue(2)
+    first, second, third = (task(FakeRunner(), [0.0])[0] for _ in range(3))
+    queue.add(first, 0.0)
+    queue.add(second, 0.0)
+    with pytest.raises(ResourceExhausted, match="2 calls of the model wait") as caught:
+        queue.add(third, 0.0)
+    assert caught.value.retry_after_s > 0
+    assert queue.take() is first
+    queue.add(third, 0.0)
+    assert [queue.take(), queue.take()] == [second, third]

@@ -101,6 +101,7 @@ OURS = {
     "max_calls_in_flight": ("int32", 10000),
     "max_calls_in_flight_per_model": ("int32", 0),
     "max_calls_in_flight_per_caller": ("int32", 0),
+    "max_queued_calls_per_model": ("int32", 0),
     "caller_metadata_key": ("string", ""),
     "max_request_mb_in_flight": ("int32", 0),
     "adaptive_concurrency": ("bool", False),

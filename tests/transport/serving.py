@@ -93,17 +93,18 @@ def serve(method=lambda request, time_left_s, reply: reply.send(request), **sett
 
 @contextlib.contextmanager
 def serve_methods(
-    methods, *, count=1, options=(), address="127.0.0.1:0", credentials=None, watchdog=None, on_death=None
+    methods, *, count=1, options=(), address="127.0.0.1:0", credentials=None, watchdog=None, on_death=None, **supervised
 ):
     """Yields a LaneServer that answers these methods on lanes, by path, and PUBLIC past them.
 
-    No watchdog watches the lanes unless one is given: a method blocks its lane for as long as it takes.
+    No watchdog watches the lanes unless one is given: a method blocks its lane for as long as it takes. More arguments
+    are fields of LaneSupervision.
     """
     with ThreadPoolExecutor(2) as pool:
         handlers = MethodHandlers({PUBLIC: lambda request, _time_left_s, _context: request}, {}, pool)
         server = grpc.server(pool, handlers=[handlers], options=[*CHANNEL_ARGUMENTS, *options])
         callbacks = {} if on_death is None else {"on_death": on_death}
-        supervision = LaneSupervision(watchdog=watchdog or NoWatchdog(), **callbacks)
+        supervision = LaneSupervision(watchdog=watchdog or NoWatchdog(), **callbacks, **supervised)
         arrivals = Arrivals()
         lanes = Lanes(Core(server), methods, count, arrivals, supervision)
         bind = server.add_secure_port if credentials else server.add_insecure_port

@@ -136,10 +136,18 @@ class AdaptiveLimit:
                 self._in_flight += 1
                 self._probed += 1
                 return True
-            self._refused += 1
-            if self._probe_began_s is not None:
-                self._hurry(self._clock(), self._probe_began_s)
+            self._note_refused()
             return False
+
+    def note_refused(self) -> None:
+        """See a call that was refused for its caller's sake: the calls in flight are as many as may be."""
+        with self._lock:
+            self._note_refused()
+
+    def _note_refused(self) -> None:
+        self._refused += 1
+        if self._probe_began_s is not None:
+            self._hurry(self._clock(), self._probe_began_s)
 
     def end(self, code: Code, seconds: float) -> None:
         """Give the place back, and learn from the call.

@@ -5,13 +5,14 @@ the bytes in flight and for its caller; once it has been parsed, with its model.
 `Ticket`, and is given back with its answer.
 
 Who calls is what the caller says in a metadata key, so it is good for fairness between callers that mean well, not
-against those that do not: an attacker can take a new name for each call. What bounds all of these together is the limit
-of all calls, and a proxy that sets the key itself. Names are kept only while they have calls in flight, so there are
-never more of them than calls.
+against those that do not: an attacker can take a new name for each call, and then has what it would have without names.
+What bounds all of these together is the limit of all calls, and a proxy that sets the key itself. How callers share is
+said in `shares`.
 """
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 from collections import Counter
@@ -20,12 +21,13 @@ from typing import Final
 
 from servable.admission.adaptive import AdaptiveLimit
 from servable.admission.settings import AdmissionSettings
+from servable.admission.shares import Shares
 from servable.calls import CallContext, find_metadata
 from servable.errors import Code, ResourceExhausted
 from servable.observability.families import Family, Kind
 
-RETRY_AFTER_S: Final = 1.0
-"""When a refused call may be tried again. A client's own backoff should spread the tries."""
+RETRY_AFTER_S: Final = tuple(step / 32 for step in range(16, 33))
+"""When a refused call may be tried again. gRPC's retries wait exactly so long, and must not come all at once."""
 
 LARGE_BYTES: Final = 64 * 1024
 """Only larger messages count as bytes in flight: the number of calls bounds the others."""
@@ -68,8 +70,9 @@ class Admission:
         self._settings = settings
         self._lock = threading.Lock()
         self._bytes = 0
-        self._by_caller: Counter[str] = Counter()
-        self._by_model: Counter[str] = Counter()
+        self._callers = Shares()
+        # Only of models that have calls.
+        self._by_model: dict[str, Shares] = {}
         # Of models that exist: a request is parsed, and its model found, before it asks for room.
         self._adaptive: dict[str, AdaptiveLimit] = {}
         self._refusals: Counter[str] = Counter()
@@ -81,12 +84,16 @@ class Admission:
         return self._is_limited_by_model or self._asks_who_calls
 
     @property
+    def _by_key(self) -> str:
+        return f"(by {self._settings.caller_key}: --caller_metadata_key)"
+
+    @property
     def _is_limited_by_model(self) -> bool:
         return bool(self._settings.calls_per_model) or self._settings.is_adaptive
 
     @property
     def _asks_who_calls(self) -> bool:
-        return bool(self._settings.calls_per_caller and self._settings.caller_key)
+        return bool(self._settings.caller_key)
 
     def refusal(self, calls_in_flight: int) -> ResourceExhausted | None:
         """The answer of a call that has just arrived and must not go on; None if it may.
@@ -131,24 +138,31 @@ class Admission:
         Raises:
             ResourceExhausted: if there is no room. The ticket is still to be given back.
         """
-        most = self._settings.calls_per_model
         if ticket is None or not self._is_limited_by_model:
             return
-        if most:
-            with self._lock:
-                is_full = self._by_model[model] >= most
-                if not is_full:
-                    self._by_model[model] += 1
-                    ticket.model = model
-            if is_full:
-                raise self._refuse(
-                    "model", f"{most} calls of this model are in flight (--max_calls_in_flight_per_model)"
-                )
-        if self._settings.is_adaptive:
-            limit = self._adaptive_limit(model)
-            if not limit.try_begin():
-                raise self._refuse("adaptive", "this model manages no more calls at a time (--adaptive_concurrency)")
-            ticket.adaptive = limit
+        adaptive = self._adaptive_limit(model) if self._settings.is_adaptive else None
+        with self._lock:
+            shares = self._by_model.get(model) or Shares()
+            reason = self._try_admit(shares, ticket.caller, adaptive)
+            if reason is None:
+                shares.take(ticket.caller)
+                self._by_model[model], ticket.model, ticket.adaptive = shares, model, adaptive
+        if reason is not None:
+            raise self._refuse(*reason)
+
+    def _try_admit(self, shares: Shares, caller: str | None, adaptive: AdaptiveLimit | None) -> tuple[str, str] | None:
+        """Take room of a model's adaptive limit under the lock, if there is any; why not, if there is none."""
+        most = self._settings.calls_per_model or sys.maxsize
+        if shares.in_flight >= most:
+            return "model", f"{most} calls of this model are in flight (--max_calls_in_flight_per_model)"
+        limit = most if adaptive is None else min(most, adaptive.limit)
+        if caller is not None and not shares.may_take(caller, limit):
+            if adaptive is not None:
+                adaptive.note_refused()
+            return "caller", f"this caller has its share of the calls of this model {self._by_key}"
+        if adaptive is not None and not adaptive.try_begin():
+            return "adaptive", "this model manages no more calls at a time (--adaptive_concurrency)"
+        return None
 
     def take_back(self, ticket: Ticket, code: Code, seconds: float) -> None:
         """Give back what a ticket has taken; see Ticket.release."""
@@ -157,9 +171,12 @@ class Admission:
         with self._lock:
             self._bytes -= ticket.size_bytes
             if ticket.caller is not None:
-                _count_down(self._by_caller, ticket.caller)
+                self._callers.give_back(ticket.caller)
             if ticket.model is not None:
-                _count_down(self._by_model, ticket.model)
+                shares = self._by_model[ticket.model]
+                shares.give_back(ticket.caller)
+                if not shares.in_flight:
+                    del self._by_model[ticket.model]
 
     def families(self) -> list[Family]:
         """The metrics, as they are now."""
@@ -205,10 +222,12 @@ class Admission:
         if counted_bytes and self._bytes and self._bytes + counted_bytes > settings.request_bytes:
             return "bytes", _BYTES_TEXT
         if caller is not None:
-            if self._by_caller[caller] >= settings.calls_per_caller:
-                text = f"{settings.calls_per_caller} calls of this caller are in flight"
-                return "caller", f"{text} (--max_calls_in_flight_per_caller, by {settings.caller_key})"
-            self._by_caller[caller] += 1
+            most = settings.calls_per_caller or sys.maxsize
+            if self._callers.held_by(caller) >= most:
+                return "caller", f"{most} calls of this caller are in flight (--max_calls_in_flight_per_caller)"
+            if not self._callers.may_take(caller, self._most_calls):
+                return "caller", f"this caller has its share of all calls {self._by_key}"
+            self._callers.take(caller)
         self._bytes += counted_bytes
         return None
 
@@ -216,16 +235,8 @@ class Admission:
         with self._lock:
             self._refusals[reason] += 1
         error = ResourceExhausted(f"Too much at once: {text}; try again later")
-        error.retry_after_s = RETRY_AFTER_S
+        error.retry_after_s = random.choice(RETRY_AFTER_S)  # noqa: S311  No secret.
         return error
 
 
 _BYTES_TEXT: Final = "the messages of calls in flight have as many bytes as may be (--max_request_mb_in_flight)"
-
-
-def _count_down(counts: Counter[str], key: str) -> None:
-    if counts[key] > 1:
-        counts[key] -= 1
-    else:
-        # So that no more names are kept than there are calls.
-        del counts[key]

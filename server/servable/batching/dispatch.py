@@ -25,6 +25,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
@@ -62,16 +63,18 @@ class Dispatcher:
         scheduler: Runs what is queued.
     """
 
-    def __init__(self, scheduler: Scheduler, worth_handing_over_s: float = 0.0) -> None:
+    def __init__(self, scheduler: Scheduler, worth_handing_over_s: float = 0.0, most_queued: int = sys.maxsize) -> None:
         """Dispatch to a scheduler.
 
         Args:
             scheduler: Runs what is queued.
             worth_handing_over_s: A run that takes longer is handed over if other calls wait for the lane.
+            most_queued: How many calls of a version may wait that are not batched.
         """
         self.counts = BatchCountsByModel()
         self.scheduler = scheduler
         self._worth_handing_over_s = min(worth_handing_over_s, LONGEST_HERE_S)
+        self._most_queued = most_queued
         self._lock = threading.Lock()
         # Queued requests keep the key alive; an empty queue may be collected.
         self._fifo_queues: WeakKeyDictionary[Servable, FifoQueue] = WeakKeyDictionary()
@@ -179,7 +182,7 @@ class Dispatcher:
         task.mark, task.queued_s = mark, now_s
         queue = self._fifo_queues.get(servable)
         if queue is None:
-            queue = self._add_queue(self._fifo_queues, servable, FifoQueue)
+            queue = self._add_queue(self._fifo_queues, servable, lambda: FifoQueue(self._most_queued))
         self.scheduler.add(queue, task)
 
     def _place(self, request: Request, runner: Runner) -> _Placement:

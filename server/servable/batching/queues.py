@@ -18,7 +18,7 @@ from servable.batching.counts import BatchCounts, Cut
 from servable.batching.running import Batch, run_batch
 from servable.batching.tasks import QueuedCall, Task
 from servable.config.batching import QueueLimits
-from servable.errors import ServingError, Unavailable
+from servable.errors import ResourceExhausted, ServingError, Unavailable
 from servable.run_costs import RunCost
 
 JobT = TypeVar("JobT")
@@ -30,6 +30,9 @@ _LONG_S: Final = 0.02
 # batch had, for the second, a share of its time.
 _WORTH_WAITING_S: Final = 0.005
 _SHARE_TO_WAIT: Final = 0.05
+
+# A queue that is full is not empty soon.
+_RETRY_AFTER_S: Final = 1.0
 
 # Of BatchSizer.
 # The logarithm of the first size.
@@ -91,12 +94,28 @@ class Queue(Protocol[JobT]):
 class FifoQueue:
     """Calls of one model that run each by itself, in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = sys.maxsize) -> None:
+        """Queue nothing yet.
+
+        Args:
+            most: How many calls may wait. One that nobody waits for any more counts until its turn.
+        """
         self.in_flight, self.max_in_flight = 0, sys.maxsize
+        self._most = most
         self._tasks: deque[QueuedCall] = deque()
 
     def add(self, task: QueuedCall, now_s: float) -> bool:  # noqa: ARG002  Other queues need the time.
-        """See Queue."""
+        """See Queue.
+
+        Raises:
+            ResourceExhausted: if as many wait as may.
+        """
+        if len(self._tasks) >= self._most:
+            error = ResourceExhausted(
+                f"Too much at once: {self._most} calls of the model wait (--max_queued_calls_per_model); try later"
+            )
+            error.retry_after_s = _RETRY_AFTER_S
+            raise error
         self._tasks.append(task)
         return True
 
