@@ -173,6 +173,7 @@ def test_prometheus_sees_the_servers_and_has_the_alerts(site):
 
 
 def test_recorded_requests_are_played_to_another_server(site):
+    site.hosts["shop"].run(runbook.commands(WHILE_REPLACED).replace("-d 15", "-d 2"))
     # Its files are whole once it has stopped.
     assert site.services["server-3"].stop(hastily=True) == 0
     logs, reader = "/var/log/servable", site.hosts["shop"]
