@@ -92,10 +92,9 @@ class Simulation:
 
     def run_until(self, end_s: float, limit: Limit) -> Outcome:
         """Let callers call until a moment."""
-        began_s, seconds = self.now_s, []
-        for latency_s in self._calls(end_s, limit):
-            seconds.append(latency_s)
-        return Outcome(len(seconds) / (end_s - began_s), sorted(seconds))
+        began_s = self.now_s
+        seconds = sorted(self._calls(end_s, limit))
+        return Outcome(len(seconds) / (end_s - began_s), seconds)
 
     def _calls(self, end_s: float, limit: Limit) -> Iterator[float]:
         arrival_s = self.now_s + self._rng.expovariate(self.rate)
