@@ -143,7 +143,7 @@ def measure(mode: str, arguments: argparse.Namespace, folder: Path) -> str:
         caller = Caller(server.address, request)
         caller.call_in_turn(1, 2.0)
         alone = caller.call_in_turn(1, arguments.seconds / 2)
-        capacity = arguments.capacity or caller.call_in_turn(2, arguments.seconds / 2).goodput
+        capacity = arguments.capacity or caller.call_in_turn(8, arguments.seconds / 2).goodput
         load = caller.call_at_random(arguments.load * capacity, arguments.seconds, arguments.seconds)
     slowness = load.quantile_ms(0.99) / alone.quantile_ms(0.99)
     codes = ", ".join(f"{code} {count}" for code, count in load.codes.most_common())

@@ -93,8 +93,8 @@ class Simulation:
     def run_until(self, end_s: float, limit: Limit) -> Outcome:
         """Let callers call until a moment."""
         began_s = self.now_s
-        seconds = list(self._calls(end_s, limit))
-        return Outcome(len(seconds) / (end_s - began_s), sorted(seconds))
+        seconds = sorted(self._calls(end_s, limit))
+        return Outcome(len(seconds) / (end_s - began_s), seconds)
 
     def _calls(self, end_s: float, limit: Limit) -> Iterator[float]:
         arrival_s = self.now_s + self._rng.expovariate(self.rate)

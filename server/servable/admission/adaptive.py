@@ -3,7 +3,7 @@
 A gradient limiter, of the family of Netflix's concurrency-limits (`Gradient2Limit`) and Envoy's adaptive concurrency
 filter. Calls are looked at in windows, each of which says by its quantile of latencies how long calls take now. That
 is compared with the same quantile of calls that were alone, the baseline: as long as it is at most `tolerance` times
-the baseline, a limit that is used up grows by the square root of itself, and else it shrinks in proportion.
+the baseline, a limit that is used up grows, by at most half its square root, and else it shrinks in proportion.
 
 The baseline is what such limiters get wrong. One that is averaged over all calls rises with an overload that lasts,
 and the limit with it; the least latency ever seen never rises, so that a model which has become slower for good keeps
