@@ -60,10 +60,22 @@ def test_a_little_is_not_worth_it(process):
     assert process.gave_at_s == []
 
 
-def test_what_stays_in_use_is_tried_once(process):
+def test_what_stays_in_use_is_tried_a_few_times(process):
     process.grow(1000 * MIB, freed=0)
-    process.look(100)
-    assert len(process.gave_at_s) == 1
+    process.look(1000)
+    assert len(process.gave_at_s) == 6
+    process.grow(1000 * MIB, freed=1000 * MIB)
+    process.look(2)
+    assert process.freed == 0
+
+
+@pytest.mark.parametrize("call_s", [1, 5, 20])
+def test_what_a_long_call_held_is_given_back_soon_after_it(process, call_s):
+    process.grow(1000 * MIB, freed=0)
+    process.look(call_s)
+    process.grow(0, freed=1000 * MIB)
+    process.look(7)
+    assert process.resident == 500 * MIB
 
 
 def test_what_is_used_again_at_once_is_given_back_ever_more_seldom_while_the_process_is_busy(process):

@@ -6,7 +6,8 @@ has freed memory returned once that has grown and grows no more. It counts nothi
 whatever takes memory: requests, replies, JSON, and the tensors between.
 
 Memory that is taken again at once was in use: then it waits longer and longer before it returns any more, and not as
-long when the process has little else to do.
+long when the process has little else to do. Resident memory does not say what of it is free. So where nothing came
+back, since a call still held it, that is tried a few times more, at the same pauses.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Reclaimer:
         """
         self._resident_bytes, self._cpu_seconds, self._give_back = resident_bytes, cpu_seconds, give_back
         self._last_cpu_s = cpu_seconds()
-        # What the process has when nothing is there to return.
+        # What the process has when nothing is there to return, as far as is known.
         self._floor_bytes = self._last_bytes = resident_bytes()
         self._gave_at_s: float | None = None
         self._pause_s = _FIRST_PAUSE_S
@@ -69,6 +70,8 @@ class Reclaimer:
         gave_at_s = self._gave_at_s
         is_soon = gave_at_s is not None and now_s - gave_at_s < _PAUSES_UNTIL_QUIET * self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if is_soon else _FIRST_PAUSE_S
+        before_bytes = self._resident_bytes()
         self._give_back()
-        self._gave_at_s = now_s
-        self._floor_bytes = self._last_bytes = self._resident_bytes()
+        self._gave_at_s, self._last_bytes = now_s, self._resident_bytes()
+        if self._pause_s == _LONGEST_PAUSE_S and before_bytes - self._last_bytes < _LEAST_BYTES:
+            self._floor_bytes = self._last_bytes
