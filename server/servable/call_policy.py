@@ -12,6 +12,7 @@ refusal, so that a model that does not exist looks like one that is forbidden.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import Protocol
 from servable.admission.admission import LARGE_BYTES, Admission, Ticket
 from servable.calls import Action, CallContext, CallRecord, EndableContext, Follower, MethodInfo
 from servable.errors import Code, ServingError, of_code
-from servable.methods import DeferredRun, LaneMethodOf, Method, Reply, Tracker, reply_with_error
+from servable.methods import DeferredRun, Gate, LaneMethodOf, Method, Reply, Tracker, reply_with_error
 from servable.requests import Request, SizedT
 
 
@@ -78,8 +79,8 @@ class CallPolicy:
         self._authorizer, self._admission, self._followers = authorizer, admission, tuple(followers)
         self._decides_always = authorizer is not None or (admission is not None and admission.follows_all)
 
-    def gate(self, info_of: Callable[[str], MethodInfo | None]) -> Callable[..., ServingError | None] | None:
-        """A transport.gate.Gate; None if nothing is refused.
+    def gate(self, info_of: Callable[[str], MethodInfo | None]) -> Gate | None:
+        """What refuses calls as they arrive; None if nothing does.
 
         Args:
             info_of: What a path is.
@@ -100,7 +101,8 @@ class CallPolicy:
                 self._tell_of_refusal(info, context, refusal)
             return refusal
 
-        return refuse
+        # Without rules only a call beyond the limit concerns anybody.
+        return Gate(self._admission.most_calls if self._authorizer is None and self._admission else 0, refuse)
 
     def lane_method(
         self,
@@ -117,15 +119,16 @@ class CallPolicy:
         """
         if self._is_empty:
             return method
-        has_admission, decides_always, followers = self._admission is not None, self._decides_always, self._followers
+        followers = self._followers
+        # A message of no more bytes concerns nobody but followers.
+        small_bytes = -1 if self._decides_always else sys.maxsize if self._admission is None else LARGE_BYTES - 1
 
         def answer(message: SizedT, time_left_s: float | None, reply: Reply) -> DeferredRun | None:
-            is_large = has_admission and len(message) >= LARGE_BYTES
-            if not (decides_always or is_large or followers):
+            if len(message) <= small_bytes and not followers:
                 return method(message, time_left_s, reply)
             context = reply.context
-            wanting = [follower for follower in followers if follower.wants(context)] if followers else ()
-            if not (decides_always or is_large or wanting):
+            wanting = [follower for follower in followers if follower.wants(context)]
+            if len(message) <= small_bytes and not wanting:
                 return method(message, time_left_s, reply)
             record = _make_record(info, context, len(message), message)
             tracked = _TrackedCall(reply, record, wanting, self._admission, lambda: find_model(message))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from servable.calls import NO_CONTEXT, CallContext, CallRecord, EndableContext
@@ -69,6 +70,20 @@ class Tracker(Protocol):
         Raises:
             ServingError: if the caller may not have it run, or not now.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What may refuse calls as they arrive on a lane, before anything is spent on them.
+
+    Attributes:
+        beyond_calls: Only calls beyond so many in flight are asked about; 0: each call is.
+        refuse: The answer of a call that is refused, None if it may go on; given the full path of the method, who
+            calls, and how many calls have arrived and not ended, with this one. Quick, and raises nothing.
+    """
+
+    beyond_calls: int
+    refuse: Callable[[str, CallContext, int], ServingError | None]
 
 
 class AwaitedReply:

@@ -78,6 +78,7 @@ class Admission:
 
     def __init__(self, full=False, full_models=(), follows_all=True):
         self.full, self.full_models, self.follows_all, self.tickets = full, full_models, follows_all, []
+        self.most_calls = 5
 
     def refusal(self, calls_in_flight):
         return ResourceExhausted("too many") if self.full else None
@@ -222,14 +223,15 @@ def test_hints_are_left_out_for_who_does_not_see_all_models():
 def test_the_gate_refuses_before_a_message_is_received_and_tells_of_it():
     follower = Follower()
     gate = CallPolicy(Authorizer(alice=Principal(["m"])), Admission(), [follower]).gate({INFO.path: INFO}.get)
-    assert gate(INFO.path, ALICE, 1) is None
-    assert isinstance(gate(INFO.path, NO_CONTEXT, 1), Unauthenticated)
+    assert gate.refuse(INFO.path, ALICE, 1) is None
+    assert isinstance(gate.refuse(INFO.path, NO_CONTEXT, 1), Unauthenticated)
     assert [code for code, *_ in follower.taken] == [Code.UNAUTHENTICATED]
 
 
 def test_the_gate_refuses_what_there_is_no_room_for_whoever_calls():
     gate = CallPolicy(admission=Admission(full=True)).gate({INFO.path: INFO}.get)
-    assert isinstance(gate(INFO.path, NO_CONTEXT, 10), ResourceExhausted)
+    assert gate.beyond_calls == 5
+    assert isinstance(gate.refuse(INFO.path, NO_CONTEXT, 10), ResourceExhausted)
 
 
 def test_a_call_of_management_is_checked_for_all_its_models_and_told_of():

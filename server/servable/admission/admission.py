@@ -63,7 +63,11 @@ class Ticket:
 
 
 class Admission:
-    """The limits of one server, and what is in flight. Thread-safe."""
+    """The limits of one server, and what is in flight. Thread-safe.
+
+    Attributes:
+        most_calls: How many calls may be in flight.
+    """
 
     def __init__(self, settings: AdmissionSettings) -> None:
         """Begin with nothing in flight."""
@@ -76,7 +80,7 @@ class Admission:
         # Of models that exist: a request is parsed, and its model found, before it asks for room.
         self._adaptive: dict[str, AdaptiveLimit] = {}
         self._refusals: Counter[str] = Counter()
-        self._most_calls = settings.calls or sys.maxsize
+        self.most_calls = settings.calls or sys.maxsize
 
     @property
     def follows_all(self) -> bool:
@@ -101,8 +105,8 @@ class Admission:
         Args:
             calls_in_flight: How many calls have arrived and not ended, with this one.
         """
-        if calls_in_flight > self._most_calls:
-            return self._refuse("calls", f"{self._most_calls} calls are in flight (--max_calls_in_flight)")
+        if calls_in_flight > self.most_calls:
+            return self._refuse("calls", f"{self.most_calls} calls are in flight (--max_calls_in_flight)")
         return None
 
     def begin(self, context: CallContext, size_bytes: int) -> Ticket | None:
@@ -225,7 +229,7 @@ class Admission:
             most = settings.calls_per_caller or sys.maxsize
             if self._callers.held_by(caller) >= most:
                 return "caller", f"{most} calls of this caller are in flight (--max_calls_in_flight_per_caller)"
-            if not self._callers.may_take(caller, self._most_calls):
+            if not self._callers.may_take(caller, self.most_calls):
                 return "caller", f"this caller has its share of all calls {self._by_key}"
             self._callers.take(caller)
         self._bytes += counted_bytes

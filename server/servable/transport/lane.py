@@ -22,6 +22,7 @@ without a break is not covered: parsing or copying a message of 80 MB stops all 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,11 +32,10 @@ from typing import Final
 
 from servable.calls import CallContext
 from servable.errors import HIDE_ERROR_TEXT, DeadlineExceeded, ServingError, Unimplemented
-from servable.methods import DeferredRun, LaneMethod, reply_with_error
+from servable.methods import DeferredRun, Gate, LaneMethod, reply_with_error
 from servable.transport import core, status
 from servable.transport.arrivals import Arrivals
 from servable.transport.core import Core, Event
-from servable.transport.gate import Gate
 from servable.transport.identities import grpc_identities
 from servable.transport.watchdog import LaneWatchdog
 
@@ -106,7 +106,7 @@ class Lane:
         begun: How many methods and deferred runs were begun; the watchdog's thread reads it.
         arrivals: Where calls begin; a drain holds them there.
         trailing_metadata: What is sent beside the message of an error.
-        gate: Refuses calls as they arrive; None if none is refused.
+        beyond_calls: With no more calls than this in flight none is refused as it arrives.
         expected: How many events are to come before the thread may end: one for each call that is requested, or that
             has arrived and not ended.
         open_calls: How many calls have arrived and not ended.
@@ -125,7 +125,9 @@ class Lane:
         self._watchdog, self._on_death = shared.watchdog, shared.on_death
         self._term = _Term(self._lead, name)
         self._deposed: set[threading.Thread] = set()
-        self.arrivals, self.trailing_metadata, self.gate = shared.arrivals, shared.trailing_metadata, shared.gate
+        self.arrivals, self.trailing_metadata = shared.arrivals, shared.trailing_metadata
+        self._gate = shared.gate
+        self.beyond_calls = sys.maxsize if shared.gate is None else shared.gate.beyond_calls
         self.others: Sequence[Lane] = ()
         self.begun = self.expected = self.open_calls = self.aborted_calls = 0
         self.busy_s = 0.0
@@ -161,9 +163,12 @@ class Lane:
             if term is self._term:
                 return True
 
-    def count_open_calls(self) -> int:
-        """How many calls have arrived and not ended, on all lanes. Only the leader calls this."""
-        return self.open_calls + sum([other.open_calls for other in self.others]) if self.others else self.open_calls
+    def refuse(self, path: str, reply: _CallReply) -> ServingError | None:
+        """The answer of a call that has just arrived and must not go on; None if it may. Only the leader calls this."""
+        calls_in_flight = self.open_calls + sum([other.open_calls for other in self.others])
+        if self._gate is None or calls_in_flight <= self.beyond_calls:
+            return None
+        return self._gate.refuse(path, reply.context, calls_in_flight)
 
     def take_over(self) -> int | None:
         """Give the lane to a new thread if its leader is in a method. Only the watchdog's thread calls this.
@@ -322,9 +327,9 @@ class _MethodListener:
         lane.open_calls += 1
         call = event.call
         reply = _CallReply(lane, self, call, core.deadline_s(event), core.metadata(event))
-        if lane.gate is not None:
+        if lane.open_calls > lane.beyond_calls or lane.others:
             # Before the message is received, so that a refused call takes no memory for it.
-            refusal = lane.gate(self.path, reply.context, lane.count_open_calls())
+            refusal = lane.refuse(self.path, reply)
             if refusal is not None:
                 reply.fail(refusal)
                 return

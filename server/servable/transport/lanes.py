@@ -26,10 +26,9 @@ from typing import TYPE_CHECKING
 import grpc
 
 from servable.errors import NotFound
-from servable.methods import LaneMethod, Reply
+from servable.methods import Gate, LaneMethod, Reply
 from servable.transport import status
 from servable.transport.arrivals import Arrivals
-from servable.transport.gate import Gate
 from servable.transport.status import DETAILS_KEY, TrailingMetadata
 from servable.transport.watchdog import LaneWatchdog, Watchdog
 

@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 
 from servable.errors import Unavailable
-from servable.methods import LaneMethod, Method
+from servable.methods import Gate, LaneMethod, Method
 from servable.observability.families import Family, Kind, Labels
 from servable.transport import compression, health, lanes, reflection, status
 from servable.transport.arrivals import Arrivals, HoldingHandlers
@@ -25,7 +25,6 @@ from servable.transport.certificates import Certificates
 from servable.transport.compression import Decompressor
 from servable.transport.credentials import make_tls_credentials
 from servable.transport.families import client_aborts, refused_messages, requests_in_flight
-from servable.transport.gate import Gate
 from servable.transport.handlers import CallCounts, MethodHandlers, OpenStreams
 
 _log = logging.getLogger(__name__)
