@@ -77,7 +77,7 @@ BLIND = (_flip, _cut, _insert, _replace, _double, _splice)
 
 def _change_field(draw, data, seeds):
     """Change one field, or one inside it."""
-    fields = _split(data)
+    fields = split_fields(data)
     if not fields:
         return draw(st.sampled_from(BLIND))(draw, data, seeds)
     index = draw(st.integers(0, len(fields) - 1))
@@ -89,13 +89,13 @@ def _change_field(draw, data, seeds):
     else:
         value = draw(st.binary(min_size=len(value), max_size=len(value)))
     fields[index] = number, kind, value
-    return _join(fields)
+    return join_fields(fields)
 
 
 def _move_field(draw, data, seeds):
     """Drop, double or renumber one field, or put one of another message beside it."""
-    fields = _split(data) or []
-    others = _split(draw(st.sampled_from(seeds))) or []
+    fields = split_fields(data) or []
+    others = split_fields(draw(st.sampled_from(seeds))) or []
     if not fields or not others:
         return data
     index = draw(st.integers(0, len(fields) - 1))
@@ -112,13 +112,13 @@ def _move_field(draw, data, seeds):
             ]
         )
     )
-    return _join(fields)
+    return join_fields(fields)
 
 
 KNOWING = (_change_field, _move_field)
 
 
-def _split(data):
+def split_fields(data):
     """The fields of a message as (number, wire type, value); None if the bytes are no message."""
     fields, start = [], 0
     while start < len(data):
@@ -137,7 +137,7 @@ def _split(data):
     return fields
 
 
-def _join(fields):
+def join_fields(fields):
     return b"".join(_varint(number << 3 | kind) + _payload(kind, value) for number, kind, value in fields)
 
 

@@ -1,0 +1,1 @@
+"""How hard a server is to kill. `python -m benchmarks.resilience` prints the table."""
