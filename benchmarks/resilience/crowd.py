@@ -15,8 +15,8 @@ import selectors
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 _IDLE_SHARE: Final = 5
@@ -35,22 +35,15 @@ _KINDS: Final = {
 }
 
 
-@dataclass
-class _Member:
-    """One of the crowd: its connection, and what it still has to say."""
-
-    connection: socket.socket
-    words: Iterator[int] | None
-    speaks_at_s: float
-
-
 class Crowd:
     """Keeps so many connections open."""
 
     def __init__(self, kind: str, port: int, count: int) -> None:
         """Open none yet."""
         (self._idle, self._slow), self._port, self._count = _KINDS[kind], port, count
-        self._members, self._selector, self._opened = dict[int, _Member](), selectors.DefaultSelector(), 0
+        self._members, self._selector, self._opened = dict[int, socket.socket](), selectors.DefaultSelector(), 0
+        # When, who, and what is left to say; whoever has spoken is last in line, so that these are in order.
+        self._speakers = deque[tuple[float, socket.socket, Iterator[int]]]()
 
     def stay(self) -> None:
         """Stay until the input ends."""
@@ -83,14 +76,14 @@ class Crowd:
                 connection.close()
                 return
             self._opened += 1
-            self._members[connection.fileno()] = _Member(
-                connection, None if is_idle else iter(self._slow), time.monotonic()
-            )
+            self._members[connection.fileno()] = connection
+            if not is_idle:
+                self._speakers.append((time.monotonic(), connection, iter(self._slow)))
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, number: int) -> None:
         try:
-            is_open = bool(self._members[number].connection.recv(1 << 16))
+            is_open = bool(self._members[number].recv(1 << 16))
         except BlockingIOError:
             return
         except OSError:
@@ -100,15 +93,16 @@ class Crowd:
 
     def _speak(self) -> None:
         now_s = time.monotonic()
-        for member in self._members.values():
-            if member.words is not None and now_s > member.speaks_at_s:
-                member.speaks_at_s = now_s + 1
-                with contextlib.suppress(OSError):
-                    member.connection.send(bytes([next(member.words, 0)]))
+        while self._speakers and now_s > self._speakers[0][0]:
+            _, connection, words = self._speakers.popleft()
+            # One that was closed has been replaced.
+            with contextlib.suppress(OSError):
+                connection.send(bytes([next(words, 0)]))
+                self._speakers.append((now_s + 1, connection, words))
 
     def _close(self, number: int) -> None:
         self._selector.unregister(number)
-        self._members.pop(number).connection.close()
+        self._members.pop(number).close()
 
 
 def main(kind: str, port: str, count: str) -> None:

@@ -36,6 +36,9 @@ _MB: Final = 1 << 20
 # What the server may take beyond what it has, and what the request would take.
 _SPARE_BYTES: Final = 1024 * _MB
 _LENGTH: Final = 40_000
+# gRPC's core ends the process when it cannot have the memory for a message, so messages must be bounded below that.
+_MOST_MESSAGE_BYTES: Final = 64 * _MB
+_BOUND: Final = f"--grpc_channel_arguments=grpc.max_receive_message_length={_MOST_MESSAGE_BYTES}"
 _CGROUP: Final = Path("/sys/fs/cgroup/memory")
 _CGROUP_SPARE_BYTES: Final = 256 * _MB
 
@@ -76,16 +79,19 @@ def take_all_memory(lab: Lab) -> Result:
         resource.prlimit(server.pid, resource.RLIMIT_AS, (limit_bytes, limit_bytes))
         asked_s = time.monotonic()
         code, answered_s = _ask_for_too_much(server)
+        large_code, _ = _ask(server, bytes(2 * _MOST_MESSAGE_BYTES))
         served_s = callers.wait_until_right(time.monotonic(), _LONGEST_S)
         time.sleep(lab.size.settle_s)
         is_running, resident_mb = server.is_running(), server.resident_mb()
     outcomes = callers.outcomes()
     faults = wrong(outcomes) + [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome != RIGHT]
+    faults += [f"a message of 128 MiB: {large_code}"] * (large_code != "RESOURCE_EXHAUSTED")
     faults += [f"the request: {code}"] * (code != "RESOURCE_EXHAUSTED") + ["the process ended"] * (not is_running)
     faults += ["nobody was served"] * (served_s == float("inf"))
     figures: dict[str, Figure] = {
         "calls beside it": outcomes.total(),
         f"the request: {code} after, s": answered_s - asked_s,
+        "a message of 128 MiB where 64 are allowed:": large_code,
         "longest gap, s": callers.longest_gap_s(),
         "RSS after it, MB": resident_mb,
     }
@@ -132,7 +138,7 @@ def _serving_outer_product(lab: Lab) -> Iterator[Server]:
         f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}' for name, path in paths.items()
     )
     config.write_text(f"model_config_list {{ {configs} }}")
-    with Server(folder / "log", f"--model_config_file={config}") as server:
+    with Server(folder / "log", f"--model_config_file={config}", _BOUND) as server:
         yield server
 
 
@@ -144,10 +150,15 @@ def _ask_for_too_much(server: Server) -> tuple[str, float]:
     tensor.dtype = wire.DT_FLOAT
     tensor.tensor_shape.dim.add(size=_LENGTH)
     tensor.float_val.append(1)
-    options = [("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0)]
+    return _ask(server, request.SerializeToString())
+
+
+def _ask(server: Server, message: bytes) -> tuple[str, float]:
+    """The code of a Predict, and when it was over (time.monotonic)."""
+    options = [("grpc.enable_retries", 0), ("grpc.enable_http_proxy", 0), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(server.address, options=options) as channel:
         try:
-            channel.unary_unary(_PREDICT)(request.SerializeToString(), timeout=_LONGEST_S)
+            channel.unary_unary(_PREDICT)(message, timeout=_LONGEST_S)
         except grpc.RpcError as error:
             return error.code().name, time.monotonic()
     return "OK", time.monotonic()

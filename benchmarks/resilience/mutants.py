@@ -60,21 +60,20 @@ class Mutator:
         chance = self._random
         start = chance.randint(0, len(data))
         end = min(len(data), start + chance.randint(0, _LONGEST_SLICE))
-        kind = chance.randrange(7)
-        if kind == 0 and start < len(data):
-            return data[:start] + bytes([data[start] ^ 1 << chance.randrange(8)]) + data[start + 1 :]
-        if kind == 1:
-            return data[:start] + data[end:]
-        if kind == 2:
-            return data[:end]
-        if kind == 3:
-            return data[:start] + chance.randbytes(end - start) + data[end:]
-        if kind == 4:
-            return data[:end] + data[start:end] * chance.choice((1, 1, 1, 40)) + data[end:]
-        if kind == 5:
-            other = chance.choice(seeds)
-            return data[:start] + other[chance.randint(0, len(other)) :]
-        return data[:start] + chance.choice(telling) + data[start:]
+        other, noise = chance.choice(seeds), chance.randbytes(end - start)
+        flipped = bytes(byte ^ 1 << chance.randrange(8) for byte in data[start : start + 1])
+        middle, rest = chance.choice(
+            (
+                (flipped, data[start + 1 :]),
+                (b"", data[end:]),
+                (data[start:end], b""),
+                (noise, data[end:]),
+                (data[start:end] * chance.choice((2, 2, 2, 40)), data[end:]),
+                (b"", other[chance.randint(0, len(other)) :]),
+                (chance.choice(telling), data[start:]),
+            )
+        )
+        return data[:start] + middle + rest
 
     def _change_field(self, data: bytes, seeds: Sequence[bytes], telling: Sequence[bytes]) -> bytes:
         chance = self._random

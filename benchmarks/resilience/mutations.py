@@ -9,13 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Final
 
 from benchmarks.resilience.lab import Lab
 from benchmarks.resilience.mutant_senders import send_grpc, send_http, send_reloads
 from benchmarks.resilience.results import Result
-from benchmarks.resilience.seeds import make_models, make_reload, make_seeds
+from benchmarks.resilience.seeds import make_models, make_reload, make_seeds, write_config
 from benchmarks.resilience.servers import Server
 
 _LOOK_PAUSE_S: Final = 0.25
@@ -33,7 +32,7 @@ def mutate(lab: Lab) -> Result:
     base_paths, seeds, count = make_models(lab.folder / "mutated"), make_seeds(), lab.size.mutants
     folder, begun_s = lab.new_folder(), time.monotonic()
     config = folder / "models.config"
-    config.write_text(_write_config(base_paths))
+    config.write_text(write_config(base_paths))
     flags = f"--model_config_file={config}", "--max_num_load_retries=0"
     grpc_count = int(count * _GRPC_SHARE)
     faults: list[str] = []
@@ -92,11 +91,3 @@ def has_traceback(log: str) -> bool:
         line.startswith("Traceback") and "grpc._common: Exception deserializing" not in before
         for before, line in itertools.pairwise(["", *lines])
     )
-
-
-def _write_config(base_paths: dict[str, Path]) -> str:
-    configs = "".join(
-        f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}\n'
-        for name, path in base_paths.items()
-    )
-    return f"model_config_list {{ {configs} }}"

@@ -41,6 +41,15 @@ def make_models(folder: Path) -> dict[str, Path]:
     return {name: store.base_path(name) for name in MODELS}
 
 
+def write_config(base_paths: dict[str, Path]) -> str:
+    """The text of a --model_config_file that serves them."""
+    configs = "".join(
+        f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}\n'
+        for name, path in base_paths.items()
+    )
+    return f"model_config_list {{ {configs} }}"
+
+
 def make_seeds() -> Seeds:
     """All of them."""
     infers = []

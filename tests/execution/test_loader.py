@@ -23,6 +23,7 @@ from servable.errors import (
     Unimplemented,
 )
 from servable.execution import memory, session_config
+from servable.execution.graph_import import best_import
 from servable.execution.graph_session import GraphSession
 from servable.execution.loader import SavedModelLoader
 from servable.execution.runs import PrivateRuns, PublicRuns
@@ -260,6 +261,21 @@ def test_a_version_of_tensorflow_2_whose_variables_are_not_there_yet_is_refused(
     directory = copied(models, "half_plus_two_tf2", tmp_path)
     shutil.rmtree(directory / "variables")
     assert "variables.index; No such file" in refusal(load, directory, NotFound)
+
+
+@pytest.mark.parametrize("freeze_up_to_bytes", [0, 1 << 20])
+def test_a_version_that_is_taken_away_while_it_loads_is_refused(models, tmp_path, freeze_up_to_bytes):
+    """It would serve without its variables, and each request would fail."""
+    directory = copied(models, "half_plus_two", tmp_path)
+
+    def take_away_and_import(*args):
+        if directory.exists():
+            directory.rename(tmp_path / "away")
+        return best_import()(*args)
+
+    loader = SavedModelLoader(imports=take_away_and_import, freeze_up_to_bytes=freeze_up_to_bytes)
+    message = refusal(loader, directory, NotFound)
+    assert str(directory / "variables") in message
 
 
 def test_a_table_of_the_variables_that_are_not_there_yet_is_missed_too(load, tmp_path):

@@ -82,8 +82,8 @@ class SavedModelLoader:
             key: signatures.prepare(key, definition) for key, definition in saved_model.signatures(meta_graph).items()
         }
         graph = _select_graph(stored, directory)
-        _require_variables(stored)
-        frozen = self._load_frozen(graph, stored)
+        has_variables = _has_variables(stored)
+        frozen = self._load_frozen(graph, stored, has_variables=has_variables)
         if frozen is not None:
             session, frozen_bytes = frozen
             return LoadedModel(session, prepared, limits, frozen_bytes=frozen_bytes)
@@ -91,7 +91,7 @@ class SavedModelLoader:
         session.add_string_nodes(stored.fetched_tensors())
         # Restoring takes the most memory of a load, so the stored graph is freed before it.
         del stored, graph
-        _initialise(session, meta_graph, directory)
+        _initialise(session, meta_graph, directory, has_variables=has_variables)
         return LoadedModel(session, prepared, limits)
 
     def _read(self, directory: Path) -> StoredModel:
@@ -106,7 +106,9 @@ class SavedModelLoader:
                 error, f"{directory} has the tag sets {tag_sets}; --saved_model_tags chooses one.{comma}"
             ) from error
 
-    def _load_frozen(self, graph: StoredGraph, stored: StoredModel) -> tuple[GraphSession, int] | None:
+    def _load_frozen(
+        self, graph: StoredGraph, stored: StoredModel, *, has_variables: bool
+    ) -> tuple[GraphSession, int] | None:
         """A session that serves the frozen graph, and the bytes that its variables took.
 
         None if the model keeps its variables; the log says why.
@@ -120,7 +122,7 @@ class SavedModelLoader:
             return None
         imported = self._import(freezable.loading, stored, freezable.names)
         session = self._open(imported, graph.ops, directory)
-        _initialise(session, stored.meta_graph, directory)
+        _initialise(session, stored.meta_graph, directory, has_variables=has_variables)
         try:
             self._import(_freeze(freezable, session), stored, onto=imported)
             session.add_string_nodes(stored.fetched_tensors())
@@ -237,18 +239,23 @@ def _explain_import(error: ServingError, stored: StoredModel) -> ServingError:
     )
 
 
-def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
+def _initialise(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path, *, has_variables: bool) -> None:
     """Restore, then run the init op, as the original does; the session is closed if that fails."""
     try:
-        _restore(session, meta_graph, directory)
+        if has_variables:
+            _restore(session, meta_graph, directory)
+        else:
+            _log.debug("%s has no variables; nothing is restored", directory)
         _run_init_op(session, meta_graph, directory)
     except BaseException:
         session.close()
         raise
 
 
-def _require_variables(stored: StoredModel) -> None:
-    """Refuse a version whose variables are not there yet.
+def _has_variables(stored: StoredModel) -> bool:
+    """Whether a version has variables to restore; refuses one whose variables are not there yet.
+
+    Asked once a load: a version that is taken away while it loads must fail, and not be served without its variables.
 
     The original serves it, and each request fails: a copy that begins with saved_model.pb would replace a good version.
     A load that fails is tried again.
@@ -257,13 +264,14 @@ def _require_variables(stored: StoredModel) -> None:
         NotFound: if the graph restores variables and the folder `variables` has no index of them.
     """
     restore_op, index = stored.meta_graph.saver_def.restore_op_name, _variables_index(stored.directory)
-    if not restore_op or index.exists():
-        return
-    if saved_model.restores_values(GraphIndex(stored.graph).prune_to([restore_op]).ops):
+    if index.exists():
+        return True
+    if restore_op and saved_model.restores_values(GraphIndex(stored.graph).prune_to([restore_op]).ops):
         raise NotFound(
             f"{index}; No such file\nThe graph of {stored.directory} restores variables from it. Copy the version "
             "directory again, with its folder variables; while a load is tried again, it is enough to complete it."
         )
+    return False
 
 
 def _variables_index(directory: Path) -> Path:
@@ -273,9 +281,6 @@ def _variables_index(directory: Path) -> Path:
 
 def _restore(session: GraphSession, meta_graph: wire.MetaGraphDef, directory: Path) -> None:
     saver, prefix = meta_graph.saver_def, directory / saved_model.VARIABLES_PREFIX
-    if not _variables_index(directory).exists():
-        _log.debug("%s has no variables; nothing is restored", directory)
-        return
     if not saver.restore_op_name:
         return
     assets = saved_model.asset_feeds(meta_graph, directory)
