@@ -82,7 +82,8 @@ def send_reloads(address: str, path: str, valid: bytes, count: int, right: Right
         for _ in range(count):
             # A reload waits for what it asks for, and a mutant may ask for what never comes.
             code, details = _code_of(lambda: reload(mutator.message([valid]), timeout=_RELOAD_S))
-            outcomes["fault: reload: UNKNOWN " + details if code == "UNKNOWN" else f"reload {code}"] += 1
+            is_meant = code != "UNKNOWN" or "did not become available" in details
+            outcomes[f"reload {code}" if is_meant else f"fault: reload {code}: {details[:200]}"] += 1
         code, details = _code_of(lambda: reload(valid, timeout=2 * _PATIENCE_S))
         if code != "OK":
             outcomes[f"fault: the valid reload after them: {code} {details}"] += 1

@@ -147,7 +147,7 @@ def test_a_message_that_comes_after_the_deadline_is_not_run(left_s, runs, batche
     with serve() as server:
         idle_lane = server.lanes._lanes[0]
         listener = lane._MethodListener(idle_lane, None, None, "/path", lambda request, *_: seen.append(request))
-        lane._CallReply(idle_lane, listener, call, time.time() + left_s).run(call)
+        lane._CallReply(idle_lane, listener, call, time.monotonic() + left_s).run(call)
     assert seen == runs
     assert call.batches == batches
 

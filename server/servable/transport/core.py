@@ -10,8 +10,10 @@ Source: grpcio's own server (grpc/_server.py) over its Cython layer, 1.66 to 1.8
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import grpc
 from grpc._cython import cygrpc
@@ -22,6 +24,8 @@ Tag = Callable[[Event], None]
 
 NOW = 0.0
 """The deadline of a poll that does not wait."""
+# The core reports no deadline as a time in the far future.
+_NO_DEADLINE_S: Final = 9e9
 
 # Most operations hold what the core writes for their call, so they are made anew for each. These two can be shared by
 # all calls: the core only reads them, and what it releases after the operation is empty.
@@ -106,9 +110,12 @@ def message(event: Event) -> bytes | None:
 
 
 def deadline_s(event: Event) -> float:
-    """The deadline of a call that has arrived, by `time.time`; far in the future if it has none."""
+    """The deadline of a call that has arrived, by `time.monotonic`; infinity if it has none.
+
+    The core tells it by the wall clock, which may jump while the call waits.
+    """
     deadline: float = event.call_details.deadline
-    return deadline
+    return deadline - time.time() + time.monotonic() if deadline < _NO_DEADLINE_S else math.inf
 
 
 def metadata(event: Event) -> Sequence[tuple[str, str | bytes]]:

@@ -22,6 +22,7 @@ without a break is not covered: parsing or copying a message of 80 MB stops all 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -41,8 +42,6 @@ from servable.transport.watchdog import LaneWatchdog
 
 _log = logging.getLogger(__name__)
 
-# gRPC reports no deadline as a time in the far future.
-_NO_DEADLINE_S: Final = 9e9
 # Replies that are pending register for the completion of their calls when the lane is idle, or when there are so many.
 _MOST_UNREGISTERED: Final = 256
 # A method that takes longer has delayed the calls behind it.
@@ -389,7 +388,7 @@ class _CallReply:
         return _LaneContext(self._call, self._metadata)
 
     def is_active(self) -> bool:
-        return self._call is not None and time.time() < self._deadline_s
+        return self._call is not None and time.monotonic() < self._deadline_s
 
     def may_run_here(self) -> bool:
         return self._lane.may_run()
@@ -450,8 +449,8 @@ class _CallReply:
         if self._call is None:
             return
         time_left_s = None
-        if self._deadline_s < _NO_DEADLINE_S:
-            time_left_s = self._deadline_s - time.time()
+        if self._deadline_s < math.inf:
+            time_left_s = self._deadline_s - time.monotonic()
             if time_left_s <= 0:
                 self._lane.aborted_calls += 1
                 self.fail(DeadlineExceeded("Deadline Exceeded"))
