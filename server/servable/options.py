@@ -218,8 +218,8 @@ class ServerOptions:
     grpc_max_message_mb: int = flag(
         0,
         _INT32,
-        "Ours: MiB that one message may have on the wire; 0: 2 GiB less a byte, and at most a quarter of the memory that "
-        "the process may use.",
+        "Ours: MiB that one message may have on the wire; 0: 2 GiB less a byte, and at most a quarter of the memory "
+        "that the process may use.",
     )
     grpc_max_decompressed_mb: int = flag(
         0,

@@ -36,7 +36,7 @@ def test_a_call_with_a_deadline_that_waits_while_the_wall_clock_jumps_is_answere
     flags = "--model_name=slow", f"--model_base_path={models.base_path('slow')}", "--enable_batching"
     flags += (f"--batching_parameters_file={tmp_path / 'batching'}",)
     environment = {"LD_PRELOAD": str(library), "WALL_CLOCK_OFFSET": str(clock.path)}
-    with Server(tmp_path / "log", *flags, environment=environment) as server:
+    with Server(tmp_path / "log", *flags, environment=environment) as server:  # noqa: SIM117
         with grpc.insecure_channel(server.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
             predict = channel.unary_unary(PREDICT)
             predict(request(1), timeout=TIMEOUT_S)
