@@ -11,6 +11,7 @@ import pytest
 from servable import wire
 from servable.errors import NotFound, ResourceExhausted, Unavailable
 from servable.http_exchange import error_headers
+from servable.methods import Gate
 from servable.transport import status
 from tests.process.transport import PATIENCE_S, UNARY
 from tests.transport.serving import inline, serve, serve_methods, serve_publicly
@@ -110,12 +111,12 @@ def test_a_client_that_retries_waits_as_long_as_it_is_told_and_no_longer():
 def test_a_client_that_is_refused_at_the_gate_waits_too():
     came_s = []
 
-    def gate(path, context, calls_in_flight):
+    def refuse(path, context, calls_in_flight):
         came_s.append(time.monotonic())
         return late(ResourceExhausted("full"), 0.2) if len(came_s) == 1 else None
 
     methods = {UNARY: inline(lambda message, time_left_s: b"answer")}
-    with serve_methods(methods, gate=gate) as server, retrying(server.address) as channel:
+    with serve_methods(methods, gate=Gate(0, refuse)) as server, retrying(server.address) as channel:
         assert channel.unary_unary(UNARY)(b"", timeout=PATIENCE_S) == b"answer"
     assert 0.19 <= came_s[1] - came_s[0] < 5
 

@@ -6,6 +6,7 @@ Sources: the config and session bundle protos of TensorFlow Serving, the profile
 MESSAGES = {
     "google.rpc.Status": ["1 code int32", "2 message string", "3 details repeated google.protobuf.Any"],
     "google.rpc.ErrorInfo": ["1 reason string", "2 domain string", "3 metadata map<string, string>"],
+    "google.rpc.RetryInfo": ["1 retry_delay google.protobuf.Duration"],
     # 3 reason and 4 localized_message are trimmed: nothing here sets them.
     "google.rpc.BadRequest": ["1 field_violations repeated google.rpc.BadRequest.FieldViolation"],
     "google.rpc.BadRequest.FieldViolation": ["1 field string", "2 description string"],
