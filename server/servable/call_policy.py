@@ -12,6 +12,7 @@ refusal, so that a model that does not exist looks like one that is forbidden.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,11 @@ from typing import Protocol
 
 from servable.admission.admission import LARGE_BYTES, Admission, Ticket
 from servable.calls import Action, CallContext, CallRecord, EndableContext, Follower, MethodInfo
-from servable.errors import Code, ServingError, of_code
+from servable.errors import HIDE_ERROR_TEXT, Code, ServingError, of_code
 from servable.methods import DeferredRun, Gate, LaneMethodOf, Method, Reply, Tracker, reply_with_error
 from servable.requests import Request, SizedT
+
+_log = logging.getLogger(__name__)
 
 
 class Principal(Protocol):
@@ -156,7 +159,8 @@ class CallPolicy:
             return method
 
         def guarded(message: bytes, time_left_s: float | None, context: EndableContext) -> bytes:
-            model = None if find_model is None else find_model(message)
+            # Nothing is parsed for who may not call at all.
+            model = None if find_model is None or not self._may_call(info, context) else find_model(message)
             with self.follow(info, context, len(message), model) as record:
                 reply = method(message, time_left_s, context)
                 if record is not None:
@@ -177,7 +181,7 @@ class CallPolicy:
         """
 
         def guarded(message: bytes, time_left_s: float | None, context: EndableContext) -> bytes:
-            models = find_models(message)
+            models = find_models(message) if self._may_call(info, context) else ()
             with self._managing(info, context, len(message), models) as record:
                 reply = method(message, time_left_s, context)
                 record.reply_bytes = len(reply)
@@ -219,6 +223,16 @@ class CallPolicy:
             if self._on_managed is not None:
                 self._on_managed(record, models)
 
+    def _may_call(self, info: MethodInfo, context: CallContext) -> bool:
+        """Whether who calls may do this at all. Who may not is refused by `_check`, with the reason."""
+        if self._authorizer is None:
+            return True
+        try:
+            self._identify(self._authorizer, context, info)
+        except ServingError:
+            return False
+        return True
+
     def _check(self, record: CallRecord, models: Sequence[str]) -> Principal | None:
         """Refuse a call that its caller may not make, on one of these models or at all; who calls, if it matters."""
         action = record.method.action
@@ -246,8 +260,7 @@ class CallPolicy:
             raise
         finally:
             record.ended_s = time.monotonic()
-            for follower in followers:
-                follower.take(record)
+            _tell(followers, record)
 
     @property
     def _is_empty(self) -> bool:
@@ -289,6 +302,15 @@ def _without_hints(error: ServingError) -> ServingError:
     bare = of_code(error.code, error.message)
     bare.retry_after_s = error.retry_after_s
     return bare
+
+
+def _tell(followers: Sequence[Follower], record: CallRecord) -> None:
+    """Tell followers of a call that has ended; one that fails costs neither the call nor the others."""
+    for follower in followers:
+        try:
+            follower.take(record)
+        except Exception:  # noqa: PERF203
+            _log.exception("a call could not be followed", extra=HIDE_ERROR_TEXT)
 
 
 class _TrackedCall:
@@ -399,6 +421,5 @@ class _TrackedCall:
         ticket, self.ticket = self.ticket, None
         if ticket is not None:
             ticket.release(record.code, record.ended_s - record.began_s)
-        for follower in self._followers:
-            follower.take(record)
+        _tell(self._followers, record)
         record.request = record.reply = None

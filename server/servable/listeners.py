@@ -135,7 +135,6 @@ def _settings(options: ServerOptions, certificates: Certificates | None) -> Serv
         options.grpc_max_message_mb * MIB or min(MAX_MESSAGE_BYTES, memory_bytes // 4),
         options.grpc_max_decompressed_mb * MIB or min(MAX_MESSAGE_BYTES, memory_bytes // _PARTS_FOR_DECOMPRESSED),
         options.grpc_max_connection_age_s,
-        options.max_calls_in_flight or None,
     )
 
 

@@ -246,7 +246,7 @@ def test_a_call_of_management_is_checked_for_all_its_models_and_told_of():
     with pytest.raises(Unauthenticated):
         manage(b"m", None, NO_CONTEXT)
     codes = [Code.OK, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED]
-    assert told == list(zip(codes, [["m"], ["m", "other"], ["m"]], strict=True))
+    assert told == list(zip(codes, [["m"], ["m", "other"], ()], strict=True))
 
 
 def test_a_method_without_a_model_is_followed_too():
@@ -254,3 +254,25 @@ def test_a_method_without_a_model_is_followed_too():
     policy = CallPolicy(followers=[follower])
     assert policy.method(lambda *_: b"status", INFO, lambda message: "m")(b"", None, NO_CONTEXT) == b"status"
     assert follower.taken == [(Code.OK, "m", 0, "", 6)]
+
+
+def test_a_follower_that_fails_costs_neither_the_call_nor_the_others(caplog):
+    broken, follower, admission = Follower(), Follower(), Admission()
+    broken.take = lambda record: 1 / 0
+    assert call(CallPolicy(admission=admission, followers=[broken, follower]), method()) == b"answer"
+    assert len(follower.taken) == 1
+    assert admission.released == [[Code.OK]]
+    assert follower.begun[0].request is None
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_nothing_is_parsed_for_who_may_not_call_at_all():
+    parsed = []
+    policy = CallPolicy(Authorizer())
+    for guarded in (
+        policy.method(lambda *_: b"", INFO, parsed.append),
+        policy.managing_method(lambda *_: b"", RELOAD, parsed.append),
+    ):
+        with pytest.raises(Unauthenticated):
+            guarded(b"models", None, NO_CONTEXT)
+    assert parsed == []

@@ -28,6 +28,11 @@ SERVICE_NAME: str = _SERVICE.full_name
 OVERALL = ""
 # Older releases of grpcio-health-checking do not describe it.
 _HAS_LIST = "List" in _SERVICE.methods_by_name
+# How long one message of a Watch stream may wait for its client to read.
+_LONGEST_SEND_S = 5.0
+# Names that nothing here has and that were watched; a model of that name may come.
+_MOST_UNKNOWN_NAMES = 1000
+_LONGEST_NAME = 1024
 
 
 class Health:
@@ -55,6 +60,7 @@ class Health:
         # Guards what follows, and keeps the servicer's statuses equal to these.
         self._lock = threading.Lock()
         self._statuses: dict[str, int] = {}
+        self._watched_unknown: set[str] = set()
         self._is_over = self._has_failed = False
         self.set_serving(OVERALL, serving=False)
 
@@ -108,6 +114,17 @@ class Health:
     def _check(self, message: bytes, context: Any) -> Any:
         return self._servicer.Check(self._read(message, context), context)
 
+    def _check_name(self, name: str, context: Any) -> None:
+        """Refuse to watch a name that nothing here can have: grpcio's servicer keeps each name that was watched."""
+        with self._lock:
+            if name in self._statuses or name in self._watched_unknown:
+                return
+            if len(name) <= _LONGEST_NAME and len(self._watched_unknown) < _MOST_UNKNOWN_NAMES:
+                self._watched_unknown.add(name)
+                return
+        text = "the name of the service is too long, or too many names of none are watched"
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+
     def _list(self, _message: bytes, _context: Any) -> Any:
         with self._lock:
             statuses = dict(self._statuses)
@@ -117,7 +134,8 @@ class Health:
 
     def _watch(self, message: bytes, context: Any, send: Callable[[Any], None]) -> None:
         request = self._read(message, context)
-        outbox = _Outbox(send, self._watch_pool)
+        self._check_name(request.service, context)
+        outbox = _Outbox(send, self._watch_pool, context.cancel)
         self._servicer.Watch(request, context, outbox)
         self._streams.follow(context, lambda: outbox(None))
 
@@ -130,8 +148,10 @@ class _Outbox:
     would be an error in grpc.
     """
 
-    def __init__(self, send: Callable[[Any], None], pool: ThreadPoolExecutor) -> None:
-        self._send, self._pool = send, pool
+    def __init__(
+        self, send: Callable[[Any], None], pool: ThreadPoolExecutor, cancel: Callable[[], object] = lambda: None
+    ) -> None:
+        self._send, self._pool, self._cancel = send, pool, cancel
         self._lock = threading.Lock()
         self._waiting: deque[Any] = deque()
         self._last: Any = None
@@ -156,4 +176,11 @@ class _Outbox:
                 if not self._sending:
                     return
                 response = self._waiting.popleft()
-            self._send(response)
+            # A client that does not read would keep the thread, and with a few of them all streams would stand still.
+            reading = threading.Timer(_LONGEST_SEND_S, self._cancel)
+            reading.daemon = True
+            reading.start()
+            try:
+                self._send(response)
+            finally:
+                reading.cancel()

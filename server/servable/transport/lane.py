@@ -109,6 +109,8 @@ class Lane:
         expected: How many events are to come before the thread may end: one for each call that is requested, or that
             has arrived and not ended.
         open_calls: How many calls have arrived and not ended.
+        received_calls: Of these, those whose message has arrived. Only they count for the limit of all calls: anybody
+            may open calls and send nothing, and that must lock nobody out.
         others: The other lanes of the server that serve at the same time.
         busy_s: How long the lane was in methods and deferred runs, but for those that it lost its thread in.
         aborted_calls: How many calls ended before they were answered: cancelled, or too late.
@@ -128,7 +130,7 @@ class Lane:
         self._gate = shared.gate
         self.beyond_calls = sys.maxsize if shared.gate is None else shared.gate.beyond_calls
         self.others: Sequence[Lane] = ()
-        self.begun = self.expected = self.open_calls = self.aborted_calls = 0
+        self.begun = self.expected = self.open_calls = self.received_calls = self.aborted_calls = 0
         self.busy_s = 0.0
         # Pending replies that have not registered for the completion of their calls.
         self._unregistered: list[_CallReply] = []
@@ -164,7 +166,7 @@ class Lane:
 
     def refuse(self, path: str, reply: _CallReply) -> ServingError | None:
         """The answer of a call that has just arrived and must not go on; None if it may. Only the leader calls this."""
-        calls_in_flight = self.open_calls + sum([other.open_calls for other in self.others])
+        calls_in_flight = 1 + self.received_calls + sum([other.received_calls for other in self.others])
         if self._gate is None or calls_in_flight <= self.beyond_calls:
             return None
         return self._gate.refuse(path, reply.context, calls_in_flight)
@@ -326,7 +328,7 @@ class _MethodListener:
         lane.open_calls += 1
         call = event.call
         reply = _CallReply(lane, self, call, core.deadline_s(event), core.metadata(event))
-        if lane.open_calls > lane.beyond_calls or lane.others:
+        if lane.received_calls >= lane.beyond_calls or lane.others:
             # Before the message is received, so that a refused call takes no memory for it.
             refusal = lane.refuse(self.path, reply)
             if refusal is not None:
@@ -362,7 +364,16 @@ class _LaneContext:
 class _CallReply:
     """The Reply of a call on a lane. Refers to the core's call only while that can be answered."""
 
-    __slots__ = ("_call", "_completion", "_deadline_s", "_is_answered", "_lane", "_listener", "_metadata")
+    __slots__ = (
+        "_call",
+        "_completion",
+        "_deadline_s",
+        "_is_answered",
+        "_is_received",
+        "_lane",
+        "_listener",
+        "_metadata",
+    )
 
     # A lane follows no call itself; see methods.Reply.
     tracker = None
@@ -378,7 +389,7 @@ class _CallReply:
         self._lane, self._listener = lane, listener
         self._call: object | None = call
         self._deadline_s, self._metadata = deadline_s, metadata
-        self._is_answered = False
+        self._is_answered = self._is_received = False
         # Exactly one thread may register for the call's completion: the leader before the answer, or the thread that
         # answers. `list.pop` is atomic under the GIL, and the one that gets the item registers.
         self._completion = [True]
@@ -448,6 +459,8 @@ class _CallReply:
             return
         if self._call is None:
             return
+        self._is_received = True
+        self._lane.received_calls += 1
         time_left_s = None
         if self._deadline_s < math.inf:
             time_left_s = self._deadline_s - time.monotonic()
@@ -481,6 +494,7 @@ class _CallReply:
         self._call = None
         self._lane.expected -= 1
         self._lane.open_calls -= 1
+        self._lane.received_calls -= self._is_received
 
 
 def _ignore(_event: Event) -> None:

@@ -35,6 +35,9 @@ MAX_MESSAGE_BYTES = _INT32_MAX
 _MAX_MESSAGE = "grpc.max_receive_message_length"
 _DEFAULT_ARGUMENTS: Mapping[str, int | str] = {
     "grpc.max_send_message_length": -1,
+    # A stream that never sends its message keeps some memory; a connection may not keep that of a whole server. Clients
+    # of gRPC hold further calls back by themselves.
+    "grpc.max_concurrent_streams": 1000,
     **dict(compression.CHANNEL_ARGUMENTS),
     # With it a second server could listen on the same port, and each would get some of the calls.
     "grpc.so_reuseport": 0,
@@ -68,7 +71,6 @@ class ServerSettings:
         max_decompressed_bytes: Of a message that was compressed.
         max_connection_age_s: After so long, give or take a tenth, a connection takes no new calls, and its client makes
             another one; 0: never.
-        most_calls: How many calls may be open past the lanes; None for no limit.
     """
 
     addresses: Sequence[str]
@@ -81,7 +83,6 @@ class ServerSettings:
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_decompressed_bytes: int = MAX_MESSAGE_BYTES
     max_connection_age_s: float = 0.0
-    most_calls: int | None = None
 
     @property
     def is_encrypted(self) -> bool:
@@ -173,7 +174,6 @@ class GrpcServer:
                 *reflection.handlers(services, self._streams, reflection_threads, decompress),
                 HoldingHandlers(handlers, self._arrivals),
             ],
-            maximum_concurrent_rpcs=settings.most_calls,
             options=settings.arguments,
         )
         hot = hot_methods or HotMethods({})
