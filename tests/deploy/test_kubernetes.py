@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 import grpc
 import pytest
@@ -140,6 +142,8 @@ def test_the_autoscaler_asks_for_a_metric_that_the_server_has_and_the_adapter_of
 def test_the_pod_s_command_line_serves_with_a_read_only_root_and_answers_its_probes(models, tmp_path):
     if subprocess.run([*MOUNTS_OF_ITS_OWN, "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("this user cannot have mounts of its own")
+    if Path(sys.prefix).resolve().is_relative_to("/tmp"):
+        pytest.skip("Python lies in /tmp, which the pod has for itself")
     config = manifests.only("ConfigMap", BASE)["data"]["models.config"]
     shutil.copytree(models.base_path("half_plus_two"), tmp_path / "models" / "my_model")
     (tmp_path / "servable").mkdir()
