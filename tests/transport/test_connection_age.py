@@ -97,7 +97,7 @@ def test_a_call_may_take_longer_than_its_connection_may(peers):
     server = GrpcServer({UNARY: wait}, ServerSettings(["127.0.0.1:0"], max_connection_age_s=AGE_S))
     (port,) = server.start()
     try:
-        with connect(f"127.0.0.1:{port}") as channel:
+        with connect(f"127.0.0.1:{port}", **AS_BY_DEFAULT) as channel:
             method = channel.unary_unary(UNARY)
             long = method.future(b"long", timeout=PATIENCE_S)
             assert entered.wait(PATIENCE_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -116,14 +117,15 @@ def _choose(calls: Iterable[Recorded], model: str | None, most: int | None) -> I
 
 @contextmanager
 def _stopping(sender: Sender) -> Iterator[list[int]]:
-    """Stop at SIGINT and SIGTERM; the numbers of those that came. A second one waits for no call under way."""
+    """Stop at SIGINT and SIGTERM; the numbers of those that came. A second one ends the process, without a report."""
     received: list[int] = []
     before: dict[int, Any] = {}
 
     def stop(number: int, _frame: Any) -> None:
         received.append(number)
         if len(received) > 1:
-            raise KeyboardInterrupt
+            # Not by an exception: threads that wait for hanging calls would be waited for on its way.
+            os._exit(128 + received[0])
         sender.stop()
 
     for number in map(int, (signal.SIGINT, signal.SIGTERM)):
