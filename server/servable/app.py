@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from servable import data_plane, listeners, model_paths, startup
 from servable import options as flags
+from servable.authorization.actions import describe_method
 from servable.call_plane import CallPlane
-from servable.calls import Action, Follower, MethodInfo
+from servable.calls import Follower
 from servable.codec.json import number_arrays
 from servable.config import batching, models, monitoring
 from servable.config.batching import BatchingConfig
@@ -194,7 +195,7 @@ class Server:
             {**self._data.methods, **self._open_inference_methods(), **status},
             configuration.settings,
             {} if configuration.has_admin else management,
-            HotMethods(self._data.lane_methods, self._data.on_overrun, self._policy.gate(self._data.infos.get)),
+            HotMethods(self._data.lane_methods, self._data.on_overrun, self._policy.gate(describe_method)),
         )
         self._admin = [] if configuration.admin is None else [GrpcServer(status, configuration.admin, management)]
         self._metrics.add_source(self._grpc.families)
@@ -429,15 +430,14 @@ class Server:
     def _open_inference_methods(self) -> dict[str, Method]:
         answers = grpc_api.methods(self._router, self._is_serving)
         return {
-            path: self._policy.method(without_context(answer), grpc_api.INFOS[path], grpc_api.FIND_MODEL.get(path))
+            path: self._policy.method(without_context(answer), describe_method(path), grpc_api.FIND_MODEL.get(path))
             for path, answer in answers.items()
         }
 
     def _status_methods(self) -> dict[str, Method]:
         path = f"/{MODEL_SERVICE}/GetModelStatus"
-        info = MethodInfo("GetModelStatus", "GRPC", Action.STATUS, path)
         answer = without_context(GetModelStatus(self._monitor))
-        return {path: self._policy.method(answer, info, data_plane.find_model)}
+        return {path: self._policy.method(answer, describe_method(path), data_plane.find_model)}
 
     def _waiting_methods(self, extra_methods: Mapping[str, Answer]) -> dict[str, Method]:
         reload_ = HandleReloadConfigRequest(
@@ -449,13 +449,11 @@ class Server:
         return {
             path: self._policy.managing_method(
                 reload_,
-                MethodInfo("HandleReloadConfigRequest", "GRPC", Action.RELOAD, path),
+                describe_method(path),
                 lambda request: [*names_in(request), *self._control.served_models.names],
             ),
             **{
-                path: self._policy.managing_method(
-                    without_context(answer), MethodInfo(path.rpartition("/")[2], "GRPC", Action.PROFILE, path)
-                )
+                path: self._policy.managing_method(without_context(answer), describe_method(path))
                 for path, answer in extra_methods.items()
             },
         }

@@ -14,7 +14,8 @@ from servable.admission.settings import AdmissionSettings
 from servable.authorization.actions import action_of_path
 from servable.authorization.audit import AuditLog
 from servable.authorization.authorizer import make_authorizer
-from servable.call_policy import Authorizer, CallPolicy, Principal
+from servable.authorization.principal import Principal
+from servable.call_policy import Authorizer, CallPolicy
 from servable.calls import Action, CallContext, Follower, LocalContext
 from servable.config.models import ModelConfig
 from servable.errors import ServingError

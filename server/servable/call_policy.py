@@ -16,36 +16,20 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import contextmanager, suppress
+from typing import Protocol, TypeAlias
 
 from servable.admission.admission import LARGE_BYTES, Admission, Ticket
-from servable.calls import Action, CallContext, CallRecord, EndableContext, Follower, MethodInfo
+from servable.authorization.principal import Principal
+from servable.calls import CallContext, CallRecord, EndableContext, Follower, MethodInfo
 from servable.errors import HIDE_ERROR_TEXT, Code, ServingError, of_code
 from servable.methods import DeferredRun, Gate, LaneMethodOf, Method, Reply, Tracker, reply_with_error
 from servable.requests import Request, SizedT
 
 _log = logging.getLogger(__name__)
 
-
-class Principal(Protocol):
-    """Who calls, as far as that is known."""
-
-    @property
-    def name(self) -> str:
-        """For logs and traces."""
-
-    @property
-    def sees_all_models(self) -> bool:
-        """Whether the caller may be told which models there are."""
-
-    def check(self, action: Action, model: str | None = None) -> None:
-        """Check that the caller may do something: with one model, or at all.
-
-        Raises:
-            Unauthenticated: if it may not, and shows nothing.
-            PermissionDenied: if it may not. The text does not tell whether there is such a model.
-        """
+OnManaged: TypeAlias = Callable[[CallRecord, Sequence[str]], None]
+"""Is told of a call of management that has ended, and of the models that it concerned."""
 
 
 class Authorizer(Protocol):
@@ -68,7 +52,7 @@ class CallPolicy:
         authorizer: Authorizer | None = None,
         admission: Admission | None = None,
         followers: Sequence[Follower] = (),
-        on_managed: Callable[[CallRecord, Sequence[str]], None] | None = None,
+        on_managed: OnManaged | None = None,
     ) -> None:
         """Put the parts together; without any, methods stay as they are.
 
@@ -82,7 +66,7 @@ class CallPolicy:
         self._authorizer, self._admission, self._followers = authorizer, admission, tuple(followers)
         self._decides_always = authorizer is not None or (admission is not None and admission.follows_all)
 
-    def gate(self, info_of: Callable[[str], MethodInfo | None]) -> Gate | None:
+    def gate(self, info_of: Callable[[str], MethodInfo]) -> Gate | None:
         """What refuses calls as they arrive; None if nothing does.
 
         Args:
@@ -92,17 +76,18 @@ class CallPolicy:
             return None
 
         def refuse(path: str, context: CallContext, calls_in_flight: int) -> ServingError | None:
-            admission = self._admission
+            info, admission = info_of(path), self._admission
             refusal: ServingError | None = None if admission is None else admission.refusal(calls_in_flight)
-            info = info_of(path)
-            if refusal is None and self._authorizer is not None and info is not None:
+            if refusal is None:
                 try:
-                    self._identify(self._authorizer, context, info)
+                    _check(self._identify(context, info), info, None)
                 except ServingError as error:
-                    refusal = error.with_traceback(None)
-            if refusal is not None and info is not None:
-                self._tell_of_refusal(info, context, refusal)
-            return refusal
+                    refusal = error
+            if refusal is None:
+                return None
+            self._tell_of_refusal(info, context, refusal)
+            # Its frames hold the call.
+            return refusal.with_traceback(None)
 
         # Without rules only a call beyond the limit concerns anybody.
         return Gate(self._admission.most_calls if self._authorizer is None and self._admission else 0, refuse)
@@ -158,16 +143,11 @@ class CallPolicy:
         if self._is_empty:
             return method
 
-        def guarded(message: bytes, time_left_s: float | None, context: EndableContext) -> bytes:
-            # Nothing is parsed for who may not call at all.
-            model = None if find_model is None or not self._may_call(info, context) else find_model(message)
-            with self.follow(info, context, len(message), model) as record:
-                reply = method(message, time_left_s, context)
-                if record is not None:
-                    record.reply_bytes = len(reply)
-                return reply
+        def find_models(message: bytes) -> Sequence[str]:
+            model = None if find_model is None else find_model(message)
+            return () if model is None else (model,)
 
-        return guarded
+        return self._guarded(method, info, find_models)
 
     def managing_method(
         self, method: Method, info: MethodInfo, find_models: Callable[[bytes], Sequence[str]] = lambda _message: ()
@@ -179,88 +159,69 @@ class CallPolicy:
             info: What it is.
             find_models: All models that a message is about, before it changes something.
         """
+        return self._guarded(method, info, find_models, self._on_managed)
 
-        def guarded(message: bytes, time_left_s: float | None, context: EndableContext) -> bytes:
-            models = find_models(message) if self._may_call(info, context) else ()
-            with self._managing(info, context, len(message), models) as record:
+    def _guarded(
+        self,
+        method: Method,
+        info: MethodInfo,
+        find_models: Callable[[bytes], Sequence[str]],
+        on_managed: OnManaged | None = None,
+    ) -> Method:
+        def answer(message: bytes, time_left_s: float | None, context: EndableContext) -> bytes:
+            record = _make_record(info, context, len(message), None)
+            with self._following(record, lambda: find_models(message), on_managed):
                 reply = method(message, time_left_s, context)
                 record.reply_bytes = len(reply)
                 return reply
 
-        return guarded
+        return answer
 
     @contextmanager
     def follow(
         self, method: MethodInfo, context: CallContext, request_bytes: int, model: str | None = None
-    ) -> Iterator[CallRecord | None]:
+    ) -> Iterator[None]:
         """See calls.Guard."""
-        wanting = [follower for follower in self._followers if follower.wants(context)]
-        if self._authorizer is None and not wanting:
-            yield None
-            return
         record = _make_record(method, context, request_bytes, None)
         record.model = model or ""
-        with self._telling(record, wanting):
-            principal = self._check(record, () if model is None else (model,))
-            try:
-                yield record
-            except ServingError as error:
-                if principal is None or principal.sees_all_models:
-                    raise
-                raise _without_hints(error) from None
-
-    @contextmanager
-    def _managing(
-        self, info: MethodInfo, context: CallContext, request_bytes: int, models: Sequence[str]
-    ) -> Iterator[CallRecord]:
-        record = _make_record(info, context, request_bytes, None)
-        wanting = [follower for follower in self._followers if follower.wants(context)]
-        try:
-            with self._telling(record, wanting):
-                self._check(record, models)
-                yield record
-        finally:
-            if self._on_managed is not None:
-                self._on_managed(record, models)
-
-    def _may_call(self, info: MethodInfo, context: CallContext) -> bool:
-        """Whether who calls may do this at all. Who may not is refused by `_check`, with the reason."""
-        if self._authorizer is None:
-            return True
-        try:
-            self._identify(self._authorizer, context, info)
-        except ServingError:
-            return False
-        return True
-
-    def _check(self, record: CallRecord, models: Sequence[str]) -> Principal | None:
-        """Refuse a call that its caller may not make, on one of these models or at all; who calls, if it matters."""
-        action = record.method.action
-        if self._authorizer is None or action is None:
-            return None
-        principal = self._authorizer.identify(record.context)
-        record.principal = principal.name
-        principal.check(action)
-        for model in models:
-            principal.check(action, model)
-        return principal
-
-    @contextmanager
-    def _telling(self, record: CallRecord, followers: Sequence[Follower]) -> Iterator[None]:
-        """Tell the followers of what happens in the context, which ends the call."""
-        for follower in followers:
-            follower.begin(record)
-        try:
+        with self._following(record, lambda: () if model is None else (model,)):
             yield
-        except ServingError as error:
-            record.code, record.message = error.code, error.message
-            raise
-        except BaseException:
-            record.code = Code.INTERNAL
-            raise
+
+    @contextmanager
+    def _following(
+        self, record: CallRecord, find_models: Callable[[], Sequence[str]], on_managed: OnManaged | None = None
+    ) -> Iterator[None]:
+        """Refuse a call that its caller may not make, and tell of it.
+
+        Args:
+            record: The call, as it begins.
+            find_models: The models that it is about. Not called for who may not call at all, nor if nobody asks.
+            on_managed: Is told of the call as one of management.
+        """
+        followers = [follower for follower in self._followers if follower.wants(record.context)]
+        if self._authorizer is None and not followers and on_managed is None:
+            yield
+            return
+        models: Sequence[str] = ()
+        try:
+            with _telling(followers, record):
+                principal = self._identify(record.context, record.method)
+                record.principal = "" if principal is None else principal.name
+                _check(principal, record.method, None)
+                models = find_models()
+                if on_managed is None and models:
+                    record.model = models[0]
+                for model in models:
+                    _check(principal, record.method, model)
+                try:
+                    yield
+                except ServingError as error:
+                    if principal is None or principal.sees_all_models:
+                        raise
+                    raise _without_hints(error) from None
         finally:
-            record.ended_s = time.monotonic()
-            _tell(followers, record)
+            if on_managed is not None:
+                on_managed(record, models)
 
     @property
     def _is_empty(self) -> bool:
@@ -270,25 +231,23 @@ class CallPolicy:
         record = tracked.record
         for follower in wanting:
             follower.begin(record)
-        if self._authorizer is not None:
-            tracked.principal = self._identify(self._authorizer, record.context, record.method)
-            record.principal = tracked.principal.name
+        principal = self._identify(record.context, record.method)
+        _check(principal, record.method, None)
+        tracked.principal, record.principal = principal, "" if principal is None else principal.name
         if self._admission is not None:
             tracked.ticket = self._admission.begin(record.context, record.request_bytes)
 
-    def _identify(self, authorizer: Authorizer, context: CallContext, info: MethodInfo) -> Principal:
-        principal = authorizer.identify(context)
-        if info.action is not None:
-            principal.check(info.action)
-        return principal
+    def _identify(self, context: CallContext, info: MethodInfo) -> Principal | None:
+        """Who calls; None if nobody asks."""
+        return None if self._authorizer is None or info.action is None else self._authorizer.identify(context)
 
     def _tell_of_refusal(self, info: MethodInfo, context: CallContext, refusal: ServingError) -> None:
-        for follower in self._followers:
-            if follower.wants(context):
-                record = _make_record(info, context, 0, None)
-                follower.begin(record)
-                record.code, record.message, record.ended_s = refusal.code, refusal.message, time.monotonic()
-                follower.take(record)
+        followers = [follower for follower in self._followers if follower.wants(context)]
+        if not followers:
+            return
+        record = _make_record(info, context, 0, None)
+        with suppress(ServingError), _telling(followers, record):
+            raise refusal
 
 
 def _make_record(info: MethodInfo, context: CallContext, size_bytes: int, request: object) -> CallRecord:
@@ -302,6 +261,30 @@ def _without_hints(error: ServingError) -> ServingError:
     bare = of_code(error.code, error.message)
     bare.retry_after_s = error.retry_after_s
     return bare
+
+
+def _check(principal: Principal | None, info: MethodInfo, model: str | None) -> None:
+    """Refuse a call that its caller may not make: on a model, or at all."""
+    if principal is not None and info.action is not None:
+        principal.check(info.action, model)
+
+
+@contextmanager
+def _telling(followers: Sequence[Follower], record: CallRecord) -> Iterator[None]:
+    """Tell followers of what happens in the context, which is the call."""
+    for follower in followers:
+        follower.begin(record)
+    try:
+        yield
+    except ServingError as error:
+        record.code, record.message = error.code, error.message
+        raise
+    except BaseException:
+        record.code = Code.INTERNAL
+        raise
+    finally:
+        record.ended_s = time.monotonic()
+        _tell(followers, record)
 
 
 def _tell(followers: Sequence[Follower], record: CallRecord) -> None:
@@ -372,7 +355,7 @@ class _TrackedCall:
     def note_parsed(self, request: Request) -> None:
         record, target = self.record, request.target
         record.model, record.version, record.signature = target.model, target.version, target.signature
-        self._judge(target.model)
+        _check(self.principal, record.method, target.model)
         self._is_admitted = True
         if self._admission is not None:
             self._admission.admit(self.ticket, target.model)
@@ -394,17 +377,12 @@ class _TrackedCall:
             self.record.code, self.record.message = refusal.code, refusal.message
             self._end()
 
-    def _judge(self, model: str | None) -> None:
-        action = self.record.method.action
-        if self.principal is not None and action is not None:
-            self.principal.check(action, model)
-
     def _refusal(self, error: ServingError) -> ServingError:
         """The error, unless the caller may not know what it tells of the model."""
         if self._is_admitted or self.principal is None:
             return error
         try:
-            self._judge(self._find_model())
+            _check(self.principal, self.record.method, self._find_model())
         except ServingError as refusal:
             return refusal.with_traceback(None)
         return error if self.principal.sees_all_models else _without_hints(error)

@@ -200,7 +200,7 @@ class Guard(Protocol):
 
     def follow(
         self, method: MethodInfo, context: CallContext, request_bytes: int, model: str | None = None
-    ) -> AbstractContextManager[CallRecord | None]:
+    ) -> AbstractContextManager[None]:
         """Enter before the method is called, leave with its answer or with what it raised.
 
         Args:
@@ -208,9 +208,6 @@ class Guard(Protocol):
             context: Who calls.
             request_bytes: The size of the message.
             model: The model that it is about; None if that is not known, or if there is none.
-
-        Returns:
-            On entry the record of the call, if somebody follows it.
 
         Raises:
             ServingError: on entry, if the call is refused.
@@ -222,7 +219,7 @@ class _Open:
 
     def follow(
         self, _method: MethodInfo, _context: CallContext, _request_bytes: int, _model: str | None = None, /
-    ) -> AbstractContextManager[CallRecord | None]:
+    ) -> AbstractContextManager[None]:
         return nullcontext()
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final, Generic
 from google.protobuf.message import DecodeError
 
 from servable import wire
+from servable.authorization.actions import describe_method
 from servable.batching import timed_runs
 from servable.batching.dispatch import Dispatcher, is_short, measure_hand_over
 from servable.batching.queues import FifoQueue
@@ -72,7 +73,6 @@ class DataPlane:
     Attributes:
         methods: All methods by full path, for threads that wait for the answer.
         lane_methods: The methods for lanes, by full path.
-        infos: What these are, by full path.
         rest_methods: The same over REST, by the last word of their URLs.
         open_inference_http: Inferences of the Open Inference Protocol that came over HTTP.
         on_overrun: To be called with the id of a lane's thread that runs something for too long.
@@ -115,17 +115,16 @@ class DataPlane:
         self.methods: dict[str, Method] = {
             _path("GetModelMetadata"): policy.method(
                 without_context(metadata),
-                MethodInfo("GetModelMetadata", "GRPC", Action.METADATA, _path("GetModelMetadata")),
+                describe_method(_path("GetModelMetadata")),
                 find_model,
             )
         }
         self.lane_methods: dict[str, LaneMethod] = {}
-        self.infos: dict[str, MethodInfo] = {}
 
         def add(path: str, begin: Begin, api: str, find: Callable[[bytes], str | None]) -> None:
             """Add a method that runs models over gRPC, for lanes and for threads that wait."""
             counts = metrics.method(api, "GRPC", find)
-            info = self.infos[path] = MethodInfo(api, "GRPC", Action.PREDICT, path)
+            info = describe_method(path)
             self.lane_methods[path] = policy.lane_method(factory.lane_method(begin, counts), info, find)
             make = factory.direct_method if batching is None else factory.waiting_method
             self.methods[path] = awaited(policy.lane_method(make(begin, counts), info, find))

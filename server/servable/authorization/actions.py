@@ -7,11 +7,12 @@ without credentials, reflection, which says nothing of models, and the questions
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection
 from typing import Final
 
-from servable.calls import Action
+from servable.calls import Action, MethodInfo
 from servable.config.monitoring import DEFAULT_PATH
 from servable.errors import PermissionDenied
 
@@ -67,6 +68,17 @@ def action_of_method(path: str) -> Action | None:
         return _OF_METHODS[path]
     except KeyError:
         raise PermissionDenied("The rules of this server do not cover this method") from None
+
+
+# By the paths that servers register, so that there are no more of them than methods.
+@functools.cache
+def describe_method(path: str) -> MethodInfo:
+    """What a method of gRPC is, by its full path.
+
+    Raises:
+        PermissionDenied: For a method that is not known here.
+    """
+    return MethodInfo(path.rpartition("/")[2], "GRPC", action_of_method(path), path)
 
 
 def action_of_path(

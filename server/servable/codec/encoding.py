@@ -75,7 +75,7 @@ def encode_field(number: int, content: bytes) -> bytes:
 # Short fields are written by the thousand, of few lengths.
 @lru_cache(maxsize=1024)
 def _field_header(number: int, size: int) -> bytes:
-    return bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(size)
+    return bytes((number << 3 | _LENGTH_DELIMITED,)) + varint(size)
 
 
 def _write_values(array: np.ndarray[Any, Any], dtype: Dtype, tensor: wire.TensorProto) -> None:
@@ -100,10 +100,11 @@ def little_endian_bytes(array: np.ndarray[Any, Any], dtype: Dtype) -> bytes:
 def _join_strings(array: np.ndarray[Any, Any]) -> bytes:
     """TensorFlow's EncodeStringList: the length of each string as a varint, then all bytes in a row."""
     strings = array.ravel().tolist()
-    return b"".join(map(_varint, map(len, strings))) + b"".join(strings)
+    return b"".join(map(varint, map(len, strings))) + b"".join(strings)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number that is not negative, as protobuf writes it: seven bits a byte, the lowest first."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -16,7 +16,6 @@ from google.protobuf.message import DecodeError, Message
 
 import servable
 from servable import requests, wire
-from servable.calls import Action, MethodInfo
 from servable.errors import InvalidArgument
 from servable.inference.predict import check_reply_size
 from servable.methods import Answer
@@ -37,19 +36,6 @@ from servable.signatures import DEFAULT_KEY
 SERVICE: Final = "inference.GRPCInferenceService"
 INFER: Final = f"/{SERVICE}/ModelInfer"
 EXTENSIONS: Final = ("binary_tensor_data",)
-
-# Balancers ask without credentials whether a server is live and ready.
-_ACTIONS: Final[Mapping[str, Action | None]] = {
-    "ServerLive": None,
-    "ServerReady": None,
-    "ServerMetadata": Action.METADATA,
-    "ModelReady": Action.STATUS,
-    "ModelMetadata": Action.METADATA,
-}
-INFOS: Final[Mapping[str, MethodInfo]] = {
-    f"/{SERVICE}/{name}": MethodInfo(name, "GRPC", action, f"/{SERVICE}/{name}") for name, action in _ACTIONS.items()
-}
-"""What the methods are, by full path, but ModelInfer."""
 
 RequestT = TypeVar("RequestT", bound=Message)
 _Input = tuple[wire.ModelInferRequest.InferInputTensor, "bytes | None"]

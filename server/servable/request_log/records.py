@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from servable import wire
-from servable.codec import tf_records
+from servable.codec import encoding, tf_records
 from servable.errors import Code
 from servable.request_log.entries import Entry
 from servable.request_log.messages import LOG_FIELDS, reply_bytes, request_bytes
@@ -52,13 +52,4 @@ def _metadata(entry: Entry, saved_model_tags: Sequence[str]) -> wire.LogMetadata
 
 
 def _delimited(field: int, data: bytes) -> bytes:
-    return _varint(field << 3 | _LENGTH_DELIMITED) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return encoding.varint(field << 3 | _LENGTH_DELIMITED) + encoding.varint(len(data)) + data
